@@ -1,0 +1,33 @@
+/* The broker process: the objects that its rooms share, and its entry. */
+#ifndef AWOD_BROKER_H
+#define AWOD_BROKER_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "common/err.h"
+
+struct options;
+struct config;
+struct store;
+struct keyring;
+struct engine;
+struct server;
+
+struct broker {
+	const struct options *opt;	/* command line; directories */
+	struct event_base *base;
+	struct config *conf;		/* replaced as a whole by a reload */
+	struct store *store;
+	struct keyring *keys;
+	struct engine *engine;		/* what runs */
+	struct server *server;		/* who is connected */
+	int64_t started_us;		/* wall time */
+};
+
+/* The broker process: fd is its end of the supervisor's socket. Returns the exit status. */
+int broker_main(const struct options *o, int fd);
+/* Reads the configuration again; the old one stays when the new one is wrong. */
+int broker_reload(struct broker *b, struct awo_err *err);
+
+#endif

@@ -1,0 +1,95 @@
+/* What awod remembers: orders, steps, prompts, events, repositories, settings, credentials, tokens. Knows no rules. */
+#ifndef AWOD_STORE_H
+#define AWOD_STORE_H
+
+#include <event2/event.h>
+#include <stdint.h>
+
+#include "awod/order.h"
+#include "common/err.h"
+#include "proto/schema.h"
+
+struct store;
+struct store_tx;
+
+struct store_options {
+	const char *path;		/* awo.db; NULL: in memory (one shared cache) */
+	const char *backup_dir;		/* where a copy goes before a migration; NULL: none */
+};
+
+/* Opens, migrates, starts the store thread; answers are delivered in the loop of base. NULL with *err set. */
+struct store *store_open(struct event_base *base, const struct store_options *o, struct awo_err *err);
+/* Finishes what is queued, checkpoints, closes. */
+void store_close(struct store *s);
+
+/* ---- changes: collected in a transaction, which is queued and shares its commit with others */
+struct store_commit {
+	const int64_t *event_ids;	/* of the events of this transaction, in the order in which they were added */
+	size_t nevents;
+	int64_t rowid;			/* of the order, prompt, ... that was inserted first */
+};
+/* Called in the loop after the commit is durable, or with err when nothing of the transaction happened. */
+typedef void store_done(void *arg, const struct awo_err *err, const struct store_commit *commit);
+
+struct store_tx *store_tx(struct store *s);
+/* Everything given is copied. Inserting an order whose id (or owner's idempotency key) exists gives ALREADY_EXISTS. */
+void store_tx_order_insert(struct store_tx *tx, const struct order_row *r, const char *idempotency_key);
+void store_tx_order_update(struct store_tx *tx, const struct order_row *r);	/* by rowid when set, else by id */
+void store_tx_order_delete(struct store_tx *tx, const char *id);		/* with steps, prompts, events */
+void store_tx_step_put(struct store_tx *tx, const char *id, const struct p_step *step);	/* key: order, attempt, step_number, step, timestamp */
+/* line: the complete JSON object of the event without event_id; order id NULL for events of no order (audit). */
+void store_tx_event(struct store_tx *tx, const char *id, const char *event, const char *line);
+void store_tx_prompt_insert(struct store_tx *tx, const char *id, const char *text, uint32_t by_uid);
+void store_tx_prompt_done(struct store_tx *tx, int64_t prompt_id);
+void store_tx_repository_put(struct store_tx *tx, uint32_t owner_uid, const struct p_repository *r);
+void store_tx_repository_delete(struct store_tx *tx, uint32_t owner_uid, const char *id);
+void store_tx_setting_put(struct store_tx *tx, const char *key, const char *json);	/* json NULL deletes */
+void store_tx_credential_put(struct store_tx *tx, uint32_t owner_uid, bool shared, const struct p_credential *c,
+    const void *sealed, size_t len);
+void store_tx_credential_delete(struct store_tx *tx, uint32_t owner_uid, const char *name);
+void store_tx_token_put(struct store_tx *tx, uint32_t owner_uid, const struct p_token *t, const unsigned char hash[32]);
+void store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, const char *id);
+void store_tx_commit(struct store_tx *tx, store_done *done, void *arg);	/* frees tx; done may be NULL */
+
+/* ---- reads: at once, in the loop, from a connection of their own; they see everything that was committed */
+int store_order_get(struct store *s, const char *id, struct order_row *out, struct awo_err *err);	/* NOT_FOUND */
+/* The one order whose id begins with prefix and which uid (or everybody: any) may see. NOT_FOUND, or INVALID_ARGUMENT when several. */
+int store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, char id[12], struct awo_err *err);
+int store_order_by_key(struct store *s, uint32_t uid, const char *idempotency_key, char id[12], struct awo_err *err);
+/* All orders in one of the given states (bits W_<state>), oldest first. */
+int store_order_scan(struct store *s, unsigned states, int (*row)(void *arg, struct order_row *r), void *arg, struct awo_err *err);
+
+struct store_filter {
+	const struct p_order_list *request;	/* limit, offset, cursor, status, q, ... */
+	uint32_t uid;				/* only this user's ... */
+	bool any;				/* ... or everybody's */
+	const char *canonical_url;		/* or NULL */
+};
+/* May call back at once (when an index bounds the work) or later, from the loop. The answer is the callee's until it returns. */
+typedef void store_list_done(void *arg, const struct awo_err *err, struct p_order_list_answer *page);
+void store_order_list(struct store *s, const struct store_filter *f, store_list_done *done, void *arg);
+
+int store_steps(struct store *s, const char *id, struct p_step_list_answer *out, struct awo_err *err);
+struct store_prompt { int64_t id; char *text; };
+/* Undelivered prompts of an order, oldest first; free each text and the array. */
+int store_prompts(struct store *s, const char *id, struct store_prompt **out, size_t *n, struct awo_err *err);
+/* Events after an id, oldest first, at most limit. line is valid during the call; order_id "" for none. Non-zero stops. */
+int store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
+    int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg, struct awo_err *err);
+int store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struct p_repository *out, struct awo_err *err);
+int store_repository_list(struct store *s, uint32_t uid, struct p_repository_list_answer *out, struct awo_err *err);
+json_t *store_settings(struct store *s, struct awo_err *err);		/* object of key to value */
+int store_credential_list(struct store *s, uint32_t uid, struct p_credential_list_answer *out, struct awo_err *err);	/* own and shared */
+/* Own before shared. host NULL: any. The sealed bytes belong to the caller. NOT_FOUND. */
+int store_credential_get(struct store *s, uint32_t uid, const char *name, enum p_credential_kind kind, const char *host,
+    struct p_credential *c, void **sealed, size_t *len, struct awo_err *err);
+int store_token_list(struct store *s, uint32_t uid, bool any, struct p_token_list_answer *out, struct awo_err *err);
+int store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, struct p_token *out, struct awo_err *err);
+/* Counts by state, [order_status_none] is the total; from the store's own counters, not a scan. */
+void store_counts(struct store *s, int64_t counts[order_status_cancelled + 1]);
+/* Terminal orders by age for retention: completed before the time, not older than after_rowid has gone; row as in scan. */
+int store_terminal_before(struct store *s, int64_t before_us, int (*row)(void *arg, struct order_row *r), void *arg, struct awo_err *err);
+bool store_is_healthy(struct store *s, const char **type);		/* type: "sqlite" or "memory" */
+void store_backup(struct store *s, const char *path, void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg);
+
+#endif

@@ -1,0 +1,37 @@
+# Compiler warnings, hardening and the build kinds that the presets choose.
+option(AWO_WERROR "Treat warnings as errors" OFF)
+option(AWO_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
+option(AWO_COVERAGE "Build for line coverage" OFF)
+
+add_library(awo_options INTERFACE)
+target_compile_definitions(awo_options INTERFACE _GNU_SOURCE AWO_VERSION="${PROJECT_VERSION}"
+	$<$<NOT:$<CONFIG:Debug>>:_FORTIFY_SOURCE=2>)
+target_include_directories(awo_options INTERFACE ${CMAKE_SOURCE_DIR} ${CMAKE_BINARY_DIR})
+target_compile_options(awo_options INTERFACE
+	-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wwrite-strings
+	-Wpointer-arith -Wundef -Wvla -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
+	-Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments
+	-fstack-protector-strong -ftrivial-auto-var-init=zero -fno-omit-frame-pointer -fno-strict-aliasing)
+if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+	# statement expressions are GNU C by choice; gcc has no switch for them alone
+	target_compile_options(awo_options INTERFACE -Wno-pedantic)
+else()
+	# clang 14 wants this word before it lets a Debian 12 build use the option
+	target_compile_options(awo_options INTERFACE
+		-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)
+endif()
+target_link_options(awo_options INTERFACE -Wl,-z,relro -Wl,-z,now -Wl,--as-needed)
+if(NOT AWO_SANITIZE)
+	target_link_options(awo_options INTERFACE $<$<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>:-pie>)
+endif()
+if(AWO_WERROR)
+	target_compile_options(awo_options INTERFACE -Werror)
+endif()
+if(AWO_SANITIZE)
+	target_compile_options(awo_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+	target_link_options(awo_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(AWO_COVERAGE)
+	target_compile_options(awo_options INTERFACE --coverage)
+	target_link_options(awo_options INTERFACE --coverage)
+endif()

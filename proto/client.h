@@ -1,0 +1,39 @@
+/* The client library: calls of awod's methods over its Unix socket, blocking or inside a libevent loop. */
+#ifndef PROTO_CLIENT_H
+#define PROTO_CLIENT_H
+
+#include <event2/event.h>
+
+#include "proto/msgpack.h"
+#include "proto/schema.h"
+
+struct client;
+
+/* A notification: decode param with p_decode(&p_type_log_line, ...) and so on. */
+typedef void client_notify_cb(void *arg, const char *method, struct p_slice param);
+/* answer is a struct of the method's answer type, valid during the call; NULL when err->code is not AWO_OK. */
+typedef void client_answer_cb(void *arg, const struct awo_err *err, void *answer);
+typedef void client_closed_cb(void *arg, const struct awo_err *err);
+
+/* Blocking. Connects within timeout_ms; NULL with *err set (AWO_UNAVAILABLE when nobody listens). */
+struct client *client_open(const char *socket_path, int timeout_ms, struct awo_err *err);
+/*
+ * Calls and waits. request may be NULL for p_type_empty. *answer is filled (free with p_free(method's answer type)).
+ * timeout_ms < 0 waits for ever. Notifications that arrive meanwhile are kept for client_next().
+ */
+int client_call(struct client *c, enum p_method_id method, const void *request, void *answer, int timeout_ms,
+    struct awo_err *err);
+/* Waits for the next notification: 1 and *method, *param (valid until the next call), 0 at the timeout, -1 on error. */
+int client_next(struct client *c, const char **method, struct p_slice *param, int timeout_ms, struct awo_err *err);
+int client_fd(const struct client *c);		/* to poll beside other descriptors; then client_next(..., 0, ...) */
+void client_close(struct client *c);		/* NULL accepted */
+
+/* In a loop. The connection is made in the background; calls may be queued before it stands. */
+struct client *client_open_event(struct event_base *base, const char *socket_path, client_notify_cb *notify,
+    client_closed_cb *closed, void *arg, struct awo_err *err);
+void client_send(struct client *c, enum p_method_id method, const void *request, client_answer_cb *done, void *arg);
+
+/* $AWO_SOCKET, else the user's own if it is there, else the system's. buf of at least 108 bytes. */
+const char *client_default_socket(char *buf, size_t len);
+
+#endif
