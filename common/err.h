@@ -21,7 +21,7 @@ struct awo_err {
 #define ERR(e, code_, field_, ...) awo_err_set((e), AWO_##code_, __func__, (field_), __VA_ARGS__)
 int awo_err_set(struct awo_err *e, enum awo_code code, const char *where, const char *field, const char *fmt, ...)
     __attribute__((format(printf, 5, 6)));
-/* Puts text before the message; returns -1. */
+/* Puts text before the message, and ": " between them unless the text ends in a space; returns -1. */
 int awo_err_prefix(struct awo_err *e, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 const char *awo_code_name(enum awo_code code);			/* "not_found"; "ok" for AWO_OK */

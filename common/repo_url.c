@@ -71,6 +71,7 @@ set_host(const char *s, size_t len, struct repo_url *u, struct awo_err *err)
 	for (size_t i = 0; i < len; i++) {
 		char c = s[i];
 
+		u->host[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 		if ((unsigned char)c >= 0x80)
 			return BAD(err, "the host has letters beyond ASCII: write its xn-- form");
 		if (c == '.') {
@@ -83,14 +84,9 @@ set_host(const char *s, size_t len, struct repo_url *u, struct awo_err *err)
 			return BAD(err, "the host may have letters, digits, '.', '_' and '-' only");
 		if (++label > 63)
 			return BAD(err, "a part of the host is longer than 63 bytes");
-		u->host[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
 	}
 	if (s[len - 1] == '-')
 		return BAD(err, "the host may not end in '-'");
-	for (size_t i = 0; i < len; i++)
-		if (s[i] == '.')
-			u->host[i] = '.';
-	u->host[len] = '\0';
 	return 0;
 }
 
