@@ -203,7 +203,7 @@ enum p_event_id {
 };
 enum p_writer { P_WRITER_BROKER = 1, P_WRITER_WORKER = 2, P_WRITER_BOTH = 3 };
 
-struct p_event {
+struct p_event_row {
 	const char *name;
 	enum p_writer writer;
 	bool state;			/* a state line: synced, and applied to the record */
@@ -211,7 +211,7 @@ struct p_event {
 	const char *help;
 };
 
-extern const struct p_event p_events[P_E__COUNT];	/* [P_E__NONE] is empty */
+extern const struct p_event_row p_events[P_E__COUNT];	/* [P_E__NONE] is empty */
 enum p_event_id p_event_find(const char *name);
 
 /* ---- JSON (a jansson tree) and structs. Unknown keys: ignored, or refused with the nearest known key (strict). */
