@@ -2,8 +2,10 @@
 #ifndef PROTO_MSGPACK_H
 #define PROTO_MSGPACK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "common/buf.h"
 #include "common/err.h"
@@ -38,12 +40,39 @@ struct p_frame {
  */
 ssize_t p_frame_scan(const uint8_t *p, size_t len, struct p_frame *f, bool *have_id, uint32_t *id, struct awo_err *err);
 
+/*
+ * The same for a message that arrives in pieces: goes on where it stopped, so that the work is linear however small the
+ * pieces are. p is the message's first byte each time; the bytes seen before may have moved, but not changed. Starts
+ * anew by itself after a message or an error. Zero-initialised is empty.
+ */
+struct p_scan {
+	size_t pos;			/* first byte not looked at */
+	size_t need;			/* the message is at least so long */
+	size_t pending;			/* values that must still come */
+	size_t begin[4];		/* where the message's own values begin */
+	unsigned nbegin, count, depth;
+	uint32_t left[P_NESTING_MAX];	/* values still to come in each open array and map */
+	uint32_t is_map;		/* a bit for each level */
+	bool have_id;
+	uint32_t id;
+};
+ssize_t p_frame_resume(struct p_scan *s, const uint8_t *p, size_t len, struct p_frame *f, bool *have_id, uint32_t *id,
+    struct awo_err *err);
+
 /* Decodes a map into an uninitialised struct. On failure nothing is left to free. Unknown keys are ignored. */
 int p_decode(const struct p_type *type, void *obj, struct p_slice map, struct awo_err *err);
+/*
+ * The same for what a daemon sent, which may be older or newer than its reader: values of a wrong type are refused, but
+ * fields may be missing, limits are not checked, and unknown enumeration values leave their field unset.
+ */
+int p_decode_answer(const struct p_type *type, void *obj, struct p_slice map, struct awo_err *err);
 /* Decodes any value to a jansson tree (new reference), or NULL with *err set. */
 json_t *p_decode_any(struct p_slice value, struct awo_err *err);
 
-/* Append whole messages to a buffer. */
+/*
+ * Append whole messages to a buffer. An answer that would be larger than P_MESSAGE_MAX becomes a resource_exhausted
+ * error, because no reader would take it.
+ */
 void p_encode_request(struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj);
 void p_encode_answer(struct buf *b, uint32_t id, const struct p_type *type, const void *obj);
 void p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err);	/* {code, message, field?} */

@@ -6,12 +6,7 @@
 #include <string.h>
 
 #include "common/buf.h"
-
-/* Lists of all types have the same members; this is how they are reached through a descriptor. */
-struct any_list {
-	char *v;
-	size_t n;
-};
+#include "proto/check.h"
 
 _Static_assert(sizeof(enum p_order_status) == sizeof(int), "enumerations are read and written as int");
 _Static_assert(sizeof(json_int_t) == sizeof(int64_t), "integers are 64 bits wide everywhere");
@@ -278,7 +273,7 @@ p_free(const struct p_type *type, void *obj)
 	for (size_t i = 0; i < type->nfields; i++) {
 		const struct p_field *f = &type->fields[i];
 		void *at = (char *)obj + f->offset;
-		struct any_list *list = at;
+		struct p_any_list *list = at;
 
 		switch (f->kind) {
 		case P_STR:
@@ -317,7 +312,7 @@ p_copy(const struct p_type *type, void *to, const void *from)
 		const struct p_field *f = &type->fields[i];
 		const void *src = (const char *)from + f->offset;
 		void *dst = (char *)to + f->offset;
-		const struct any_list *list = src;
+		const struct p_any_list *list = src;
 		const struct p_strv *sv = src;
 
 		switch (f->kind) {
@@ -333,13 +328,13 @@ p_copy(const struct p_type *type, void *to, const void *from)
 			p_copy(f->type, dst, src);
 			break;
 		case P_LIST:
-			*(struct any_list *)dst = (struct any_list){0};
+			*(struct p_any_list *)dst = (struct p_any_list){0};
 			if (list->n == 0)
 				break;
-			*(struct any_list *)dst =
-			    (struct any_list){xcalloc(list->n, f->type->size), list->n};
+			*(struct p_any_list *)dst =
+			    (struct p_any_list){xcalloc(list->n, f->type->size), list->n};
 			for (size_t j = 0; j < list->n; j++)
-				p_copy(f->type, ((struct any_list *)dst)->v + j * f->type->size,
+				p_copy(f->type, ((struct p_any_list *)dst)->v + j * f->type->size,
 				    list->v + j * f->type->size);
 			break;
 		case P_ANY:
