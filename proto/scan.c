@@ -165,13 +165,12 @@ too_large(struct awo_err *err)
 
 /* One of the first two values of a message: which kind it is, and its id, as soon as they are there. */
 static int
-note_head(struct p_scan *s, const struct m_head *h, unsigned *kind, struct awo_err *err)
+note_head(struct p_scan *s, const struct m_head *h, struct awo_err *err)
 {
 	if (s->nbegin == 1) {
 		if (h->kind != M_INT || h->i < 0 || h->i > P_FRAME_NOTIFY)
 			return BAD(err, "the first item must be 0, 1 or 2");
-		*kind = (unsigned)h->i;
-		if (s->count != (*kind == P_FRAME_NOTIFY ? 3U : 4U))
+		if (s->count != (h->i == P_FRAME_NOTIFY ? 3 : 4))
 			return BAD(err, "a request and a response have 4 items, a notification 3");
 	} else if (s->nbegin == 2 && s->count == 4) {
 		if (h->kind != M_INT || h->i < 0 || h->i > UINT32_MAX)
@@ -186,7 +185,6 @@ note_head(struct p_scan *s, const struct m_head *h, unsigned *kind, struct awo_e
 static int
 step(struct p_scan *s, const struct m_head *h, struct awo_err *err)
 {
-	unsigned kind = 0;
 	bool key;
 
 	if (s->depth == 0) {
@@ -196,7 +194,7 @@ step(struct p_scan *s, const struct m_head *h, struct awo_err *err)
 	} else {
 		if (s->depth == 1) {
 			s->begin[s->nbegin++] = s->pos;
-			if (note_head(s, h, &kind, err) < 0)
+			if (note_head(s, h, err) < 0)
 				return -1;
 		}
 		/* in a map keys are at hand when an even number of values is to come */
@@ -277,10 +275,9 @@ split_call(const struct p_scan *s, const uint8_t *p, unsigned first, struct p_fr
 static int
 split(const struct p_scan *s, const uint8_t *p, struct p_frame *f, struct awo_err *err)
 {
-	*f = (struct p_frame){.id = s->id};
-	/* an encoder may write the small number in any width */
 	struct m_head h;
 
+	*f = (struct p_frame){.id = s->id};
 	(void)m_head(p + s->begin[0], s->pos - s->begin[0], &h);
 	f->kind = (enum p_frame_kind)h.i;
 	if (f->kind == P_FRAME_NOTIFY)
@@ -311,16 +308,10 @@ p_frame_resume(struct p_scan *s, const uint8_t *p, size_t len, struct p_frame *f
 		if (s->pos >= len)
 			return 0;
 		got = m_head(p + s->pos, len - s->pos, &h);
-		if (got == 0) {
-			if (s->need >= P_MESSAGE_MAX)
-				rc = too_large(err); /* the head is cut off by the limit, not by the sender */
-			else
-				return 0;
-		} else if (got < 0) {
-			rc = BAD(err, "byte 0x%02x begins no value that is accepted here", p[s->pos]);
-		} else {
-			rc = step(s, &h, err);
-		}
+		if (got == 0)
+			return 0;
+		rc = got < 0 ? BAD(err, "byte 0x%02x begins no value that is accepted here", p[s->pos]) :
+		               step(s, &h, err);
 		*have_id = s->have_id;
 		*id = s->id;
 		if (rc < 0)
