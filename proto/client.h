@@ -25,12 +25,13 @@ int client_call(struct client *c, enum p_method_id method, const void *request, 
     struct awo_err *err);
 /* Waits for the next notification: 1 and *method, *param (valid until the next call), 0 at the timeout, -1 on error. */
 int client_next(struct client *c, const char **method, struct p_slice *param, int timeout_ms, struct awo_err *err);
-int client_fd(const struct client *c);		/* to poll beside other descriptors; then client_next(..., 0, ...) */
-void client_close(struct client *c);		/* NULL accepted */
+int client_fd(const struct client *c);		/* to poll beside other descriptors; then client_next(..., 0, ...) until it returns 0 */
+void client_close(struct client *c);		/* NULL accepted; calls that wait are forgotten without their callback */
 
 /* In a loop. The connection is made in the background; calls may be queued before it stands. */
 struct client *client_open_event(struct event_base *base, const char *socket_path, client_notify_cb *notify,
     client_closed_cb *closed, void *arg, struct awo_err *err);
+/* done is never called from inside client_send(). */
 void client_send(struct client *c, enum p_method_id method, const void *request, client_answer_cb *done, void *arg);
 
 /* $AWO_SOCKET, else the user's own if it is there, else the system's. buf of at least 108 bytes. */

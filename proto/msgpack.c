@@ -20,7 +20,12 @@
 struct cursor {
 	const uint8_t *p;
 	size_t len;
+	size_t values;	/* that values of any shape may still have */
 };
+
+/* An empty map is 1 byte here and 300 in memory, so there is a limit: for requests, and for answers with their logs. */
+#define REQUEST_VALUES 16384
+#define ANSWER_VALUES 262144
 
 static int
 cut_short(struct awo_err *err)
@@ -218,7 +223,7 @@ static int
 decode(const struct p_type *type, void *obj, struct p_slice map, enum p_rigour rigour,
     struct awo_err *err)
 {
-	struct cursor c = {map.p, map.len};
+	struct cursor c = {map.p, map.len, rigour == P_STRICT ? REQUEST_VALUES : ANSWER_VALUES};
 	struct m_head h = {.n = 0};
 	const char *s;
 
@@ -304,6 +309,11 @@ read_any(struct cursor *c, int nesting, const struct p_place *at, struct awo_err
 
 	if (next(c, &h, &s, err) < 0)
 		return NULL;
+	if (c->values-- == 0) {
+		c->values = 0;
+		p_bad(err, at, "is one value too many");
+		return NULL;
+	}
 	switch (h.kind) {
 	case M_NIL:
 		return json_null();
@@ -342,7 +352,7 @@ read_any(struct cursor *c, int nesting, const struct p_place *at, struct awo_err
 json_t *
 p_decode_any(struct p_slice value, struct awo_err *err)
 {
-	struct cursor c = {value.p, value.len};
+	struct cursor c = {value.p, value.len, ANSWER_VALUES};
 
 	return read_any(&c, P_ANY_NESTING, NULL, err);
 }
