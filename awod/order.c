@@ -460,14 +460,20 @@ line_time(const struct order_row *r, const json_t *line, int64_t now_us)
 	return t < r->pub.created_at ? r->pub.created_at : t;
 }
 
-/* The next start begins with this step of the order's list; steps that are not of the list (prompts) change nothing. */
+/*
+ * The next start begins with this step of the order's list, or behind it. Found by name from where the order stands: prompts
+ * that ran in between shift the numbers, and are not of the list.
+ */
 static void
-set_resume(struct order_row *r, const char *step, int64_t index, int64_t value)
+set_resume(struct order_row *r, const char *step, bool done)
 {
 	const struct p_strv *list = &r->pub.selected_commands;
 
-	if (index >= 0 && (uint64_t)index < list->n && strcmp(list->v[index], step) == 0)
-		r->resume_step = value;
+	for (size_t i = (size_t)r->resume_step; i < list->n; i++)
+		if (strcmp(list->v[i], step) == 0) {
+			r->resume_step = (int64_t)i + (done ? 1 : 0);
+			return;
+		}
 }
 
 /* False when the line lacks what a row needs. */
@@ -501,7 +507,7 @@ take_step_started(struct order_row *r, const json_t *line, int64_t now_us, struc
 	P_SETS(order, &r->pub, current_step, step->step);
 	P_SET(order, &r->pub, step_number, step->step_number);
 	TAKE(r, total_steps, line);
-	set_resume(r, step->step, step->step_number - 1, step->step_number - 1);
+	set_resume(r, step->step, false);
 	return true;
 }
 
@@ -530,7 +536,7 @@ take_step_completed(struct order_row *r, const json_t *line, int64_t now_us, str
 	add_usage(&r->pub.usage, &used);
 	P_MARK(order, &r->pub, usage);
 	if (step->success)
-		set_resume(r, step->step, step->step_number - 1, step->step_number);
+		set_resume(r, step->step, true);
 	return true;
 }
 

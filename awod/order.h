@@ -22,6 +22,7 @@ struct order_row {
 	int64_t timeout_seconds;	/* whole order; 0: none */
 	int64_t elapsed_us;		/* running time so far, for that timeout */
 	int64_t resume_step;		/* index of the step to begin with at the next start */
+	int64_t tries_base;		/* attempts that do not count against retry.max_attempts: those before a retry asked for */
 	int64_t step_started_at;	/* of current_step, from step_started: step_completed belongs to the same row */
 	bool worker_started;		/* a worker has run: a workspace may be there */
 	bool wake;			/* paused or waiting, and wants a slot again */

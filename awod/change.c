@@ -1,0 +1,102 @@
+/* One transaction on one order: the record, its events, and what follows when both are durable. */
+#include "awod/engine_priv.h"
+#include "common/buf.h"
+#include "common/clock.h"
+#include "common/log.h"
+
+struct change {
+	struct live *l;
+	struct store_tx *tx;
+	char **lines;
+	size_t nlines;
+	change_then *then;
+	void *arg;
+};
+
+struct change *
+change_begin(struct live *l)
+{
+	struct change *c = xcalloc(1, sizeof(*c));
+
+	c->l = l;
+	c->tx = store_tx(l->e->b->store);
+	return c;
+}
+
+struct store_tx *
+change_tx(struct change *c)
+{
+	return c->tx;
+}
+
+void
+change_event(struct change *c, const char *level, const char *event, json_t *fields)
+{
+	const struct p_order *o = &c->l->row->pub;
+	char when[CLOCK_TEXT];
+	json_t *line = json_object();
+	const char *key;
+	json_t *value;
+	char *text;
+
+	json_object_set_new(line, "timestamp", json_string(clock_format(clock_wall_us(), when)));
+	json_object_set_new(line, "level", json_string(level));
+	json_object_set_new(line, "event", json_string(event));
+	json_object_set_new(line, "agent_work_order_id", json_string(o->agent_work_order_id));
+	json_object_set_new(line, "work_order_id", json_string(o->agent_work_order_id));
+	json_object_set_new(line, "repository_url", json_string(o->repository_url));
+	json_object_set_new(line, "workflow_type",
+	    o->workflow_type != NULL ? json_string(o->workflow_type) : json_null());
+	json_object_set_new(line, "sandbox_type",
+	    json_string(P_ENUM_NAME(sandbox_type, o->sandbox_type)));
+	if (fields != NULL) {
+		json_object_foreach(fields, key, value)
+			json_object_set(line, key, value);
+		json_decref(fields);
+	}
+	text = json_dumps(line, JSON_COMPACT);
+	AWO_ASSERT(text != NULL);
+	json_decref(line);
+	store_tx_event(c->tx, o->agent_work_order_id, event, text);
+	c->lines = xrealloc(c->lines, c->nlines + 1, sizeof(*c->lines));
+	c->lines[c->nlines++] = text;
+}
+
+static void
+change_free(struct change *c)
+{
+	for (size_t i = 0; i < c->nlines; i++)
+		free(c->lines[i]);
+	free(c->lines);
+	free(c);
+}
+
+static void
+committed(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct change *c = arg;
+	struct live *l = c->l;
+	bool ok = err == NULL || err->code == AWO_OK;
+
+	AWO_ASSERT(l->commits > 0);
+	l->commits--;
+	if (!ok)
+		log_error("order_change_failed", LS("agent_work_order_id", l->row->pub.agent_work_order_id),
+		    LS("error", err->msg));
+	else
+		for (size_t i = 0; i < c->nlines && i < commit->nevents; i++)
+			journal_append(l, commit->event_ids[i], c->lines[i]);
+	if (c->then != NULL)
+		c->then(l, ok, c->arg);	/* may free l */
+	change_free(c);
+}
+
+void
+change_commit(struct change *c, change_then *then, void *arg)
+{
+	c->then = then;
+	c->arg = arg;
+	c->l->commits++;
+	store_tx_order_update(c->tx, c->l->row);
+	store_tx_commit(c->tx, committed, c);
+}

@@ -1,0 +1,1630 @@
+/* The live orders: every change of an order's state, from creation to its end. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "awod/credentials.h"
+#include "awod/engine_priv.h"
+#include "common/buf.h"
+#include "common/clean.h"
+#include "common/clock.h"
+#include "common/files.h"
+#include "common/ids.h"
+#include "common/log.h"
+#include "common/text.h"
+
+#define PORTS_EACH 10
+#define EXIT_GRACE_S 15		/* between a worker's last line and its end */
+#define CANCEL_EXTRA_MS 1200	/* beyond timeouts.kill, which the worker observes itself */
+
+static void settle(struct live *l);
+static void start(struct live *l);
+static void wake(struct live *l);
+static void send_cancel(struct live *l);
+
+/* ---- the table of live orders */
+
+static size_t
+slot_of(const struct engine *e, const char *id)
+{
+	return (size_t)strtoul(id + 3, NULL, 16) & (e->nhash - 1);
+}
+
+struct live *
+live_find(struct engine *e, const char *id)
+{
+	struct live *l;
+
+	if (!ids_is_order(id))
+		return NULL;
+	for (l = e->hash[slot_of(e, id)]; l != NULL; l = l->chain)
+		if (strcmp(l->row->pub.agent_work_order_id, id) == 0)
+			return l;
+	return NULL;
+}
+
+static void
+grow(struct engine *e)
+{
+	size_t n = e->nhash == 0 ? 256 : e->nhash * 2;
+
+	free(e->hash);
+	e->hash = xcalloc(n, sizeof(struct live *));
+	e->nhash = n;
+	for (struct live *l = e->all; l != NULL; l = l->next) {
+		size_t s = slot_of(e, l->row->pub.agent_work_order_id);
+
+		l->chain = e->hash[s];
+		e->hash[s] = l;
+	}
+}
+
+struct live *
+live_new(struct engine *e, struct order_row *row)
+{
+	struct live *l = xcalloc(1, sizeof(*l));
+	size_t s;
+
+	l->e = e;
+	l->row = row;
+	l->log_fd = l->watch = -1;
+	l->next = e->all;
+	l->prev = &e->all;
+	if (e->all != NULL)
+		e->all->prev = &l->next;
+	e->all = l;
+	if (++e->nlive > e->nhash)
+		grow(e);	/* puts l in as well */
+	else {
+		s = slot_of(e, row->pub.agent_work_order_id);
+		l->chain = e->hash[s];
+		e->hash[s] = l;
+	}
+	if (order_has_slot(row->pub.status))
+		e->running++;
+	e->positions_stale = true;
+	return l;
+}
+
+/* Callers that wait for what can no longer come are answered. */
+static void
+wake_waiters(struct live *l, int what, const struct awo_err *err)
+{
+	struct waiter **p = &l->waiters, *w;
+
+	while ((w = *p) != NULL) {
+		if (w->what != (unsigned)what) {
+			p = &w->next;
+			continue;
+		}
+		*p = w->next;
+		w->done(w->arg, err, err->code == AWO_OK ? l->row : NULL);
+		free(w);
+		p = &l->waiters;	/* the callback may have changed the list */
+	}
+}
+
+static void
+live_free(struct live *l)
+{
+	struct engine *e = l->e;
+	struct live **p = &e->hash[slot_of(e, l->row->pub.agent_work_order_id)];
+
+	while (*p != l)
+		p = &(*p)->chain;
+	*p = l->chain;
+	*l->prev = l->next;
+	if (l->next != NULL)
+		l->next->prev = l->prev;
+	e->nlive--;
+	if (order_has_slot(l->row->pub.status))
+		e->running--;
+	e->positions_stale = true;
+	fetch_leave(l);
+	link_close(l);
+	journal_forget(l);
+	if (l->deadline != NULL)
+		event_free(l->deadline);
+	while (l->waiters != NULL) {
+		struct waiter *w = l->waiters;
+
+		l->waiters = w->next;
+		free(w);
+	}
+	free(l->error);
+	free(l->cancel_by);
+	free(l->cancel_reason);
+	order_row_free(l->row);
+	free(l->row);
+	free(l);
+}
+
+/* A live order is let go when it is terminal, durable, and nobody waits for it. */
+static void
+maybe_free(struct live *l)
+{
+	if (order_is_terminal(l->row->pub.status) && l->commits == 0 && l->waiters == NULL)
+		live_free(l);
+}
+
+void
+live_release(struct live *l, bool ok, void *arg)
+{
+	(void)ok;
+	(void)arg;
+	maybe_free(l);
+}
+
+static void
+wait_for(struct live *l, int what, engine_done *done, void *arg)
+{
+	struct waiter *w = xcalloc(1, sizeof(*w)), **p;
+
+	w->what = (unsigned)what;
+	w->done = done;
+	w->arg = arg;
+	for (p = &l->waiters; *p != NULL; p = &(*p)->next)
+		;
+	*p = w;
+}
+
+/* Applies a cause that the code around it has made sure of, and keeps the count of slots. */
+static int
+apply(struct live *l, enum order_cause cause, struct awo_err *err)
+{
+	bool had = order_has_slot(l->row->pub.status), has;
+
+	if (order_apply(l->row, cause, clock_wall_us(), err) != 0)
+		return -1;
+	has = order_has_slot(l->row->pub.status);
+	if (had && !has) {
+		l->e->running--;
+		l->row->elapsed_us += clock_mono_us() - l->slot_since_us;
+	} else if (!had && has) {
+		l->e->running++;
+		l->slot_since_us = clock_mono_us();
+	}
+	l->e->positions_stale = true;
+	engine_kick(l->e);
+	return 0;
+}
+
+static void
+set_deadline(struct live *l, int64_t ms, void (*cb)(evutil_socket_t, short, void *))
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	if (l->deadline != NULL)
+		event_free(l->deadline);
+	l->deadline = evtimer_new(l->e->b->base, cb, l);
+	AWO_ASSERT(l->deadline != NULL);
+	evtimer_add(l->deadline, &tv);
+}
+
+static void
+clear_deadline(struct live *l)
+{
+	if (l->deadline != NULL)
+		event_free(l->deadline);
+	l->deadline = NULL;
+}
+
+static void
+kill_worker(struct live *l)
+{
+	struct sup_msg m;
+
+	suplink_msg(&m, SUP_KILL, SUP_ORDER);
+	snprintf(m.id, sizeof(m.id), "%s", l->row->pub.agent_work_order_id);
+	suplink_send(l->e->sup, &m, NULL, 0);
+}
+
+/* ---- what callers are told after a commit */
+
+struct reply {
+	engine_done *done;
+	void *arg;
+};
+
+static struct reply *
+reply_new(engine_done *done, void *arg)
+{
+	struct reply *r = xcalloc(1, sizeof(*r));
+
+	r->done = done;
+	r->arg = arg;
+	return r;
+}
+
+static void
+reply_then(struct live *l, bool ok, void *arg)
+{
+	struct reply *r = arg;
+	struct awo_err err = {0};
+
+	if (!ok)
+		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+	if (r->done != NULL)
+		r->done(r->arg, &err, ok ? l->row : NULL);
+	free(r);
+	maybe_free(l);
+}
+
+/* ---- creation */
+
+struct creation {
+	struct live *l;
+	char *line;
+	char *key;
+	engine_done *done;
+	void *arg;
+	int tries;
+};
+
+static void insert(struct creation *c);
+
+static void
+creation_free(struct creation *c)
+{
+	free(c->line);
+	free(c->key);
+	free(c);
+}
+
+/* Draws an id that no live order has. */
+static void
+rename_order(struct engine *e, struct order_row *row)
+{
+	char id[ID_ORDER_LEN + 1], sandbox[64];
+
+	do
+		ids_order(id);
+	while (live_find(e, id) != NULL);
+	snprintf(sandbox, sizeof(sandbox), "sandbox-%s", id);
+	P_SETS(order, &row->pub, agent_work_order_id, id);
+	P_SETS(order, &row->pub, sandbox_identifier, sandbox);
+}
+
+static void
+inserted(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct creation *c = arg;
+	struct live *l = c->l;
+	struct engine *e = l->e;
+	struct order_row first = {0};
+	char id[ID_ORDER_LEN + 1];
+
+	l->commits--;
+	if (err == NULL || err->code == AWO_OK) {
+		struct awo_err none = {0};
+
+		l->row->rowid = commit->rowid;
+		e->created++;
+		e->positions_stale = true;
+		if (commit->nevents > 0)
+			journal_append(l, commit->event_ids[0], c->line);
+		engine_kick(e);
+		c->done(c->arg, &none, l->row);
+		creation_free(c);
+		return;
+	}
+	/* the id was taken, or the key was used: a repeated create answers with the first order */
+	l->row->pub.status = order_status_failed;
+	if (err->code == AWO_ALREADY_EXISTS && c->key != NULL &&
+	    store_order_by_key(e->b->store, l->row->owner_uid, c->key, id, NULL) == 0 &&
+	    engine_order(e, id, &first, NULL) == 0) {
+		struct awo_err none = {0};
+
+		c->done(c->arg, &none, &first);
+		order_row_free(&first);
+	} else if (err->code == AWO_ALREADY_EXISTS && c->tries < 5) {
+		struct order_row *row = l->row;
+
+		l->row = order_row_dup(row);	/* live_free() takes the old live order apart */
+		live_free(l);
+		row->pub.status = order_status_pending;
+		rename_order(e, row);
+		c->l = live_new(e, row);
+		insert(c);
+		return;
+	} else
+		c->done(c->arg, err, NULL);
+	live_free(l);
+	creation_free(c);
+}
+
+/* The line of agent_work_order_created is made by hand of the change, because its transaction inserts. */
+static void
+insert(struct creation *c)
+{
+	struct order_row *r = c->l->row;
+	struct store_tx *tx = store_tx(c->l->e->b->store);
+	struct p_order *o = &r->pub;
+	char when[CLOCK_TEXT];
+	json_t *line, *steps = json_array();
+
+	c->tries++;
+	for (size_t i = 0; i < o->selected_commands.n; i++)
+		json_array_append_new(steps, json_string(o->selected_commands.v[i]));
+	line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s,s:s?,s:s,s:o}", "timestamp",
+	    clock_format(o->created_at, when), "level", "info", "event", "agent_work_order_created",
+	    "agent_work_order_id", o->agent_work_order_id, "work_order_id", o->agent_work_order_id, "repository_url",
+	    o->repository_url, "workflow_type", o->workflow_type, "sandbox_type",
+	    P_ENUM_NAME(sandbox_type, o->sandbox_type), "request_id", r->request_id, "owner", o->owner,
+	    "selected_commands", steps);
+	AWO_ASSERT(line != NULL);
+	free(c->line);
+	c->line = json_dumps(line, JSON_COMPACT);
+	AWO_ASSERT(c->line != NULL);
+	json_decref(line);
+	store_tx_order_insert(tx, r, c->key);
+	store_tx_event(tx, o->agent_work_order_id, "agent_work_order_created", c->line);
+	c->l->commits++;
+	store_tx_commit(tx, inserted, c);
+}
+
+void
+engine_create(struct engine *e, struct order_row *row, const char *idempotency_key, engine_done *done, void *arg)
+{
+	struct creation *c = xcalloc(1, sizeof(*c));
+	struct p_order *o = &row->pub;
+	char day[CLOCK_TEXT];
+	int64_t now = clock_wall_us();
+
+	rename_order(e, row);
+	P_SET(order, o, status, order_status_pending);
+	P_SET(order, o, created_at, now);
+	P_SET(order, o, updated_at, now);
+	P_SET(order, o, attempt, 1);
+	P_SET(order, o, step_number, 0);
+	P_SET(order, o, total_steps, (int64_t)o->selected_commands.n);
+	P_SET(order, o, git_commit_count, 0);
+	P_SET(order, o, git_files_changed, 0);
+	P_SET(order, o, git_lines_added, 0);
+	P_SET(order, o, git_lines_removed, 0);
+	P_MARK(order, o, usage);
+	P_MARK(order, o, sandbox_layers);
+	P_MARK(order, o, selected_commands);
+	if (!P_HAS(order, o, priority))
+		P_SET(order, o, priority, 0);
+	clock_format(now, day);
+	day[10] = '\0';
+	free(row->log_date);
+	row->log_date = xstrdup(day);
+	c->key = xstrdup(idempotency_key);
+	c->done = done;
+	c->arg = arg;
+	c->l = live_new(e, row);
+	insert(c);
+}
+
+/* ---- the scheduler's turn */
+
+static uint64_t
+hash_text(const char *s)
+{
+	uint64_t h = 1469598103934665603U;
+
+	for (; s != NULL && *s != '\0'; s++)
+		h = (h ^ (unsigned char)*s) * 1099511628211U;
+	return h;
+}
+
+/* A pending order whose creation is not durable yet cannot start. */
+static bool
+wants_slot(const struct live *l)
+{
+	enum p_order_status s = l->row->pub.status;
+
+	if (l->row->rowid == 0 || l->stage == LIVE_SETTLED)
+		return false;
+	if (s == order_status_pending)
+		return l->stage == LIVE_QUEUED && !l->row->cancel_requested;
+	return (s == order_status_paused || s == order_status_waiting) && l->row->wake;
+}
+
+/* The snapshot: all that run or want to. Returns the count; *out is freed by the caller. */
+static size_t
+snapshot(struct engine *e, struct sched_order **out)
+{
+	struct sched_order *o = xcalloc(e->nlive + 1, sizeof(*o));
+	size_t n = 0;
+
+	for (struct live *l = e->all; l != NULL; l = l->next) {
+		bool running = order_has_slot(l->row->pub.status);
+
+		if (!running && !wants_slot(l))
+			continue;
+		o[n++] = (struct sched_order){.order = l, .running = running, .wake = l->row->wake, .jump = l->row->jump,
+		    .priority = l->row->pub.priority, .created_at = l->row->pub.created_at, .rowid = l->row->rowid,
+		    .retry_at = P_HAS(order, &l->row->pub, retry_at) ? l->row->pub.retry_at : 0,
+		    .owner_uid = l->row->owner_uid, .repository = hash_text(l->row->canonical_url)};
+	}
+	*out = o;
+	return n;
+}
+
+static struct sched_limits
+limits(const struct engine *e)
+{
+	const struct config *c = e->b->conf;
+
+	return (struct sched_limits){.max_concurrent = c->max_concurrent, .per_user = c->max_concurrent_per_user,
+	    .per_repository = c->max_concurrent_per_repository};
+}
+
+static int
+by_position(const void *a, const void *b)
+{
+	const struct sched_order *x = a, *y = b;
+
+	return x->position < y->position ? -1 : x->position > y->position;
+}
+
+static void
+on_kick(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *e = arg;
+	struct sched_limits lim = limits(e);
+	struct sched_order *o;
+	int64_t next = 0, now = clock_wall_us();
+	size_t n;
+
+	(void)fd;
+	(void)what;
+	if (!e->ready || e->closing || (int64_t)e->running >= lim.max_concurrent)
+		return;
+	n = snapshot(e, &o);
+	scheduler_run(&lim, o, n, now, &next);
+	qsort(o, n, sizeof(*o), by_position);
+	for (size_t i = 0; i < n; i++) {
+		struct live *l = o[i].order;
+
+		if (o[i].running || o[i].reason != SCHED_START)
+			continue;
+		if (l->row->pub.status == order_status_pending)
+			start(l);
+		else
+			wake(l);
+	}
+	free(o);
+	if (next > 0) {
+		int64_t us = next > now ? next - now : 0;
+		struct timeval tv = {.tv_sec = us / 1000000, .tv_usec = us % 1000000};
+
+		evtimer_add(e->again, &tv);
+	}
+}
+
+void
+engine_kick(struct engine *e)
+{
+	static const struct timeval soon = {0, 0};
+
+	if (!evtimer_pending(e->kick, NULL))
+		evtimer_add(e->kick, &soon);
+}
+
+static void
+refresh_positions(struct engine *e)
+{
+	struct sched_limits lim = limits(e);
+	struct sched_order *o;
+	int64_t next;
+	size_t n;
+
+	if (!e->positions_stale)
+		return;
+	n = snapshot(e, &o);
+	scheduler_run(&lim, o, n, clock_wall_us(), &next);
+	for (size_t i = 0; i < n; i++) {
+		struct live *l = o[i].order;
+
+		if (!o[i].running && l->row->pub.status == order_status_pending)
+			P_SET(order, &l->row->pub, queue_position, o[i].position);
+	}
+	free(o);
+	e->positions_stale = false;
+}
+
+/* ---- start: slot, cache, worker */
+
+static int64_t
+free_ports(const struct engine *e)
+{
+	const struct config *c = e->b->conf;
+
+	for (int64_t p = c->ports_start; p + PORTS_EACH - 1 <= c->ports_end; p += PORTS_EACH) {
+		const struct live *l;
+
+		for (l = e->all; l != NULL; l = l->next)
+			if (l->row->port_start < p + PORTS_EACH && p < l->row->port_start + PORTS_EACH &&
+			    l->row->port_start > 0)
+				break;
+		if (l == NULL)
+			return p;
+	}
+	return 0;
+}
+
+static void
+started(struct live *l, bool ok, void *arg)
+{
+	(void)arg;
+	if (!ok) {
+		/* nothing was recorded: back into the queue, and not at once */
+		l->row->pub.status = order_status_pending;
+		P_SET(order, &l->row->pub, retry_at, clock_wall_us() + 5000000);
+		l->e->running--;
+		l->stage = LIVE_QUEUED;
+		l->row->port_start = 0;
+		l->e->positions_stale = true;
+		engine_kick(l->e);
+		return;
+	}
+	if (journal_make(l) != 0) {
+		CLEAN_FREE char *text = xasprintf("the order's log cannot be made: %s", strerror(errno));
+
+		live_failed(l, error_category_resource, text, 0);
+		return;
+	}
+	if (l->row->cancel_requested) {
+		live_exited(l, 0, false);
+		return;
+	}
+	if (l->row->base_sha != NULL && !l->row->workspace_removed) {
+		live_fetched(l);	/* the workspace is there: what it needs of the cache is, too */
+		return;
+	}
+	l->stage = LIVE_FETCHING;
+	fetch_for(l);
+}
+
+static void
+start(struct live *l)
+{
+	struct engine *e = l->e;
+	struct order_row *r = l->row;
+	struct change *c;
+	int64_t ports = free_ports(e);
+
+	if (ports == 0) {
+		log_error("ports_exhausted", LS("agent_work_order_id", r->pub.agent_work_order_id),
+		    LS("remedy", "widen ports.start .. ports.end or lower max_concurrent"));
+		return;
+	}
+	if (apply(l, ORDER_START, NULL) != 0)
+		return;
+	e->queue_wait_us += clock_wall_us() - r->pub.created_at;
+	e->queue_waits++;
+	l->stage = LIVE_STARTING;
+	l->exited = l->oom = l->forced = l->pausing = false;
+	l->final = FINAL_NONE;
+	l->retry_after_s = 0;
+	free(l->error);
+	l->error = NULL;
+	p_strv_free(&r->pub.sandbox_layers);
+	if (r->workspace_removed) {
+		/* begins anew; what was pushed stays on its branch */
+		free(r->base_sha);
+		free(r->head_sha);
+		r->base_sha = r->head_sha = NULL;
+		r->resume_step = 0;
+		r->workspace_removed = false;
+	}
+	r->port_start = ports;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_started", json_pack("{s:I}", "attempt", (json_int_t)r->pub.attempt));
+	change_event(c, "info", "port_range_allocated",
+	    json_pack("{s:I,s:I}", "port_range_start", (json_int_t)ports, "port_range_end",
+		(json_int_t)(ports + PORTS_EACH - 1)));
+	change_commit(c, started, NULL);
+}
+
+void
+live_fetched(struct live *l)
+{
+	struct engine *e = l->e;
+	struct awo_err err = {0};
+	struct sup_msg m;
+	json_t *spec;
+	char *text;
+	int fds[3] = {-1, -1, -1};
+
+	if (l->row->cancel_requested) {
+		live_exited(l, 0, false);
+		return;
+	}
+	fds[2] = link_listen(l, &err);
+	spec = fds[2] >= 0 ? jobspec_build(l, &err) : NULL;
+	if (spec != NULL) {
+		text = json_dumps(spec, JSON_COMPACT);
+		json_decref(spec);
+		fds[0] = files_memfd("job", text, strlen(text));
+		secret_free(text);
+		fds[1] = journal_dup_for_worker(l);
+		if (fds[0] < 0 || fds[1] < 0)
+			ERR(&err, INTERNAL, "", "cannot hand the order over: %s", strerror(errno));
+	}
+	if (err.code != AWO_OK) {
+		for (int i = 0; i < 3; i++)
+			if (fds[i] >= 0)
+				close(fds[i]);
+		live_failed(l, err.code == AWO_FAILED_PRECONDITION ? error_category_permanent : error_category_internal,
+		    err.msg, 0);
+		return;
+	}
+	suplink_msg(&m, SUP_SPAWN, SUP_ORDER);
+	snprintf(m.id, sizeof(m.id), "%s", l->row->pub.agent_work_order_id);
+	m.owner_uid = l->row->owner_uid;
+	cache_name(l->row->canonical_url, m.cache);
+	/* of the worker itself; the agent's own, from the job specification, are never higher */
+	m.limits = (struct sup_limits){.core = (uint64_t)e->b->conf->limit_core,
+	    .nofile = (uint64_t)e->b->conf->limit_nofile, .fsize = (uint64_t)e->b->conf->limit_fsize,
+	    .nproc = (uint64_t)e->b->conf->limit_nproc, .memlock = (uint64_t)e->b->conf->limit_memlock};
+	l->stage = LIVE_SPAWNING;
+	e->launches++;
+	suplink_send(e->sup, &m, fds, 3);
+}
+
+void
+live_failed(struct live *l, enum p_error_category category, const char *message, int64_t retry_after_s)
+{
+	l->final = FINAL_FAILED;
+	l->category = category;
+	free(l->error);
+	l->error = xstrdup(message);
+	l->retry_after_s = retry_after_s;
+	live_exited(l, 0, false);
+}
+
+/* ---- the worker's side of things */
+
+static json_t *
+by_op(const char *op)
+{
+	return json_pack("{s:s}", "op", op);
+}
+
+static void
+send_prompts(struct live *l, int64_t after)
+{
+	struct store_prompt *p = NULL;
+	size_t n = 0;
+
+	if (store_prompts(l->e->b->store, l->row->pub.agent_work_order_id, &p, &n, NULL) != 0)
+		return;
+	for (size_t i = 0; i < n; i++) {
+		if (p[i].id > after)
+			link_send(l, json_pack("{s:s,s:I,s:s}", "op", "prompt", "prompt_id", (json_int_t)p[i].id, "text",
+			    p[i].text));
+		free(p[i].text);
+	}
+	free(p);
+}
+
+void
+live_linked(struct live *l, const json_t *hello)
+{
+	bool frozen = json_is_true(json_object_get(hello, "frozen"));
+
+	if (l->row->cancel_requested) {
+		send_cancel(l);
+		return;
+	}
+	if (l->pausing || (l->row->pub.status == order_status_paused && !frozen))
+		link_send(l, by_op("pause"));
+	else if (l->row->pub.status == order_status_running && frozen)
+		link_send(l, by_op("resume"));
+	send_prompts(l, json_integer_value(json_object_get(hello, "last_prompt_id")));
+}
+
+static void
+paused_then(struct live *l, bool ok, void *arg)
+{
+	struct awo_err err = {0};
+
+	(void)arg;
+	if (!ok)
+		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+	wake_waiters(l, WAIT_PAUSED, &err);
+}
+
+void
+live_acked(struct live *l, const char *op)
+{
+	struct change *c;
+
+	if (strcmp(op, "pause") != 0 || !l->pausing)
+		return;
+	l->pausing = false;
+	if (l->row->cancel_requested || apply(l, ORDER_PAUSE, NULL) != 0)
+		return;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_paused", NULL);
+	change_commit(c, paused_then, NULL);
+}
+
+static void
+wake(struct live *l)
+{
+	struct change *c;
+
+	if (apply(l, ORDER_WAKE, NULL) != 0)
+		return;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_resumed", NULL);
+	change_commit(c, NULL, NULL);
+	link_send(l, by_op("resume"));	/* without a connection, the next hello tells that it is still frozen */
+}
+
+/* The worker has written its last line and should be gone: it is not waited for without end. */
+static void
+on_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct live *l = arg;
+
+	(void)fd;
+	(void)what;
+	log_warning("worker_overdue", LS("agent_work_order_id", l->row->pub.agent_work_order_id));
+	kill_worker(l);
+}
+
+void
+live_taken(struct live *l)
+{
+	if (l->stage != LIVE_WORKING || l->final == FINAL_NONE)
+		return;
+	if (l->exited)
+		settle(l);
+	else if (l->deadline == NULL)
+		set_deadline(l, EXIT_GRACE_S * 1000, on_overdue);
+}
+
+void
+live_exited(struct live *l, int status, bool oom)
+{
+	if (l->stage == LIVE_SETTLED || !order_has_slot(l->row->pub.status)) {
+		if (l->row->pub.status != order_status_paused && l->row->pub.status != order_status_waiting)
+			return;
+	}
+	l->exited = true;
+	l->status = status;
+	l->oom = l->oom || oom;
+	journal_drain(l);
+	settle(l);
+}
+
+/* ---- the end */
+
+static void reopen_if_prompted(struct live *l);
+
+static void
+ended_then(struct live *l, bool ok, void *arg)
+{
+	struct engine *e = l->e;
+	struct awo_err err = {0};
+	const char *id = l->row->pub.agent_work_order_id;
+
+	(void)arg;
+	if (!ok) {
+		/* the record still says running: the next start of awod settles it from the log */
+		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+		wake_waiters(l, WAIT_ENDED, &err);
+		return;
+	}
+	if (!order_is_terminal(l->row->pub.status))
+		return;
+	wake_waiters(l, WAIT_ENDED, &err);
+	ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s", id,
+	    P_ENUM_NAME(order_status, l->row->pub.status));
+	wake_waiters(l, WAIT_PAUSED, &err);
+	if (l->row->pub.status == order_status_completed)
+		reopen_if_prompted(l);
+	if (order_is_terminal(l->row->pub.status))
+		server_log_ended(e->b->server, id, "order_ended");
+	maybe_free(l);
+}
+
+static json_t *
+usage_json(const struct p_order *o)
+{
+	return p_to_json(&p_type_usage, &o->usage);
+}
+
+static bool
+may_retry(const struct live *l)
+{
+	return l->row->pub.attempt - l->row->tries_base < l->e->b->conf->retry_max_attempts;
+}
+
+static double
+random_unit(void)
+{
+	char hex[9];
+
+	ids_hex(hex, 4);
+	return (double)strtoul(hex, NULL, 16) / 4294967296.0;
+}
+
+static void
+requeue(struct live *l, struct change *c, const char *why)
+{
+	struct p_order *o = &l->row->pub;
+	const struct config *conf = l->e->b->conf;
+	int64_t wait = order_backoff_us(o->attempt, conf->retry_backoff, conf->retry_max_backoff, random_unit(),
+	    l->retry_after_s);
+	char when[CLOCK_TEXT];
+
+	if (apply(l, ORDER_REQUEUE, NULL) != 0)
+		return;
+	P_SET(order, o, retry_at, clock_wall_us() + wait);
+	P_SETS(order, o, error_message, why);
+	P_SET(order, o, error_category, l->category);
+	l->e->retried++;
+	change_event(c, "warning", "agent_work_order_retried",
+	    json_pack("{s:I,s:s,s:s,s:s}", "attempt", (json_int_t)o->attempt, "retry_at",
+		clock_format(o->retry_at, when), "reason", why, "by", "awod"));
+}
+
+/* Decides from what is known how the order ends, or whether it runs again. */
+static void
+settle(struct live *l)
+{
+	struct p_order *o = &l->row->pub;
+	struct engine *e = l->e;
+	struct change *c;
+	CLEAN_FREE char *lost = NULL;
+
+	if (l->stage == LIVE_SETTLED)
+		return;
+	l->stage = LIVE_SETTLED;
+	fetch_leave(l);
+	clear_deadline(l);
+	link_remove(l);
+	l->nonce[0] = '\0';
+	l->row->port_start = 0;
+	c = change_begin(l);
+	if (l->row->cancel_requested || (l->final == FINAL_FAILED && l->category == error_category_cancelled)) {
+		bool clean = !l->forced && (l->final != FINAL_NONE || l->status == 0);
+		bool reason = l->cancel_reason != NULL && l->cancel_reason[0] != '\0';
+		CLEAN_FREE char *why = xasprintf("cancelled by %s%s%s%s", l->cancel_by != NULL ? l->cancel_by : o->owner,
+		    reason ? ": " : "", reason ? l->cancel_reason : "",
+		    clean ? "" : " (the agent did not end by itself and was killed)");
+
+		P_SETS(order, o, error_message, why);
+		P_SET(order, o, error_category, error_category_cancelled);
+		apply(l, ORDER_CANCEL, NULL);
+		e->cancelled++;
+		change_event(c, "info", "agent_work_order_cancelled",
+		    json_pack("{s:s?,s:s?,s:b}", "reason", l->cancel_reason, "by", l->cancel_by, "clean", clean ? 1 : 0));
+	} else if (l->final == FINAL_COMPLETED) {
+		apply(l, ORDER_COMPLETE, NULL);
+		e->completed++;
+		change_event(c, "info", "agent_work_order_completed",
+		    json_pack("{s:s?,s:s?,s:I,s:o}", "git_branch_name", o->git_branch_name, "github_pull_request_url",
+			o->github_pull_request_url, "git_commit_count", (json_int_t)o->git_commit_count, "usage",
+			usage_json(o)));
+	} else {
+		if (l->final == FINAL_NONE) {
+			l->category = l->oom ? error_category_resource : error_category_transient;
+			lost = l->oom ? xstrdup("the order's worker was ended by the kernel for want of memory") :
+			    l->status > 128 ? xasprintf("the order's worker was killed by signal %d", l->status - 128) :
+			    xasprintf("the order's worker ended without a result (status %d)", l->status);
+			free(l->error);
+			l->error = TAKE_PTR(lost);
+		}
+		if (l->category == error_category_transient && o->status == order_status_running && may_retry(l))
+			requeue(l, c, l->error);
+		else {
+			/* a paused order whose worker is gone gets its end through its slot */
+			if (o->status == order_status_paused || o->status == order_status_waiting)
+				apply(l, ORDER_WAKE, NULL);
+			if (l->final == FINAL_NONE && !l->oom)
+				l->category = error_category_internal;
+			P_SETS(order, o, error_message, l->error);
+			P_SET(order, o, error_category, l->category);
+			apply(l, ORDER_FAIL, NULL);
+			e->failed++;
+			change_event(c, "error", "agent_work_order_failed",
+			    json_pack("{s:s,s:s,s:s?}", "error_message", l->error, "error_category",
+				P_ENUM_NAME(error_category, l->category), "step", o->current_step));
+		}
+	}
+	if (o->status == order_status_pending)
+		l->stage = LIVE_QUEUED;
+	change_commit(c, ended_then, NULL);
+}
+
+/* A prompt that came too late for the worker re-opens the order. */
+static void
+reopen_if_prompted(struct live *l)
+{
+	struct store_prompt *p = NULL;
+	struct change *c;
+	size_t n = 0;
+
+	if (store_prompts(l->e->b->store, l->row->pub.agent_work_order_id, &p, &n, NULL) != 0)
+		return;
+	for (size_t i = 0; i < n; i++)
+		free(p[i].text);
+	free(p);
+	if (n == 0 || apply(l, ORDER_REOPEN, NULL) != 0)
+		return;
+	l->stage = LIVE_QUEUED;
+	l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_retried",
+	    json_pack("{s:I,s:s,s:s}", "attempt", (json_int_t)l->row->pub.attempt, "reason", "a prompt", "by", "awod"));
+	change_commit(c, NULL, NULL);
+}
+
+/* ---- changes asked for from outside */
+
+/* The live order, or one made of the store's record; NULL with *err. */
+static struct live *
+get(struct engine *e, const char *id, struct awo_err *err)
+{
+	struct live *l = live_find(e, id);
+	struct order_row *row;
+
+	if (l != NULL)
+		return l;
+	row = xcalloc(1, sizeof(*row));
+	if (store_order_get(e->b->store, id, row, err) != 0) {
+		free(row);
+		return NULL;
+	}
+	l = live_new(e, row);
+	l->stage = order_is_terminal(row->pub.status) ? LIVE_SETTLED : LIVE_QUEUED;
+	return l;
+}
+
+static void
+refuse(engine_done *done, void *arg, struct live *l, const struct awo_err *err)
+{
+	done(arg, err, NULL);
+	if (l != NULL)
+		maybe_free(l);
+}
+
+static void
+refuse_state(engine_done *done, void *arg, struct live *l, const char *what)
+{
+	struct awo_err err = {0};
+
+	ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s and cannot be %s",
+	    l->row->pub.agent_work_order_id, P_ENUM_NAME(order_status, l->row->pub.status), what);
+	refuse(done, arg, l, &err);
+}
+
+static void
+on_cancel_overdue(evutil_socket_t fd, short what, void *arg)
+{
+	struct live *l = arg;
+
+	(void)fd;
+	(void)what;
+	l->forced = true;
+	kill_worker(l);
+}
+
+static void
+send_cancel(struct live *l)
+{
+	link_send(l, json_pack("{s:s,s:s}", "op", "cancel", "reason", l->cancel_reason != NULL ? l->cancel_reason : ""));
+}
+
+static void
+cancel_then(struct live *l, bool ok, void *arg)
+{
+	struct awo_err err = {0};
+
+	(void)arg;
+	if (!ok) {
+		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+		wake_waiters(l, WAIT_ENDED, &err);
+		return;
+	}
+	if (l->stage == LIVE_FETCHING)
+		live_exited(l, 0, false);
+}
+
+void
+engine_cancel(struct engine *e, const char *id, const char *by, const char *reason, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+	enum p_order_status s;
+	bool first;
+
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	s = l->row->pub.status;
+	if (order_is_terminal(s) || l->row->rowid == 0) {
+		refuse_state(done, arg, l, "cancelled");
+		return;
+	}
+	first = !l->row->cancel_requested;
+	wait_for(l, WAIT_ENDED, done, arg);
+	if (!first)
+		return;
+	l->row->cancel_requested = true;
+	free(l->cancel_by);
+	free(l->cancel_reason);
+	l->cancel_by = xstrdup(by);
+	l->cancel_reason = xstrdup(reason);
+	if (l->stage == LIVE_QUEUED && s == order_status_pending) {
+		l->exited = true;
+		l->status = 0;
+		settle(l);
+		return;
+	}
+	/* the wish is recorded first: a crash of awod does not lose it */
+	change_commit(change_begin(l), cancel_then, NULL);
+	if (l->stage == LIVE_WORKING) {
+		send_cancel(l);
+		set_deadline(l, e->b->conf->timeout_kill * 1000 + CANCEL_EXTRA_MS, on_cancel_overdue);
+	}
+}
+
+void
+engine_pause(struct engine *e, const char *id, const char *by, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+
+	(void)by;
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	if (l->row->pub.status != order_status_running || l->row->cancel_requested || l->stage == LIVE_SETTLED) {
+		refuse_state(done, arg, l, "paused");
+		return;
+	}
+	wait_for(l, WAIT_PAUSED, done, arg);
+	if (l->pausing)
+		return;
+	l->pausing = true;	/* the hello asks again when there is no connection yet */
+	link_send(l, by_op("pause"));
+}
+
+void
+engine_resume(struct engine *e, const char *id, const char *by, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+
+	(void)by;
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	if (l->row->pub.status != order_status_paused || l->row->cancel_requested) {
+		refuse_state(done, arg, l, "resumed");
+		return;
+	}
+	l->row->wake = true;
+	e->positions_stale = true;
+	engine_kick(e);
+	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+}
+
+void
+engine_retry(struct engine *e, const char *id, const char *by, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+	struct change *c;
+
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	if (apply(l, ORDER_RETRY, &err) != 0) {
+		refuse(done, arg, l, &err);
+		return;
+	}
+	l->stage = LIVE_QUEUED;
+	l->row->tries_base = l->row->pub.attempt - 1;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_retried",
+	    json_pack("{s:I,s:s,s:s}", "attempt", (json_int_t)l->row->pub.attempt, "reason", "asked for", "by", by));
+	change_commit(c, reply_then, reply_new(done, arg));
+}
+
+void
+engine_start(struct engine *e, const char *id, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	if (l->row->pub.status != order_status_pending || l->stage != LIVE_QUEUED || l->row->rowid == 0) {
+		refuse_state(done, arg, l, "started");
+		return;
+	}
+	if ((int64_t)e->running >= e->b->conf->max_concurrent) {
+		ERR(&err, RESOURCE_EXHAUSTED, "", "all %lld slots are taken; the order stays in the queue",
+		    (long long)e->b->conf->max_concurrent);
+		refuse(done, arg, l, &err);
+		return;
+	}
+	P_CLEAR(order, &l->row->pub, retry_at);
+	l->row->pub.retry_at = 0;
+	start(l);
+	if (l->row->pub.status != order_status_running) {
+		ERR(&err, RESOURCE_EXHAUSTED, "", "no port range is free");
+		refuse(done, arg, l, &err);
+		return;
+	}
+	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+}
+
+struct prompting {
+	engine_prompt_done *done;
+	void *arg;
+	struct live *l;
+	struct change *c;
+	char *text;
+	bool reopened;
+	int64_t id;
+};
+
+static void
+prompt_told(struct live *l, bool ok, void *arg)
+{
+	struct prompting *p = arg;
+	struct awo_err err = {0};
+	const char *message = p->reopened ? "the order runs again with this prompt" :
+	    l->row->pub.status == order_status_running ? "the prompt runs after the current step" :
+	    "the prompt runs when the order does";
+
+	if (!ok)
+		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+	else if (l->stage == LIVE_WORKING)
+		link_send(l, json_pack("{s:s,s:I,s:s}", "op", "prompt", "prompt_id", (json_int_t)p->id, "text", p->text));
+	p->done(p->arg, &err, p->id, message);
+	free(p->text);
+	free(p);
+	if (ok)
+		maybe_free(l);
+}
+
+/* The prompt's own commit told its number; its event carries it. */
+static void
+prompt_inserted(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct prompting *p = arg;
+	struct live *l = p->l;
+	CLEAN_BUF struct buf shown = {0};
+	struct change *c;
+
+	l->commits--;
+	if (err != NULL && err->code != AWO_OK) {
+		p->done(p->arg, err, 0, "");
+		free(p->text);
+		free(p);
+		maybe_free(l);
+		return;
+	}
+	p->id = commit->rowid;
+	c = change_begin(l);
+	text_add_utf8(&shown, p->text, strlen(p->text), 1000);
+	change_event(c, "info", "prompt_queued",
+	    json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
+	/* decided now, not when the prompt arrived: the order may have ended in between */
+	if (order_is_terminal(l->row->pub.status) && order_next(l->row->pub.status, ORDER_REOPEN) != order_status_none &&
+	    apply(l, ORDER_REOPEN, NULL) == 0) {
+		l->stage = LIVE_QUEUED;
+		l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
+		p->reopened = true;
+	}
+	change_commit(c, prompt_told, p);
+}
+
+void
+engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *text, engine_prompt_done *done,
+    void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+	struct prompting *p;
+	struct store_tx *tx;
+
+	if (l == NULL) {
+		done(arg, &err, 0, "");
+		return;
+	}
+	if (l->row->cancel_requested || l->row->pub.status == order_status_cancelled)
+		ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is cancelled: retry it first", id);
+	else if (order_is_terminal(l->row->pub.status) && (l->row->workspace_removed || l->row->base_sha == NULL))
+		ERR(&err, FAILED_PRECONDITION, "agent_work_order_id",
+		    "the workspace of order %s is not there any more: hand in a new order%s%s", id,
+		    l->row->pub.git_branch_name != NULL ? " with --base " : "",
+		    l->row->pub.git_branch_name != NULL ? l->row->pub.git_branch_name : "");
+	if (err.code != AWO_OK) {
+		done(arg, &err, 0, "");
+		maybe_free(l);
+		return;
+	}
+	p = xcalloc(1, sizeof(*p));
+	p->done = done;
+	p->arg = arg;
+	p->l = l;
+	p->text = xstrdup(text);
+	tx = store_tx(e->b->store);
+	store_tx_prompt_insert(tx, id, text, (uint32_t)by->uid);
+	l->commits++;
+	store_tx_commit(tx, prompt_inserted, p);
+}
+
+struct deletion {
+	struct engine *e;
+	struct order_row row;
+	engine_done *done;
+	void *arg;
+};
+
+static void
+deleted(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct deletion *d = arg;
+	struct sup_msg m;
+	char path[PATH_MAX];
+
+	(void)commit;
+	if (err == NULL || err->code == AWO_OK) {
+		suplink_msg(&m, SUP_REMOVE, SUP_ORDER);
+		snprintf(m.id, sizeof(m.id), "%s", d->row.pub.agent_work_order_id);
+		suplink_send(d->e->sup, &m, NULL, 0);
+		journal_path(d->e, &d->row, path);
+		if (unlink(path) != 0 && errno != ENOENT)
+			log_warning("log_removal_failed", LS("path", path), LS("error", strerror(errno)));
+		server_log_ended(d->e->b->server, d->row.pub.agent_work_order_id, "order_removed");
+	}
+	{
+		struct awo_err none = {0};
+		d->done(d->arg, err != NULL ? err : &none, NULL);
+	}
+	order_row_free(&d->row);
+	free(d);
+}
+
+void
+engine_delete(struct engine *e, const char *id, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = live_find(e, id);
+	struct deletion *d = xcalloc(1, sizeof(*d));
+	struct store_tx *tx;
+
+	if (l != NULL) {
+		free(d);
+		if (order_is_terminal(l->row->pub.status))
+			ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is just ending; try again", id);
+		else
+			ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s: cancel it first", id,
+			    P_ENUM_NAME(order_status, l->row->pub.status));
+		done(arg, &err, NULL);
+		return;
+	}
+	if (store_order_get(e->b->store, id, &d->row, &err) != 0) {
+		free(d);
+		done(arg, &err, NULL);
+		return;
+	}
+	d->e = e;
+	d->done = done;
+	d->arg = arg;
+	tx = store_tx(e->b->store);
+	store_tx_order_delete(tx, id);
+	store_tx_commit(tx, deleted, d);
+}
+
+void
+engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_request_state state, engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	P_SET(order, &l->row->pub, github_pull_request_state, state);
+	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+}
+
+/* ---- questions */
+
+int
+engine_order(struct engine *e, const char *id, struct order_row *out, struct awo_err *err)
+{
+	struct live *l = live_find(e, id);
+	struct order_row *copy;
+
+	if (l == NULL)
+		return store_order_get(e->b->store, id, out, err);
+	if (l->row->pub.status == order_status_pending)
+		refresh_positions(e);
+	copy = order_row_dup(l->row);
+	*out = *copy;
+	free(copy);
+	return 0;
+}
+
+void
+engine_fill_positions(struct engine *e, struct p_order_list_answer *page)
+{
+	for (size_t i = 0; i < page->agent_work_orders.n; i++) {
+		struct p_order *o = &page->agent_work_orders.v[i];
+		struct live *l = o->status == order_status_pending ? live_find(e, o->agent_work_order_id) : NULL;
+
+		if (l == NULL)
+			continue;
+		refresh_positions(e);
+		if (P_HAS(order, &l->row->pub, queue_position))
+			P_SET(order, o, queue_position, l->row->pub.queue_position);
+	}
+}
+
+void
+engine_queue(struct engine *e, const struct caller *c, struct p_queue_answer *out)
+{
+	struct sched_limits lim = limits(e);
+	struct sched_order *o;
+	int64_t next, pending = 0;
+	size_t n = snapshot(e, &o), shown = 0;
+
+	memset(out, 0, sizeof(*out));
+	scheduler_run(&lim, o, n, clock_wall_us(), &next);
+	qsort(o, n, sizeof(*o), by_position);
+	for (size_t i = 0; i < n; i++)
+		if (!o[i].running)
+			pending++;
+	out->entries.v = xcalloc((size_t)(pending < 1000 ? pending : 1000) + 1, sizeof(*out->entries.v));
+	for (size_t i = 0; i < n && shown < 1000; i++) {
+		const struct live *l = o[i].order;
+		const struct p_order *p = &l->row->pub;
+		struct p_queue_entry *q = &out->entries.v[shown];
+
+		if (o[i].running || !caller_may_see(c, l->row->owner_uid))
+			continue;
+		P_SETS(queue_entry, q, agent_work_order_id, p->agent_work_order_id);
+		P_SET(queue_entry, q, queue_position, o[i].position);
+		P_SETS(queue_entry, q, owner, p->owner);
+		P_SETS(queue_entry, q, repository_url, p->repository_url);
+		P_SET(queue_entry, q, priority, p->priority);
+		P_SETS(queue_entry, q, reason, scheduler_reason_name(o[i].reason));
+		P_SET(queue_entry, q, created_at, p->created_at);
+		if (P_HAS(order, p, retry_at))
+			P_SET(queue_entry, q, retry_at, p->retry_at);
+		shown++;
+	}
+	out->entries.n = shown;
+	P_MARK(queue_answer, out, entries);
+	P_SET(queue_answer, out, running, (int64_t)e->running);
+	P_SET(queue_answer, out, pending, pending);
+	P_SET(queue_answer, out, max_concurrent, lim.max_concurrent);
+	free(o);
+}
+
+void
+engine_metrics(struct engine *e, json_t *into)
+{
+	int64_t counts[order_status_cancelled + 1] = {0};
+	json_t *states = json_object();
+
+	store_counts(e->b->store, counts);
+	for (int s = order_status_pending; s <= order_status_cancelled; s++)
+		json_object_set_new(states, P_ENUM_NAME(order_status, s), json_integer(counts[s]));
+	json_object_set_new(into, "orders", states);
+	json_object_set_new(into, "orders_created_total", json_integer((json_int_t)e->created));
+	json_object_set_new(into, "orders_completed_total", json_integer((json_int_t)e->completed));
+	json_object_set_new(into, "orders_failed_total", json_integer((json_int_t)e->failed));
+	json_object_set_new(into, "orders_cancelled_total", json_integer((json_int_t)e->cancelled));
+	json_object_set_new(into, "orders_retried_total", json_integer((json_int_t)e->retried));
+	json_object_set_new(into, "worker_launches_total", json_integer((json_int_t)e->launches));
+	json_object_set_new(into, "queue_wait_seconds_sum", json_real((double)e->queue_wait_us / 1e6));
+	json_object_set_new(into, "queue_wait_seconds_count", json_integer(e->queue_waits));
+	json_object_set_new(into, "slots_used", json_integer((json_int_t)e->running));
+	json_object_set_new(into, "slots", json_integer(e->b->conf->max_concurrent));
+}
+
+/* ---- the supervisor's messages */
+
+static void
+worker_up(struct live *l)
+{
+	l->stage = LIVE_WORKING;
+	l->exited = false;
+	l->row->worker_started = true;
+	link_connect(l);
+	if (l->row->cancel_requested)
+		set_deadline(l, l->e->b->conf->timeout_kill * 1000 + CANCEL_EXTRA_MS, on_cancel_overdue);
+}
+
+static void
+adopted(struct engine *e, const char *id)
+{
+	struct live *l = live_find(e, id);
+	struct sup_msg m;
+
+	if (l != NULL && (order_has_slot(l->row->pub.status) || l->row->pub.status == order_status_paused ||
+		l->row->pub.status == order_status_waiting)) {
+		log_info("worker_adopted", LS("agent_work_order_id", id));
+		worker_up(l);
+		return;
+	}
+	log_warning("worker_without_order_killed", LS("agent_work_order_id", id));
+	suplink_msg(&m, SUP_KILL, SUP_ORDER);
+	snprintf(m.id, sizeof(m.id), "%s", id);
+	suplink_send(e->sup, &m, NULL, 0);
+}
+
+/* Every worker that lives has been announced: what should have one and has none is settled or started again. */
+static void
+ready(struct engine *e)
+{
+	struct live *l, *next;
+
+	if (e->ready)
+		return;
+	e->ready = true;
+	for (l = e->all; l != NULL; l = next) {
+		enum p_order_status s = l->row->pub.status;
+
+		next = l->next;
+		if (l->stage == LIVE_WORKING) {
+			/* what it wrote while nobody listened */
+			if (journal_make(l) == 0)
+				journal_drain(l);
+			live_taken(l);
+			continue;
+		}
+		if (s != order_status_running && s != order_status_paused && s != order_status_waiting)
+			continue;
+		if (journal_make(l) == 0)
+			journal_drain(l);
+		if (l->final == FINAL_NONE && l->row->pub.sandbox_layers.n == 0 && s == order_status_running) {
+			log_info("order_start_repeated", LS("agent_work_order_id", l->row->pub.agent_work_order_id));
+			started(l, true, NULL);	/* its worker never began */
+			continue;
+		}
+		live_exited(l, -1, false);
+	}
+	engine_kick(e);
+}
+
+void
+engine_message(struct engine *e, const struct sup_msg *m)
+{
+	struct live *l = m->kind == SUP_ORDER ? live_find(e, m->id) : NULL;
+
+	switch (m->op) {
+	case SUP_SPAWNED:
+		if (m->kind == SUP_TASK)
+			task_spawned(e, m);
+		else if (l != NULL && l->stage == LIVE_SPAWNING) {
+			if (m->err != 0) {
+				CLEAN_FREE char *text = xasprintf("the sandbox could not be made: %s: %s", m->what,
+				    strerror(m->err));
+				bool busy = m->err == EAGAIN || m->err == ENOMEM || m->err == EMFILE || m->err == ENOSPC;
+
+				live_failed(l, busy ? error_category_resource : error_category_internal, text, 0);
+			} else
+				worker_up(l);
+		}
+		break;
+	case SUP_EXITED:
+		if (m->kind == SUP_TASK)
+			task_exited(e, m);
+		else if (l != NULL && l->stage != LIVE_QUEUED)
+			live_exited(l, m->status, m->oom != 0);
+		else if (l != NULL && (l->row->pub.status == order_status_paused || l->row->pub.status == order_status_waiting))
+			live_exited(l, m->status, m->oom != 0);
+		break;
+	case SUP_REMOVED:
+		retention_removed(e, m);
+		break;
+	case SUP_ADOPTED:
+		if (m->kind == SUP_ORDER)
+			adopted(e, m->id);
+		else {
+			struct sup_msg k;	/* a task of a broker that is gone: nobody waits for its answer */
+
+			suplink_msg(&k, SUP_KILL, SUP_TASK);
+			k.tag = m->tag;
+			suplink_send(e->sup, &k, NULL, 0);
+		}
+		break;
+	case SUP_READY:
+		ready(e);
+		break;
+	case SUP_STOP:
+		event_base_loopexit(e->b->base, NULL);
+		break;
+	default:
+		log_error("supervisor_message_unknown", LI("op", m->op));
+	}
+}
+
+/* ---- opening and closing */
+
+static int
+load_row(void *arg, struct order_row *r)
+{
+	struct engine *e = arg;
+	struct live *l = live_new(e, order_row_dup(r));
+
+	l->slot_since_us = clock_mono_us();
+	return 0;
+}
+
+void
+engine_reloaded(struct engine *e)
+{
+	e->positions_stale = true;
+	engine_kick(e);
+}
+
+struct engine *
+engine_open(struct broker *b, int fd, struct awo_err *err)
+{
+	struct engine *e = xcalloc(1, sizeof(*e));
+
+	e->b = b;
+	b->engine = e;
+	e->inotify = -1;
+	grow(e);
+	/* numbers of tasks are never used twice while a supervisor lives, whichever broker gave them */
+	e->next_tag = (uint64_t)clock_mono_us();
+	e->kick = evtimer_new(b->base, on_kick, e);
+	e->again = evtimer_new(b->base, on_kick, e);
+	if (e->kick == NULL || e->again == NULL || journal_open(e) != 0) {
+		ERR(err, INTERNAL, "", "cannot watch logs: %s (fs.inotify.max_user_instances may be too small)",
+		    strerror(errno));
+		engine_close(e);
+		return NULL;
+	}
+	if (store_order_scan(b->store, W_pending | W_running | W_waiting | W_paused, load_row, e, err) != 0 ||
+	    (e->sup = suplink_open(e, fd, err)) == NULL) {
+		engine_close(e);
+		return NULL;
+	}
+	retention_open(e);
+	return e;
+}
+
+void
+engine_close(struct engine *e)
+{
+	if (e == NULL)
+		return;
+	e->closing = true;
+	retention_close(e);
+	while (e->all != NULL)
+		live_free(e->all);
+	if (e->sup != NULL)
+		task_close_all(e);
+	fetch_close_all(e);
+	suplink_close(e->sup);
+	journal_close(e);
+	if (e->kick != NULL)
+		event_free(e->kick);
+	if (e->again != NULL)
+		event_free(e->again);
+	free(e->hash);
+	e->b->engine = NULL;
+	free(e);
+}

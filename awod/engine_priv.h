@@ -1,0 +1,173 @@
+/* What the engine's own files share: live orders, changes, the supervisor's link. */
+#ifndef AWOD_ENGINE_PRIV_H
+#define AWOD_ENGINE_PRIV_H
+
+#include <event2/event.h>
+#include <limits.h>
+
+#include "awod/config.h"
+#include "awod/engine.h"
+#include "awod/options.h"
+#include "awod/order.h"
+#include "awod/scheduler.h"
+#include "awod/spawn.h"
+#include "awod/store.h"
+
+enum live_stage {
+	LIVE_QUEUED,	/* no slot, no worker; or paused with its worker */
+	LIVE_STARTING,	/* has a slot; its start is being committed */
+	LIVE_FETCHING,	/* waits for the cache */
+	LIVE_SPAWNING,	/* the supervisor was asked */
+	LIVE_WORKING,	/* a worker is there */
+	LIVE_SETTLED	/* its end is being committed */
+};
+
+enum live_final { FINAL_NONE, FINAL_COMPLETED, FINAL_FAILED };
+
+struct link;
+struct fetch;
+
+/* Somebody who waits for an order's pause or end. */
+struct waiter {
+	struct waiter *next;
+	enum { WAIT_PAUSED, WAIT_ENDED } what;
+	engine_done *done;
+	void *arg;
+};
+
+/* An order that is not terminal, or whose last change is not yet durable. */
+struct live {
+	struct engine *e;
+	struct live *next;		/* of the engine's list of all */
+	struct live **prev;
+	struct live *chain;		/* hash chain */
+	struct order_row *row;		/* the truth; every change goes through it */
+	enum live_stage stage;
+	unsigned commits;		/* changes whose commit has not been answered */
+	struct waiter *waiters;
+
+	/* worker */
+	bool exited, oom, pausing, forced;
+	char *cancel_by, *cancel_reason;
+	int status;
+	enum live_final final;
+	enum p_error_category category;	/* of a failed end */
+	char *error;
+	int64_t retry_after_s;
+	struct link *link;
+	char nonce[65];
+	struct event *deadline;		/* forced end after a cancel, end after the last line */
+	int64_t slot_since_us;		/* monotonic: for the order's timeout */
+	struct fetch *fetch;
+	struct live *fetch_next;
+
+	/* log */
+	int log_fd;			/* O_RDWR | O_APPEND, or -1 when the file has not been made */
+	int watch;			/* inotify */
+	int64_t read_offset;		/* >= row->journal_offset; what lies between changes nothing */
+	struct live *followed_next;	/* those whose log is open */
+	struct live *dirty_next;
+	bool dirty;
+};
+
+struct suplink;
+struct log_watch;
+
+struct engine {
+	struct broker *b;
+	struct suplink *sup;
+	struct live *all;
+	size_t nlive;
+	struct live **hash;
+	size_t nhash;
+	size_t running;			/* orders that have a slot */
+	struct event *kick;		/* runs the scheduler soon */
+	struct event *again;		/* runs it at the next retry_at */
+	bool positions_stale;
+	bool ready;			/* the supervisor has announced what lives */
+	bool closing;
+	struct fetch *fetches;
+	int inotify;
+	struct event *inotify_ev, *drain_ev;
+	struct live *followed, *dirty;
+	struct task *tasks;
+	uint64_t next_tag;
+	struct event *hourly;
+	uint64_t created, completed, failed, cancelled, retried, launches;	/* since this process started */
+	int64_t queue_wait_us, queue_waits;
+};
+
+/* ---- engine.c */
+struct live *live_find(struct engine *e, const char *id);
+/* A new live order around a row (taken). */
+struct live *live_new(struct engine *e, struct order_row *row);
+void engine_kick(struct engine *e);
+/* For change_commit(): lets an order go that was live only for the change. */
+void live_release(struct live *l, bool ok, void *arg);
+/* The worker's process has ended, or there is none; settles the order when its log says so. */
+void live_exited(struct live *l, int status, bool oom);
+/* The start failed before a worker could say so itself. */
+void live_failed(struct live *l, enum p_error_category category, const char *message, int64_t retry_after_s);
+void live_acked(struct live *l, const char *op);	/* the worker has done it */
+void live_linked(struct live *l, const json_t *hello);	/* the control connection stands */
+/* The cache is there: the worker can be started. */
+void live_fetched(struct live *l);
+/* A batch of lines of the worker has been taken in. */
+void live_taken(struct live *l);
+
+/* ---- change.c: one transaction on one order, and what follows when it is durable */
+struct change;
+typedef void change_then(struct live *l, bool ok, void *arg);
+struct change *change_begin(struct live *l);
+struct store_tx *change_tx(struct change *c);
+/* An event of the order; fields (may be NULL) is taken. */
+void change_event(struct change *c, const char *level, const char *event, json_t *fields);
+/* Adds the row's update and commits. then is called after the event lines stand in the log. */
+void change_commit(struct change *c, change_then *then, void *arg);
+
+/* ---- journal.c */
+int journal_open(struct engine *e);
+void journal_close(struct engine *e);
+/* Makes the order's log, with all its events so far, and begins to follow it. -1 with errno. */
+int journal_make(struct live *l);
+void journal_forget(struct live *l);
+/* Appends the broker's own line; tells the streams. */
+void journal_append(struct live *l, int64_t event_id, const char *line);
+/* Takes in whatever is there. */
+void journal_drain(struct live *l);
+void journal_path(const struct engine *e, const struct order_row *row, char path[PATH_MAX]);
+int journal_dup_for_worker(struct live *l);		/* O_WRONLY | O_APPEND */
+
+/* ---- suplink.c, task.c */
+struct suplink *suplink_open(struct engine *e, int fd, struct awo_err *err);
+void suplink_close(struct suplink *s);
+void suplink_send(struct suplink *s, const struct sup_msg *m, const int *fds, int nfds);
+void suplink_msg(struct sup_msg *m, enum sup_op op, enum sup_kind kind);	/* fills the common part */
+void task_exited(struct engine *e, const struct sup_msg *m);
+void task_spawned(struct engine *e, const struct sup_msg *m);
+void task_close_all(struct engine *e);
+void retention_removed(struct engine *e, const struct sup_msg *m);
+void engine_message(struct engine *e, const struct sup_msg *m);
+
+/* ---- link.c: awod's end of a worker's control socket */
+int link_listen(struct live *l, struct awo_err *err);	/* makes directory, socket and nonce; the listening descriptor */
+void link_connect(struct live *l);
+bool link_send(struct live *l, json_t *op);		/* takes op; false when there is no connection */
+void link_close(struct live *l);
+void link_remove(struct live *l);			/* the directory too */
+
+/* ---- jobspec.c */
+json_t *jobspec_build(struct live *l, struct awo_err *err);
+void cache_name(const char *canonical, char out[65]);
+
+/* ---- fetch.c */
+void fetch_for(struct live *l);
+void fetch_leave(struct live *l);			/* the order does not want it any more */
+void fetch_forget(struct engine *e, uint32_t uid, const char *name);	/* the cache was removed */
+void fetch_close_all(struct engine *e);
+
+/* ---- retention.c */
+void retention_open(struct engine *e);
+void retention_close(struct engine *e);
+
+#endif
