@@ -1,0 +1,108 @@
+"""Fixtures of the end-to-end tests: instances of awod, remotes and the services around them."""
+import os
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from awo_testlib.forge import Forge  # noqa: E402
+from awo_testlib.instance import Instance  # noqa: E402
+from awo_testlib.remotes import GitHttpServer, Repository, Sshd  # noqa: E402
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="several users need root")
+DEFECT = re.compile(r"ERROR: (Address|Leak|Undefined\w*)Sanitizer|runtime error: |assertion .* failed", re.I)
+
+
+@pytest.fixture
+def place():
+    """A directory that every user can enter."""
+    path = Path(tempfile.mkdtemp(prefix="awo-it-remotes-"))
+    path.chmod(0o755)
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def make_instance():
+    made = []
+
+    def make(config=None, env=None, start=True, **more):
+        instance = Instance(config, env, **more)
+        made.append(instance)
+        return instance.start() if start else instance
+    yield make
+    logs = []
+    for instance in made:
+        logs.append(instance.daemon_log())
+        instance.close()
+    for log in logs:
+        defect = DEFECT.search(log)
+        assert not defect, f"a program reported a defect of its own:\n{log[max(0, defect.start() - 200):][:4000]}"
+
+
+@pytest.fixture
+def instance(make_instance):
+    return make_instance()
+
+
+@pytest.fixture
+def repo(place):
+    """A small repository with a branch main, used by its path."""
+    return Repository(place / "sample.git")
+
+
+@pytest.fixture
+def git_http(place):
+    made = []
+
+    def make(**more):
+        made.append(GitHttpServer(place, **more))
+        return made[-1]
+    yield make
+    for server in made:
+        server.close()
+
+
+@pytest.fixture
+def sshd(place):
+    server = Sshd(place / "ssh")
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def forge():
+    made = Forge()
+    yield made
+    made.close()
+    assert not made.violations, "the forge was sent what the real one does not document:\n" + "\n".join(made.violations)
+
+
+class GitHub:
+    """A forge with one project octo/sample, its repository over http, and an instance that has the token."""
+
+    def __init__(self, place, forge, server, make_instance, config):
+        (place / "octo").mkdir()
+        self.repo = Repository(place / "octo" / "sample.git")
+        self.forge, self.server = forge, server
+        self.project = forge.add("octo", "sample", self.repo)
+        self.url = server.url("octo/sample")
+        self.instance = make_instance({"github": {"host": server.host, "api_url": forge.api_url}, **(config or {})})
+        self.instance.credential("forge", "github_token", forge.token, host=server.host)
+
+
+@pytest.fixture
+def make_github(place, forge, git_http, make_instance):
+    def make(config=None):
+        return GitHub(place, forge, git_http(token=forge.token), make_instance, config)
+    return make
+
+
+@pytest.fixture
+def github(make_github):
+    return make_github()

@@ -1,0 +1,163 @@
+"""awod comes and goes; orders do not notice, and nothing is told twice or never."""
+import os
+import shutil
+import signal
+import time
+
+import pytest
+
+from awo_testlib.remotes import git
+
+ONCE = ["agent_work_order_created", "agent_work_order_started", "sandbox_created", "workspace_created",
+        "workflow_started", "git_branch_created", "git_push_completed", "workflow_completed",
+        "agent_work_order_completed"]
+
+
+def busy(instance, repo, n=2, seconds=4):
+    ids = [instance.create(repo.path, f"Order {i}\ndemo@planning: sleep {seconds}") for i in range(n)]
+    for order_id in ids:
+        instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+    return ids
+
+
+def check(instance, repo, ids):
+    for order_id in ids:
+        order = instance.completed(order_id, timeout=90)
+        assert order["attempt"] == 1
+        events = instance.events(order_id)
+        for name in ONCE:
+            assert events.count(name) == 1, (name, events)
+        lines = instance.log(order_id)
+        assert len({line["seq"] for line in lines}) == len(lines)
+        commits = [line["sha"] for line in lines if line["event"] == "git_commit_created"]
+        assert len(commits) == len(set(commits)) == order["git_commit_count"]
+        assert git("rev-list", "--count", f"main..{order['git_branch_name']}", cwd=repo.path) == str(len(commits))
+        steps = instance.call("order.steps", agent_work_order_id=order_id)["steps"]
+        assert [s["step"] for s in steps] == order["selected_commands"]
+
+
+def test_stopped_and_started(instance, repo):
+    ids = busy(instance, repo)
+    assert instance.stop() == 0
+    workers = instance.workers()
+    assert workers
+    time.sleep(0.5)
+    assert all(w.alive() for w in workers)
+    instance.start()
+    check(instance, repo, ids)
+
+
+def test_killed_and_started_after_the_orders_have_ended(instance, repo):
+    ids = busy(instance, repo, seconds=2)
+    instance.stop(signal.SIGKILL)
+    end = time.monotonic() + 60
+    while instance.workers() and time.monotonic() < end:
+        time.sleep(0.1)
+    assert not instance.workers()
+    instance.start()
+    check(instance, repo, ids)
+
+
+def test_killed_again_and_again(instance, repo):
+    ids = busy(instance, repo, seconds=5)
+    for _ in range(4):
+        instance.stop(signal.SIGKILL)
+        instance.start()
+    check(instance, repo, ids)
+
+
+def test_broker_killed(instance, repo):
+    ids = busy(instance, repo)
+    broker = instance.broker_process()
+    assert broker is not None
+    if instance.system:
+        assert broker.uid != 0
+    broker.kill()
+    end = time.monotonic() + 30
+    while True:
+        now = instance.broker_process()
+        if now and now.pid != broker.pid:
+            try:
+                instance.call("system.info", timeout=5)
+                break
+            except OSError:
+                pass
+        assert time.monotonic() < end, instance.daemon_log()[-3000:]
+        time.sleep(0.1)
+    assert instance.process.poll() is None
+    check(instance, repo, ids)
+
+
+def test_upgraded(instance, repo):
+    """Another copy of the program takes over the orders of the first."""
+    ids = busy(instance, repo)
+    assert instance.stop() == 0
+    copy = instance.base / "upgraded"
+    copy.mkdir()
+    shutil.copy2(instance.awod, copy / "awod")
+    instance.awod = copy / "awod"
+    instance.start()
+    assert os.readlink(f"/proc/{instance.process.pid}/exe") == str(copy / "awod")
+    check(instance, repo, ids)
+
+
+def test_cancel_and_limit_work_on_adopted_orders(make_instance, repo):
+    instance = make_instance({"max_concurrent": 2})
+    ids = [instance.create(repo.path, "demo: hang") for _ in range(2)]
+    for order_id in ids:
+        instance.wait(order_id, condition=lambda o: o["current_step"] == "create-branch")
+    waiting = instance.create(repo.path, "after them")
+    instance.stop(signal.SIGKILL)
+    instance.start()
+    time.sleep(1)
+    assert instance.order(waiting)["status"] == "pending"
+    assert instance.call("queue.get")["running"] == 2
+    instance.call("order.cancel", agent_work_order_id=ids[0])
+    instance.wait(ids[0], "cancelled")
+    instance.completed(waiting)
+    instance.call("order.cancel", agent_work_order_id=ids[1])
+    instance.wait(ids[1], "cancelled")
+    assert not instance.workers()
+
+
+def test_worker_killed_while_awod_is_away(instance, repo):
+    order_id, = busy(instance, repo, n=1, seconds=30)
+    instance.stop(signal.SIGKILL)
+    for worker in instance.workers():
+        worker.kill()
+    instance.start()
+    order = instance.wait(order_id, "failed", "pending", "running", "completed")
+    order = instance.wait(order_id, timeout=90) if order["status"] != "failed" else order
+    assert order["status"] in ("failed", "completed")
+    if order["status"] == "failed":
+        assert order["error_category"] in ("internal", "resource", "transient")
+        instance.call("order.retry", agent_work_order_id=order_id)
+        instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+        instance.call("order.cancel", agent_work_order_id=order_id)
+    assert instance.call("system.health")["status"] == "healthy"
+
+
+@pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])
+def test_watchers_can_resume(instance, repo, sig):
+    order_id, = busy(instance, repo, n=1)
+    seen = []
+    with instance.client() as c:
+        c.call("order.watch", agent_work_order_id=order_id)
+        method, line = c.next()
+        assert method == "log_line"
+        seen.append((line["seq"], line["line"]))
+        while "step_started" not in seen[-1][1]:
+            line = c.next()[1]
+            seen.append((line["seq"], line["line"]))
+    instance.stop(sig)
+    instance.start()
+    with instance.client() as c:
+        c.call("order.watch", agent_work_order_id=order_id, after_seq=seen[-1][0])
+        while True:
+            method, param = c.next(90)
+            if method == "stream_end":
+                assert param["reason"] == "order_ended"
+                break
+            seen.append((param["seq"], param["line"]))
+    whole = [line["seq"] for line in instance.log(order_id)]
+    assert [s for s, _ in seen] == whole
