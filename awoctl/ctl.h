@@ -15,6 +15,7 @@
 #define CTL_EXIT_FAILED 1
 #define CTL_EXIT_USAGE 2
 #define CTL_EXIT_NO_DAEMON 5
+#define CTL_EXIT_INTERRUPTED 130 /* as shells say it: neither done nor failed */
 #define CTL_CALL_MS 600000 /* the daemon has shorter limits of its own for everything that can take long */
 #define CTL_CONNECT_MS 3000
 
@@ -127,6 +128,8 @@ bool ctl_flag(const struct ctl *ctl, const char *name);
 int ctl_connect(struct ctl *ctl, struct awo_err *err);
 /* Connects to the same socket again, starting nothing. */
 int ctl_reconnect(struct ctl *ctl, struct awo_err *err);
+/* Connects if somebody answers, starting nothing; false with *err when nobody does. */
+bool ctl_running(struct ctl *ctl, struct awo_err *err);
 /* One call; the error is returned, not printed. */
 int ctl_try(struct ctl *ctl, enum p_method_id method, const void *request, void *answer, struct awo_err *err);
 /*

@@ -7,6 +7,8 @@
 
 #include "awoctl/term.h"
 
+#define TABLE_COLUMNS_MAX 16
+
 struct table_column {
 	const char *title;
 	bool right;	/* aligned right */
