@@ -240,13 +240,13 @@ add_first_words(struct buf *b)
 		if (!group_of(c, group, sizeof(group)))
 			snprintf(group, sizeof(group), "%s", ctl_words(c));
 		if (first_of_group(i, group))
-			buf_printf(b, "%s%s", b->len && b->p[b->len - 1] != '\'' ? " " : "", group);
+			buf_printf(b, "%s%s", b->len ? " " : "", group);
 	}
 }
 
-/* case arms "group) second words" */
+/* case arms "group) offer second words ;;" */
 static void
-add_group_arms(struct buf *b, const char *before, const char *after)
+add_group_arms(struct buf *b, const char *offer)
 {
 	char group[64], other[64];
 
@@ -260,13 +260,12 @@ add_group_arms(struct buf *b, const char *before, const char *after)
 				first = false;
 		if (!first)
 			continue;
-		buf_printf(b, "\t%s) %s'", group, before);
+		buf_printf(b, "\t%s) %s", group, offer);
 		for (size_t j = i; j < CTL_C__COUNT; j++)
 			if (!ctl_commands[j].group && group_of(&ctl_commands[j], other, sizeof(other))
 			    && strcmp(other, group) == 0)
-				buf_printf(b, "%s%s", b->p[b->len - 1] == '\'' ? "" : " ",
-				    strchr(ctl_words(&ctl_commands[j]), ' ') + 1);
-		buf_printf(b, "'%s ;;\n", after);
+				buf_printf(b, " %s", strchr(ctl_words(&ctl_commands[j]), ' ') + 1);
+		buf_adds(b, " ;;\n");
 	}
 }
 
@@ -390,7 +389,7 @@ bash(struct buf *b)
 	buf_adds(b, first.p);
 	buf_free(&first);
 	buf_adds(b, "\n\telse\n\t\t[[ -z $second ]] && case $command in\n");
-	add_group_arms(b, "_awoctl_words ", "");
+	add_group_arms(b, "_awoctl_words");
 	buf_adds(b,
 	    "\t\tesac\n"
 	    "\t\t_awoctl_source \"$argument\"\n"
@@ -461,7 +460,7 @@ zsh(struct buf *b)
 		buf_addc(b, '\n');
 	}
 	buf_adds(b, "\t\t)\n\t\t_describe command commands\n\telse\n\t\t[[ -z $second ]] && case $command in\n");
-	add_group_arms(b, "compadd -- ${=:-", "}");
+	add_group_arms(b, "compadd --");
 	buf_adds(b,
 	    "\t\tesac\n"
 	    "\t\t_awoctl_source $argument\n"

@@ -13,7 +13,7 @@
 static void
 add_label(struct buf *b, const struct term *term, int indent, const char *label)
 {
-	CLEAN_BUF struct buf text = {0}, shown = {0};
+	CLEAN_BUF struct buf text = {0};
 
 	for (int i = 0; i < indent; i++)
 		buf_adds(b, "  ");
