@@ -1,0 +1,153 @@
+/* The command files of an order: where they are, and which one a step's name means. */
+#include "awo-worker/commands.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "awo-worker/order.h"
+#include "awo-worker/repository.h"
+#include "common/clean.h"
+#include "common/files.h"
+
+#define NAMES_MAX 1000
+#define REPO "repo:"
+
+static const char *const in_repository[] = {".awo/commands", ".claude/commands/agent-work-orders", ".claude/commands"};
+static const char *const in_root[] = {"/awo/extra-commands", "/awo/config-commands", "/awo/commands"};
+
+static void
+add(struct commands *c, const char *file, const char *place)
+{
+	size_t len = strlen(file);
+	char *name CLEAN_FREE = NULL;
+
+	if (len <= 3 || strcmp(file + len - 3, ".md") != 0 || c->names.n >= NAMES_MAX)
+		return;
+	name = xstrndup(file, len - 3);
+	if (!job_is_name(name) || p_strv_has(&c->names, name))
+		return;
+	p_strv_add(&c->names, name);
+	p_strv_add(&c->places, place);
+}
+
+static int
+list_repository(struct order *o, const char *dir, struct failure *f)
+{
+	json_t *entries CLEAN_JSON = NULL;
+	char place[128];
+	size_t i;
+	json_t *e;
+
+	if (repository_list(o, o->base_sha, dir, &entries, f) != 0)
+		return strcmp(f->reason, "not_found") == 0 ? 0 : -1;
+	snprintf(place, sizeof(place), REPO "%s", dir);
+	json_array_foreach(entries, i, e) {
+		const char *type = helper_string(e, "type");
+
+		if (strcmp(type, "tree") != 0)
+			add(&o->commands, helper_string(e, "name"), place);
+	}
+	return 0;
+}
+
+static void
+list_directory(struct commands *c, const char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	if (d == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		add(c, e->d_name, dir);
+	closedir(d);
+}
+
+int
+commands_load(struct order *o, struct failure *f)
+{
+	json_t *fields, *list;
+
+	if (o->job.trust_repository && o->base_sha[0] != '\0')
+		for (size_t i = 0; i < sizeof(in_repository) / sizeof(in_repository[0]); i++)
+			if (list_repository(o, in_repository[i], f) != 0)
+				return failure_prefix(f, "the repository's command files could not be listed: ");
+	for (size_t i = 0; i < sizeof(in_root) / sizeof(in_root[0]); i++)
+		list_directory(&o->commands, in_root[i]);
+	fields = json_object();
+	list = json_array();
+	for (size_t i = 0; i < o->commands.names.n; i++)
+		json_array_append_new(list, json_string(o->commands.names.v[i]));
+	json_object_set_new(fields, "count", json_integer((json_int_t)o->commands.names.n));
+	json_object_set_new(fields, "commands", list);
+	journal_write(&o->journal, P_E_commands_loaded, log_level_info, fields);
+	return 0;
+}
+
+void
+commands_free(struct commands *c)
+{
+	p_strv_free(&c->names);
+	p_strv_free(&c->places);
+}
+
+/* The place as people outside know it. */
+static char *
+outside_name(const struct order *o, const char *place, const char *name)
+{
+	if (strncmp(place, REPO, strlen(REPO)) == 0)
+		return xasprintf("%s/%s.md", place + strlen(REPO), name);
+	if (strcmp(place, "/awo/commands") == 0)
+		return xasprintf("%s/%s.md", o->args->commands_dir, name);
+	if (strcmp(place, "/awo/config-commands") == 0)
+		return xasprintf("%s/commands/%s.md", o->args->config_dir, name);
+	return xasprintf("%s/%s.md", o->job.extra_commands, name);
+}
+
+static char *
+read_text(struct order *o, const char *place, const char *name, size_t *len, struct failure *f)
+{
+	char *path CLEAN_FREE = NULL, *text;
+	int fd CLEAN_FD = -1;
+
+	if (strncmp(place, REPO, strlen(REPO)) == 0) {
+		path = xasprintf("%s/%s.md", place + strlen(REPO), name);
+		return repository_show(o, o->base_sha, path, PROMPT_FILE_MAX, len, f);
+	}
+	path = xasprintf("%s/%s.md", place, name);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	text = fd >= 0 ? files_read_fd(fd, PROMPT_FILE_MAX, len) : NULL;
+	if (text == NULL)
+		FAIL(f, permanent, "Command file not readable: %m");
+	return text;
+}
+
+int
+commands_read(struct order *o, const char *name, struct prompt_template *t, char **where, struct failure *f)
+{
+	char *text CLEAN_FREE = NULL;
+	struct awo_err err = {0};
+	size_t i, len = 0;
+
+	*t = (struct prompt_template){0};
+	*where = NULL;
+	for (i = 0; i < o->commands.names.n && strcmp(o->commands.names.v[i], name) != 0; i++)
+		;
+	if (i == o->commands.names.n) {
+		*where = outside_name(o, "/awo/commands", name);
+		return FAIL(f, permanent, "Command file not found: %s", *where);
+	}
+	*where = outside_name(o, o->commands.places.v[i], name);
+	text = read_text(o, o->commands.places.v[i], name, &len, f);
+	if (text == NULL)
+		return failure_prefix(f, "%s: ", *where);
+	if (prompt_parse(t, text, len, &err) != 0) {
+		failure_from_err(f, error_category_permanent, &err);
+		return failure_prefix(f, "%s: ", *where);
+	}
+	return 0;
+}
