@@ -1,0 +1,203 @@
+/* What changed between two commits: totals, files, and the patch. */
+#include "awo-worker/git/diff.h"
+
+#include <string.h>
+
+#include "awo-worker/git/rename.h"
+#include "awo-worker/git/verbs.h"
+#include "common/buf.h"
+#include "common/clean.h"
+#include "common/text.h"
+
+#define FILES_MAX 100000
+#define PATCH_MAX (3U << 20)
+
+static int
+compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path, git_diff **out)
+{
+	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
+	CLEAN_FREE char *literal = xstrdup(path);
+	git_diff_options o;
+
+	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) || repo_tree_at(t, repo, to, &b) < 0)
+		return -1;
+	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
+	o.flags = GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_INDENT_HEURISTIC;
+	if (literal != NULL) {
+		o.pathspec.strings = &literal;
+		o.pathspec.count = 1;
+	}
+	return git_diff_tree_to_tree(out, repo, a, b, &o) < 0 ? repo_fail(t, "cannot compare the commits") : 0;
+}
+
+int
+diff_commits(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path,
+    git_diff **out)
+{
+	if (compare(t, repo, from, to, path, out) < 0)
+		return -1;
+	return rename_find(*out) < 0 ? repo_fail(t, "cannot find renames") : 0;
+}
+
+int
+diff_count(struct task *t, git_diff *diff, struct diff_totals *out)
+{
+	git_diff_stats *stats = NULL;
+
+	if (git_diff_get_stats(&stats, diff) < 0)
+		return repo_fail(t, "cannot count changed lines");
+	out->files = (int64_t)git_diff_stats_files_changed(stats);
+	out->added = (int64_t)git_diff_stats_insertions(stats);
+	out->removed = (int64_t)git_diff_stats_deletions(stats);
+	git_diff_stats_free(stats);
+	return 0;
+}
+
+static const char *
+status_name(git_delta_t status)
+{
+	switch (status) {
+	case GIT_DELTA_ADDED:
+	case GIT_DELTA_COPIED:
+		return "added";
+	case GIT_DELTA_DELETED:
+		return "deleted";
+	case GIT_DELTA_RENAMED:
+		return "renamed";
+	case GIT_DELTA_TYPECHANGE:
+		return "typechange";
+	default:
+		return "modified";
+	}
+}
+
+static const char *
+path_of(const git_diff_delta *d)
+{
+	return d->status == GIT_DELTA_DELETED ? d->old_file.path : d->new_file.path;
+}
+
+/* The request's two commits; the first becomes their merge base, so that the base's own progress does not show. */
+static int
+read_range(struct task *t, git_oid *base, git_oid *head)
+{
+	git_oid fork;
+
+	if (repo_oid_field(t, "base_sha", true, base) < 0 || repo_oid_field(t, "head", true, head) < 0 ||
+	    repo_merge_base(t, repo_of(t), base, head, &fork) < 0)
+		return -1;
+	if (!git_oid_is_zero(&fork))
+		git_oid_cpy(base, &fork);
+	return 0;
+}
+
+struct printer {
+	struct buf text;
+	size_t max;
+	bool cut;
+};
+
+static int
+on_line(const git_diff_delta *d, const git_diff_hunk *h, const git_diff_line *l, void *arg)
+{
+	struct printer *p = arg;
+	bool sign = l->origin == GIT_DIFF_LINE_CONTEXT || l->origin == GIT_DIFF_LINE_ADDITION ||
+	    l->origin == GIT_DIFF_LINE_DELETION;
+
+	(void)d;
+	(void)h;
+	/* bytes that are no UTF-8 grow to three */
+	if (p->text.len + 3 * l->content_len + 1 > p->max && p->text.len + l->content_len + 1 > p->max) {
+		p->cut = true;
+		return GIT_EUSER;
+	}
+	if (sign)
+		buf_addc(&p->text, l->origin);
+	text_add_utf8(&p->text, l->content, l->content_len, 3 * l->content_len);
+	if (p->text.len > p->max) {
+		p->cut = true;
+		return GIT_EUSER;
+	}
+	return 0;
+}
+
+int
+verb_diff(struct task *t, json_t *answer)
+{
+	const char *format = task_str_opt(t, "format", 16), *path = task_str_opt(t, "path", 4096);
+	json_t *files = json_array();
+	CLEAN_GIT(diff) git_diff *diff = NULL;
+	struct printer p = {0};
+	git_oid base, head;
+	int64_t max;
+	size_t n;
+
+	json_object_set_new(answer, "files", files);
+	if (task_failed(t) || !task_int(t, "max_bytes", PATCH_MAX, 0, 64 << 20, &max) ||
+	    read_range(t, &base, &head) < 0 || diff_commits(t, repo_of(t), &base, &head, path, &diff) < 0)
+		return -1;
+	p.max = (size_t)max;
+	n = git_diff_num_deltas(diff);
+	for (size_t i = 0; i < n; i++) {
+		const git_diff_delta *d = git_diff_get_delta(diff, i);
+		git_patch *patch = NULL;
+		size_t added = 0, removed = 0;
+		json_t *f;
+
+		if (i >= FILES_MAX) {
+			p.cut = true;
+			break;
+		}
+		if (git_patch_from_diff(&patch, diff, i) < 0 ||
+		    (patch != NULL && git_patch_line_stats(NULL, &added, &removed, patch) < 0)) {
+			git_patch_free(patch);
+			buf_free(&p.text);
+			return repo_fail(t, "cannot compare a file");
+		}
+		git_patch_free(patch);
+		f = json_object();
+		json_object_set_new(f, "path", task_text(path_of(d), strlen(path_of(d)), 4096));
+		json_object_set_new(f, "status", json_string(status_name(d->status)));
+		json_object_set_new(f, "lines_added", json_integer((json_int_t)added));
+		json_object_set_new(f, "lines_removed", json_integer((json_int_t)removed));
+		json_object_set_new(f, "binary", json_boolean(git_diff_get_delta(diff, i)->flags & GIT_DIFF_FLAG_BINARY));
+		json_array_append_new(files, f);
+	}
+	if (format == NULL || strcmp(format, "stat") != 0) {
+		int r = git_diff_print(diff, GIT_DIFF_FORMAT_PATCH, on_line, &p);
+
+		if (r < 0 && !p.cut) {
+			buf_free(&p.text);
+			return repo_fail(t, "cannot print the patch");
+		}
+	}
+	json_object_set_new(answer, "base_sha", repo_oid_json(&base));
+	json_object_set_new(answer, "head_sha", repo_oid_json(&head));
+	json_object_set_new(answer, "patch", json_stringn_nocheck(p.text.p ? p.text.p : "", p.text.len));
+	json_object_set_new(answer, "truncated", json_boolean(p.cut));
+	buf_free(&p.text);
+	return 0;
+}
+
+int
+verb_changed(struct task *t, json_t *answer)
+{
+	json_t *files = json_array();
+	CLEAN_GIT(diff) git_diff *diff = NULL;
+	git_oid base, head;
+	size_t n;
+
+	json_object_set_new(answer, "files", files);
+	if (read_range(t, &base, &head) < 0 || diff_commits(t, repo_of(t), &base, &head, NULL, &diff) < 0)
+		return -1;
+	n = git_diff_num_deltas(diff);
+	for (size_t i = 0; i < n && i < FILES_MAX; i++) {
+		const git_diff_delta *d = git_diff_get_delta(diff, i);
+		json_t *f = json_object();
+
+		json_object_set_new(f, "path", task_text(path_of(d), strlen(path_of(d)), 4096));
+		json_object_set_new(f, "status", json_string(status_name(d->status)));
+		json_array_append_new(files, f);
+	}
+	return 0;
+}

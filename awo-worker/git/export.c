@@ -1,0 +1,103 @@
+/* Names the commit that an agent's HEAD stands at, and hands out the objects that its base lacks. */
+#include "awo-worker/git/verbs.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "awo-worker/git/repo.h"
+#include "common/files.h"
+
+#define PACK_FD 3
+#define HAVE_MAX 10000
+
+static int
+on_chunk(void *p, size_t n, void *arg)
+{
+	(void)arg;
+	return files_write_all(PACK_FD, p, n) < 0 ? GIT_EUSER : 0;
+}
+
+/* Hides what the other side has; a commit that this repository does not know cannot be in the way. */
+static int
+hide_have(struct task *t, git_revwalk *walk, const git_oid *head, bool *nothing)
+{
+	json_t *have = json_object_get(t->req, "have"), *v;
+	git_oid oid;
+	size_t i;
+
+	if (have != NULL && !json_is_array(have))
+		return TASK_FAIL(t, "internal", "invalid", "have: must be a list of commits");
+	if (json_array_size(have) > HAVE_MAX)
+		return TASK_FAIL(t, "internal", "invalid", "have: more than %d commits", HAVE_MAX);
+	json_array_foreach(have, i, v) {
+		if (!json_is_string(v) || git_oid_fromstr(&oid, json_string_value(v)) < 0)
+			return TASK_FAIL(t, "internal", "invalid", "have: not the name of a commit");
+		if (git_oid_equal(&oid, head))
+			*nothing = true;
+		(void)git_revwalk_hide(walk, &oid);
+	}
+	return 0;
+}
+
+static int
+pack(struct task *t, json_t *answer, const git_oid *head)
+{
+	CLEAN_GIT(revwalk) git_revwalk *walk = NULL, *count = NULL;
+	CLEAN_GIT(packbuilder) git_packbuilder *pb = NULL;
+	bool nothing = false;
+	int64_t commits = 0;
+	git_oid oid;
+	int r;
+
+	/* Two walks: the packbuilder uses one up. */
+	if (git_revwalk_new(&walk, repo_of(t)) < 0 || git_revwalk_new(&count, repo_of(t)) < 0 ||
+	    git_revwalk_push(walk, head) < 0 || git_revwalk_push(count, head) < 0)
+		return repo_fail(t, "cannot walk the agent's commits");
+	if (hide_have(t, walk, head, &nothing) < 0 || hide_have(t, count, head, &nothing) < 0)
+		return -1;
+	while (!nothing && (r = git_revwalk_next(&oid, count)) == 0)
+		commits++;
+	if (!nothing && r != GIT_ITEROVER)
+		return repo_fail(t, "cannot walk the agent's commits");
+	json_object_set_new(answer, "commits", json_integer(commits));
+	if (commits == 0)
+		return 0;
+	if (git_packbuilder_new(&pb, repo_of(t)) < 0)
+		return repo_fail(t, "cannot make a pack");
+	(void)git_packbuilder_set_threads(pb, 1);
+	if (git_packbuilder_insert_walk(pb, walk) < 0)
+		return repo_fail(t, "cannot collect the agent's objects");
+	/* The reader knows what comes before it comes; a pack that breaks off is refused by the import. */
+	if (task_answer(t, answer) < 0)
+		return TASK_FAIL(t, "internal", "other", "cannot answer: %s", strerror(errno));
+	return git_packbuilder_foreach(pb, on_chunk, NULL) < 0 ? repo_fail(t, "cannot write the pack") : 0;
+}
+
+int
+verb_export(struct task *t, json_t *answer)
+{
+	CLEAN_GIT(reference) git_reference *head = NULL;
+	CLEAN_GIT(object) git_object *tip = NULL;
+	int r = git_repository_head(&head, repo_of(t));
+
+	json_object_set_new(answer, "head_sha", json_null());
+	json_object_set_new(answer, "branch", json_null());
+	json_object_set_new(answer, "commits", json_integer(0));
+	if (r == GIT_EUNBORNBRANCH)
+		return 0;
+	if (r < 0 || git_reference_peel(&tip, head, GIT_OBJECT_COMMIT) < 0) {
+		repo_fail(t, "the agent's HEAD cannot be read");
+		t->err.category = "git";
+		return -1;
+	}
+	json_object_set_new(answer, "head_sha", repo_oid_json(git_object_id(tip)));
+	if (git_reference_is_branch(head))
+		json_object_set_new(answer, "branch", task_text(git_reference_shorthand(head),
+		    strlen(git_reference_shorthand(head)), 1024));
+	if (pack(t, answer, git_object_id(tip)) < 0) {
+		if (strcmp(t->err.category, "internal") == 0 && strcmp(t->err.reason, "invalid") != 0)
+			t->err.category = "git";
+		return -1;
+	}
+	return 0;
+}

@@ -1,0 +1,73 @@
+/* Walks the commits of an order's branch and finds the phase of each. */
+#include "awo-worker/git/history.h"
+
+#include <string.h>
+
+int
+history_each(struct task *t, git_repository *repo, const git_oid *head, const git_oid *hide, size_t nhide,
+    history_fn *fn, void *arg)
+{
+	CLEAN_GIT(revwalk) git_revwalk *walk = NULL;
+	git_oid oid;
+	int r;
+
+	if (git_revwalk_new(&walk, repo) < 0 ||
+	    git_revwalk_sorting(walk, GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME | GIT_SORT_REVERSE) < 0 ||
+	    git_revwalk_push(walk, head) < 0)
+		return repo_fail(t, "cannot walk the commits");
+	for (size_t i = 0; i < nhide; i++) {
+		if (!git_oid_is_zero(&hide[i]) && git_revwalk_hide(walk, &hide[i]) < 0)
+			return repo_fail(t, "cannot walk the commits");
+	}
+	while ((r = git_revwalk_next(&oid, walk)) == 0) {
+		CLEAN_GIT(commit) git_commit *c = NULL;
+
+		if (git_commit_lookup(&c, repo, &oid) < 0)
+			return repo_fail(t, "cannot read a commit");
+		if ((r = fn(c, arg)) != 0)
+			return r;
+	}
+	return r == GIT_ITEROVER ? 0 : repo_fail(t, "cannot walk the commits");
+}
+
+static int
+on_delta(const git_diff *diff, const git_diff_delta *d, const char *pathspec, void *arg)
+{
+	struct phase_files *f = arg;
+
+	(void)diff;
+	(void)pathspec;
+	phase_add_path(f, d->new_file.path);
+	return phase_files_settled(f) ? GIT_EUSER : 0;
+}
+
+int
+history_phase(struct task *t, git_repository *repo, git_commit *c, enum phase before, enum phase *out)
+{
+	struct phase_files files = PHASE_FILES_INIT;
+	CLEAN_GIT(tree) git_tree *tree = NULL, *parent_tree = NULL;
+	CLEAN_GIT(commit) git_commit *parent = NULL;
+	CLEAN_GIT(diff) git_diff *diff = NULL;
+	git_diff_options o;
+	int r;
+
+	if (git_commit_parentcount(c) > 1) {
+		*out = before != PHASE_NONE ? before : PHASE_IMPLEMENTING;
+		return 0;
+	}
+	*out = phase_of_message(git_commit_message(c));
+	if (*out != PHASE_NONE)
+		return 0;
+	if (git_commit_tree(&tree, c) < 0 ||
+	    (git_commit_parentcount(c) == 1 &&
+		(git_commit_parent(&parent, c, 0) < 0 || git_commit_tree(&parent_tree, parent) < 0)))
+		return repo_fail(t, "cannot read a commit's tree");
+	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
+	o.notify_cb = on_delta;
+	o.payload = &files;
+	r = git_diff_tree_to_tree(&diff, repo, parent_tree, tree, &o);
+	if (r < 0 && r != GIT_EUSER)
+		return repo_fail(t, "cannot compare a commit with its parent");
+	*out = phase_of_commit(git_commit_message(c), &files);
+	return 0;
+}

@@ -1,0 +1,222 @@
+/* Pushes an order's commit to a branch of its remote, never over anybody else's work. */
+#include "awo-worker/git/verbs.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "awo-worker/git/remote.h"
+#include "common/clean.h"
+
+#define SUFFIX_MAX 99
+
+struct push {
+	struct remote r;
+	struct task *t;
+	git_oid sha, expected;		/* expected: the remote's old value, zero when it must have none */
+	char *branch;			/* that is pushed to */
+	char *refusal;			/* of the remote's hooks, its own text */
+	bool moved;			/* the remote's branch is not what was seen before */
+};
+
+/* The callbacks' payload is the conversation, which is the push's first member. */
+static struct push *
+of_payload(void *payload)
+{
+	_Static_assert(offsetof(struct push, r) == 0, "the conversation comes first");
+	return payload;
+}
+
+static int
+on_negotiation(const git_push_update **updates, size_t n, void *payload)
+{
+	struct push *p = of_payload(payload);
+
+	/* the last look before objects are sent */
+	if (n == 1 && git_oid_equal(&updates[0]->src, &p->expected))
+		return 0;
+	p->moved = true;
+	return GIT_EUSER;
+}
+
+static int
+on_update(const char *ref, const char *status, void *payload)
+{
+	struct push *p = of_payload(payload);
+
+	(void)ref;
+	if (status != NULL && p->refusal == NULL)
+		p->refusal = xstrdup(status);
+	return 0;
+}
+
+/* Whether a branch of this name can be made beside the remote's others; names the one in the way. */
+static bool
+collides(struct push *p, const char *ref, const char **with)
+{
+	const git_remote_head **heads;
+	size_t n, len = strlen(ref);
+
+	*with = NULL;
+	if (git_remote_ls(&heads, &n, p->r.remote) < 0)
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		const char *name = heads[i]->name;
+		size_t l = strlen(name);
+
+		if ((l < len && strncmp(ref, name, l) == 0 && ref[l] == '/') ||
+		    (l > len && strncmp(name, ref, len) == 0 && name[len] == '/')) {
+			*with = name;
+			return true;
+		}
+	}
+	return false;
+}
+
+/*
+ * Finds the name to push to: the asked one when the remote has what the caller expects there (or our commit already, of
+ * a push whose answer was lost), else one with a suffix. 1: nothing is left to push.
+ */
+static int
+choose(struct push *p, const char *branch, bool suffix)
+{
+	for (unsigned i = 1; i <= SUFFIX_MAX; i++) {
+		CLEAN_FREE char *name = i == 1 ? xstrdup(branch) : xasprintf("%s-%u", branch, i);
+		CLEAN_FREE char *ref = xasprintf("refs/heads/%s", name);
+		const char *with;
+		git_oid there = {{0}};
+		bool has = remote_has(&p->r, ref, &there);
+
+		if (has && git_oid_equal(&there, &p->sha)) {
+			p->branch = TAKE_PTR(name);
+			return 1;
+		}
+		if (!has && collides(p, ref, &with) && (i == SUFFIX_MAX || !suffix || strlen(with) < strlen(ref)))
+			return TASK_FAIL(p->t, "git", "conflict",
+			    "the branch %s cannot be made: the remote has %s, and one name cannot be both a branch and "
+			    "a directory of branches", name, with);
+		if (!has && with == NULL && (i > 1 || git_oid_is_zero(&p->expected))) {
+			memset(&p->expected, 0, sizeof(p->expected));
+			p->branch = TAKE_PTR(name);
+			return 0;
+		}
+		if (i == 1 && has && !git_oid_is_zero(&p->expected) && git_oid_equal(&there, &p->expected)) {
+			p->branch = TAKE_PTR(name);
+			return 0;
+		}
+		/* A branch of our own that somebody removed or moved: saying so beats making a second one. */
+		if (i == 1 && !git_oid_is_zero(&p->expected))
+			return TASK_FAIL(p->t, "git", "conflict",
+			    has ? "the branch %s was changed on the remote since the order pushed it; its work was not "
+				  "overwritten"
+				: "the branch %s was removed on the remote since the order pushed it",
+			    name);
+		if (!suffix)
+			return TASK_FAIL(p->t, "git", "conflict",
+			    "the branch %s is on the remote already and was not made by this order", name);
+	}
+	return TASK_FAIL(p->t, "git", "conflict", "the remote has %s and every name with a suffix up to -%d", branch,
+	    SUFFIX_MAX);
+}
+
+/* The remote's own words, without its "remote: " and line ends. */
+static int
+refused(struct push *p)
+{
+	CLEAN_BUF struct buf said = {0};
+	const char *s = p->r.said.p != NULL ? p->r.said.p : "";
+	bool moved;
+
+	for (; *s != '\0'; s++)
+		buf_addc(&said, *s == '\n' || *s == '\r' ? ' ' : *s);
+	while (said.len > 0 && said.p[said.len - 1] == ' ')
+		said.p[--said.len] = '\0';
+	moved = strstr(p->refusal, "fetch first") != NULL || strstr(p->refusal, "non-fast-forward") != NULL ||
+	    strstr(p->refusal, "lock") != NULL || strstr(p->refusal, "already exists") != NULL;
+	return TASK_FAIL(p->t, "git", moved ? "conflict" : "protected", "the remote refused the branch %s: %s%s%s",
+	    p->branch, p->refusal, said.len > 0 ? ": " : "", said.p != NULL ? said.p : "");
+}
+
+static int
+fail(struct push *p, int code)
+{
+	if (p->refusal != NULL)
+		return refused(p);
+	if (p->moved || code == GIT_ENONFASTFORWARD)
+		return TASK_FAIL(p->t, "git", "conflict",
+		    "the branch %s has commits on the remote that the order does not know; they were not overwritten",
+		    p->branch);
+	if (code == GIT_EBAREREPO)
+		return TASK_FAIL(p->t, "git", "protected",
+		    "%s is not a bare repository: pushing there would change somebody's work tree. Use a bare one "
+		    "(git clone --bare)", p->r.at.path);
+	return remote_fail(&p->r, code);
+}
+
+static int
+send(struct push *p)
+{
+	CLEAN_FREE char *src = xasprintf("refs/awo/push/%s", p->branch);
+	CLEAN_FREE char *spec = xasprintf("%s:refs/heads/%s", src, p->branch);
+	CLEAN_GIT(reference) git_reference *ref = NULL;
+	const git_strarray specs = {&spec, 1};
+	git_push_options o;
+	int e;
+
+	if (git_reference_create(&ref, repo_of(p->t), src, &p->sha, 1, NULL) < 0)
+		return repo_fail(p->t, "cannot make the reference to push from");
+	(void)git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
+	o.callbacks = p->r.callbacks;
+	o.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
+	o.pb_parallelism = 1;
+	e = git_remote_upload(p->r.remote, &specs, &o);
+	if (e < 0)
+		fail(p, e);
+	(void)git_reference_delete(ref);
+	if (e < 0)
+		return -1;
+	return p->refusal != NULL ? refused(p) : 0;
+}
+
+static int
+push(struct push *p, const char *branch, json_t *answer)
+{
+	bool fresh;
+	int r;
+
+	if (remote_open(&p->r, p->t, repo_of(p->t)) < 0)
+		return -1;
+	p->r.callbacks.push_negotiation = on_negotiation;
+	p->r.callbacks.push_update_reference = on_update;
+	if (remote_connect(&p->r, GIT_DIRECTION_PUSH) < 0 ||
+	    (r = choose(p, branch, task_bool(p->t, "suffix_on_conflict", false))) < 0)
+		return -1;
+	fresh = r == 0 && git_oid_is_zero(&p->expected);
+	if (r == 0 && send(p) < 0)
+		return -1;
+	json_object_set_new(answer, "branch", json_string(p->branch));
+	json_object_set_new(answer, "sha", repo_oid_json(&p->sha));
+	json_object_set_new(answer, "created", json_boolean(fresh));
+	return 0;
+}
+
+int
+verb_push(struct task *t, json_t *answer)
+{
+	const char *branch = task_str(t, "branch", REPO_BRANCH_MAX);
+	CLEAN_GIT(commit) git_commit *c = NULL;
+	struct push p = {.t = t};
+	int rc;
+
+	if (branch == NULL || repo_oid_field(t, "sha", true, &p.sha) < 0 ||
+	    repo_oid_field(t, "expected", false, &p.expected) < 0)
+		return -1;
+	if (!repo_branch_ok(branch))
+		return TASK_FAIL(t, "git", "invalid", "branch: %s is no name of a branch", branch);
+	if (git_commit_lookup(&c, repo_of(t), &p.sha) < 0)
+		return TASK_FAIL(t, "git", "not_found", "sha: the clean repository has no such commit");
+	rc = push(&p, branch, answer);
+	remote_close(&p.r);
+	free(p.branch);
+	free(p.refusal);
+	return rc;
+}

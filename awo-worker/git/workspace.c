@@ -1,0 +1,483 @@
+/* Makes an order's work tree and its clean repository from the cache, or again from what the clean repository kept. */
+#include "awo-worker/git/verbs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sendfile.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "awo-worker/git/repo.h"
+#include "common/buf.h"
+#include "common/clean.h"
+#include "common/files.h"
+#include "common/text.h"
+
+/* In the clean repository, where no agent comes: the work tree is not complete. */
+#define UNFINISHED "awo-workspace-unfinished"
+#define PORTS_FILE ".ports.env"
+
+struct job {
+	struct task *t;
+	const char *cache_dir, *workspace_dir, *clean_dir, *url, *branch, *port_lines, *author_name, *author_email;
+	bool shared;			/* objects shared with the cache */
+	git_repository *cache, *clean, *tree;
+	char *base_branch;
+	git_oid base, head;		/* head: what to check out */
+};
+
+static int
+os_fail(struct task *t, const char *what, const char *path)
+{
+	return TASK_FAIL(t, errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other", "%s %s: %s", what,
+	    path, strerror(errno));
+}
+
+static int
+put_file(struct job *j, const char *dir, const char *name, const char *text, mode_t mode)
+{
+	CLEAN_FREE char *path = xasprintf("%s/%s", dir, name);
+
+	return files_replace(AT_FDCWD, path, text, strlen(text), mode) < 0 ? os_fail(j->t, "cannot write", path) : 0;
+}
+
+static int
+share_objects(struct job *j, const char *git_dir)
+{
+	CLEAN_FREE char *text = xasprintf("%s/objects\n", j->cache_dir);
+
+	return put_file(j, git_dir, "objects/info/alternates", text, 0644);
+}
+
+/* ---- the base ----------------------------------------------------------------------------------------------- */
+
+static int
+no_base(struct job *j, const char *name)
+{
+	const char *near = NULL, **names;
+	git_reference_iterator *it = NULL;
+	CLEAN_BUF struct buf all = {0};
+	git_reference *ref;
+	size_t n = 0;
+
+	names = xcalloc(1001, sizeof(*names));
+	if (git_reference_iterator_glob_new(&it, j->cache, "refs/heads/*") == 0) {
+		while (n < 1000 && git_reference_next(&ref, it) == 0) {
+			names[n++] = xstrdup(git_reference_name(ref) + strlen("refs/heads/"));
+			git_reference_free(ref);
+		}
+		git_reference_iterator_free(it);
+	}
+	near = text_nearest(name, names);
+	if (near != NULL)
+		buf_printf(&all, "; did you mean %s?", near);
+	TASK_FAIL(j->t, "git", "not_found", "base_branch: the repository has no branch %s%s", name, all.p ? all.p : "");
+	for (size_t i = 0; i < n; i++)
+		free((void *)(uintptr_t)names[i]);
+	free(names);
+	return -1;
+}
+
+/* The branch to start from: the request's, else the one that the cache's HEAD names. */
+static int
+find_base(struct job *j)
+{
+	CLEAN_GIT(reference) git_reference *head = NULL, *ref = NULL;
+	CLEAN_GIT(object) git_object *commit = NULL;
+	const char *name = task_str_opt(j->t, "base_branch", REPO_BRANCH_MAX);
+	CLEAN_FREE char *full = NULL;
+	int r;
+
+	if (task_failed(j->t))
+		return -1;
+	if (name == NULL) {
+		if (git_reference_lookup(&head, j->cache, "HEAD") < 0 ||
+		    git_reference_type(head) != GIT_REFERENCE_SYMBOLIC ||
+		    strncmp(git_reference_symbolic_target(head), "refs/heads/", 11) != 0)
+			return TASK_FAIL(j->t, "git", "empty", "the cache has no HEAD; fetch the repository first");
+		name = git_reference_symbolic_target(head) + 11;
+	}
+	if (!repo_branch_ok(name))
+		return TASK_FAIL(j->t, "git", "invalid", "base_branch: %s is no name of a branch", name);
+	full = xasprintf("refs/heads/%s", name);
+	r = git_reference_lookup(&ref, j->cache, full);
+	if (r == GIT_ENOTFOUND && head != NULL)
+		return TASK_FAIL(j->t, "git", "not_found",
+		    "the remote's HEAD names no branch that exists; give the order a base_branch");
+	if (r == GIT_ENOTFOUND)
+		return no_base(j, name);
+	if (r < 0 || git_reference_peel(&commit, ref, GIT_OBJECT_COMMIT) < 0)
+		return repo_fail(j->t, "cannot read the base branch from the cache");
+	git_oid_cpy(&j->base, git_object_id(commit));
+	j->base_branch = xstrdup(name);
+	return 0;
+}
+
+/* ---- the clean repository ----------------------------------------------------------------------------------- */
+
+/* Makes the clean repository. Its HEAD names the base branch; refs/awo/base, written last, says that it is complete. */
+static int
+make_clean(struct job *j)
+{
+	git_repository_init_options o;
+	CLEAN_GIT(reference) git_reference *head = NULL, *base = NULL;
+	CLEAN_FREE char *full = xasprintf("refs/heads/%s", j->base_branch);
+
+	if (repo_empty_dir(j->t, j->clean_dir) < 0)
+		return -1;
+	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
+	o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
+	if (git_repository_init_ext(&j->clean, j->clean_dir, &o) < 0)
+		return repo_fail(j->t, "cannot make the clean repository");
+	if (share_objects(j, j->clean_dir) < 0)
+		return -1;
+	/* Opened again, because the alternates are read when the objects are first asked for. */
+	git_repository_free(j->clean);
+	j->clean = NULL;
+	if (repo_open(j->t, j->clean_dir, true, false, &j->clean) < 0)
+		return -1;
+	if (git_reference_symbolic_create(&head, j->clean, "HEAD", full, 1, NULL) < 0 ||
+	    git_reference_create(&base, j->clean, "refs/awo/base", &j->base, 1, NULL) < 0)
+		return repo_fail(j->t, "cannot write the clean repository's references");
+	return 0;
+}
+
+/* Takes base and branch from a clean repository that is complete. 1: there is none. */
+static int
+open_clean(struct job *j)
+{
+	CLEAN_GIT(reference) git_reference *head = NULL;
+	struct task quiet = {.req = j->t->req};
+
+	if (repo_open(&quiet, j->clean_dir, true, false, &j->clean) < 0)
+		return 1;
+	if (git_reference_name_to_id(&j->base, j->clean, "refs/awo/base") < 0 ||
+	    git_reference_lookup(&head, j->clean, "HEAD") < 0 ||
+	    git_reference_type(head) != GIT_REFERENCE_SYMBOLIC ||
+	    strncmp(git_reference_symbolic_target(head), "refs/heads/", 11) != 0) {
+		git_repository_free(j->clean);
+		j->clean = NULL;
+		return 1;
+	}
+	j->base_branch = xstrdup(git_reference_symbolic_target(head) + 11);
+	return 0;
+}
+
+/* ---- the work tree ------------------------------------------------------------------------------------------ */
+
+static int
+copy_file(int from, const char *name, int to)
+{
+	CLEAN_FD int in = openat(from, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	CLEAN_FD int out = openat(to, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	ssize_t n = 1;
+
+	if (out < 0 && errno == EEXIST)
+		return 0;
+	if (in < 0 || out < 0)
+		return -1;
+	while (n > 0)
+		n = copy_file_range(in, NULL, out, NULL, 1U << 30, 0);
+	/* Not between all file systems. */
+	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+		for (n = 1; n > 0;)
+			n = sendfile(out, in, NULL, 1U << 30);
+	}
+	return n < 0 ? -1 : 0;
+}
+
+/* Packs end in .pack, .idx or .rev; loose objects stand in directories of two digits. */
+static bool
+is_object_name(const char *name, bool directory)
+{
+	size_t n = strlen(name);
+
+	if (directory)
+		return (n == 2 && strspn(name, "0123456789abcdef") == 2) || strcmp(name, "pack") == 0;
+	return strspn(name, "0123456789abcdef") == n ||
+	    (strncmp(name, "pack-", 5) == 0 && (strcmp(name + n - 5, ".pack") == 0 ||
+		strcmp(name + n - 4, ".idx") == 0));
+}
+
+/* Copies the object files of one repository into another: what an own clone and a rebuilt work tree need. */
+static int
+copy_objects(struct job *j, const char *from_dir)
+{
+	CLEAN_FREE char *from = xasprintf("%s/objects", from_dir);
+	CLEAN_FREE char *to = xasprintf("%s/.git/objects", j->workspace_dir);
+	DIR *top = opendir(from);
+	CLEAN_FD int dst = open(to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct dirent *d, *f;
+	int e = 0;
+
+	if (top == NULL || dst < 0)
+		e = errno;
+	while (e == 0 && (d = readdir(top)) != NULL) {
+		CLEAN_FD int in = -1, out = -1;
+		DIR *sub;
+
+		if (!is_object_name(d->d_name, true))
+			continue;
+		if ((in = openat(dirfd(top), d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+			continue;
+		if (mkdirat(dst, d->d_name, 0755) < 0 && errno != EEXIST) {
+			e = errno;
+			break;
+		}
+		if ((out = openat(dst, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+		    (sub = fdopendir(dup(in))) == NULL) {
+			e = errno;
+			break;
+		}
+		while (e == 0 && (f = readdir(sub)) != NULL) {
+			if (is_object_name(f->d_name, false) && copy_file(in, f->d_name, out) < 0)
+				e = errno;
+		}
+		closedir(sub);
+	}
+	if (top != NULL)
+		closedir(top);
+	errno = e;
+	return e == 0 ? 0 : os_fail(j->t, "cannot copy the objects from", from);
+}
+
+static int
+cmp_line(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a + GIT_OID_HEXSZ, *(char *const *)b + GIT_OID_HEXSZ);
+}
+
+/* Branches of the remote under refs/remotes/origin and its tags, as one file: a thousand of them cost one write. */
+static int
+write_refs(struct job *j)
+{
+	git_reference_iterator *it = NULL;
+	CLEAN_BUF struct buf text = {0};
+	char **lines = NULL, sha[GIT_OID_HEXSZ + 1];
+	size_t n = 0, cap = 0;
+	git_reference *ref;
+	int rc = 0;
+
+	if (git_reference_iterator_new(&it, j->cache) < 0)
+		return repo_fail(j->t, "cannot read the cache's references");
+	while (git_reference_next(&ref, it) == 0) {
+		const char *name = git_reference_name(ref);
+		bool head = strncmp(name, "refs/heads/", 11) == 0;
+
+		if (git_reference_type(ref) == GIT_REFERENCE_DIRECT && (head || strncmp(name, "refs/tags/", 10) == 0)) {
+			if (n == cap)
+				lines = xrealloc(lines, cap = cap ? cap * 2 : 64, sizeof(*lines));
+			lines[n++] = xasprintf("%s %s%s", git_oid_tostr(sha, sizeof(sha), git_reference_target(ref)),
+			    head ? "refs/remotes/origin/" : "", head ? name + 11 : name);
+		}
+		git_reference_free(ref);
+	}
+	git_reference_iterator_free(it);
+	if (n > 0)
+		qsort(lines, n, sizeof(*lines), cmp_line);
+	buf_adds(&text, "# pack-refs with: sorted \n");
+	for (size_t i = 0; i < n; i++) {
+		buf_printf(&text, "%s\n", lines[i]);
+		free(lines[i]);
+	}
+	free(lines);
+	rc = put_file(j, j->workspace_dir, ".git/packed-refs", text.p, 0644);
+	return rc;
+}
+
+static int
+configure(struct job *j)
+{
+	CLEAN_GIT(config) git_config *c = NULL;
+
+	if (git_repository_config(&c, j->tree) < 0 ||
+	    git_config_set_string(c, "remote.origin.url", j->url) < 0 ||
+	    git_config_set_string(c, "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*") < 0)
+		return repo_fail(j->t, "cannot configure the work tree");
+	/* Objects of the cache may not be dropped behind its users' backs, nor copied by a gc of the agent. */
+	if (git_config_set_string(c, "gc.auto", "0") < 0)
+		return repo_fail(j->t, "cannot configure the work tree");
+	if (j->author_name != NULL && git_config_set_string(c, "user.name", j->author_name) < 0)
+		return repo_fail(j->t, "author_name");
+	if (j->author_email != NULL && git_config_set_string(c, "user.email", j->author_email) < 0)
+		return repo_fail(j->t, "author_email");
+	return 0;
+}
+
+/* A repository that tracks the ports file must not see it change. */
+static int
+hide_ports(struct job *j)
+{
+	CLEAN_GIT(index) git_index *index = NULL;
+	const git_index_entry *e;
+	git_index_entry skip;
+
+	if (git_repository_index(&index, j->tree) < 0)
+		return repo_fail(j->t, "cannot read the index");
+	if ((e = git_index_get_bypath(index, PORTS_FILE, 0)) == NULL)
+		return 0;
+	skip = *e;
+	skip.flags_extended |= GIT_INDEX_ENTRY_SKIP_WORKTREE;
+	if (git_index_add(index, &skip) < 0 || git_index_write(index) < 0)
+		return repo_fail(j->t, "cannot write the index");
+	return 0;
+}
+
+static int
+write_ports(struct job *j)
+{
+	if (j->port_lines == NULL)
+		return 0;
+	if (put_file(j, j->workspace_dir, PORTS_FILE, j->port_lines, 0644) < 0)
+		return -1;
+	return hide_ports(j);
+}
+
+/* In a tree that an agent had: whatever stands under the name goes, nothing is followed. */
+static int
+renew_ports(struct job *j)
+{
+	CLEAN_FREE char *path = xasprintf("%s/%s", j->workspace_dir, PORTS_FILE);
+
+	(void)files_remove_tree(AT_FDCWD, path, NULL);
+	return put_file(j, j->workspace_dir, PORTS_FILE, j->port_lines, 0644);
+}
+
+static int
+check_out(struct job *j, const char *branch)
+{
+	CLEAN_FREE char *full = xasprintf("refs/heads/%s", branch);
+	CLEAN_GIT(reference) git_reference *ref = NULL, *base = NULL, *head = NULL;
+	git_checkout_options o;
+
+	(void)git_checkout_options_init(&o, GIT_CHECKOUT_OPTIONS_VERSION);
+	o.checkout_strategy = GIT_CHECKOUT_FORCE;
+	if (strcmp(branch, j->base_branch) != 0) {
+		CLEAN_FREE char *base_full = xasprintf("refs/heads/%s", j->base_branch);
+
+		if (git_reference_create(&base, j->tree, base_full, &j->base, 1, NULL) < 0)
+			return repo_fail(j->t, "cannot make the base branch");
+	}
+	if (git_reference_create(&ref, j->tree, full, &j->head, 1, NULL) < 0 ||
+	    git_reference_symbolic_create(&head, j->tree, "HEAD", full, 1, NULL) < 0)
+		return repo_fail(j->t, "cannot make the branch");
+	if (git_checkout_head(j->tree, &o) < 0)
+		return repo_fail(j->t, "cannot check the files out (is the cache damaged? fetch with rebuild)");
+	return 0;
+}
+
+static int
+make_tree(struct job *j, const char *branch)
+{
+	CLEAN_FREE char *git_dir = xasprintf("%s/.git", j->workspace_dir);
+	CLEAN_FREE char *info = xasprintf("%s/info", git_dir);
+	git_repository_init_options o;
+
+	if (put_file(j, j->clean_dir, UNFINISHED, "", 0600) < 0 || repo_empty_dir(j->t, j->workspace_dir) < 0)
+		return -1;
+	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
+	o.flags = GIT_REPOSITORY_INIT_MKPATH;
+	if (git_repository_init_ext(&j->tree, j->workspace_dir, &o) < 0)
+		return repo_fail(j->t, "cannot make the work tree");
+	if (mkdir(info, 0755) < 0 && errno != EEXIST)
+		return os_fail(j->t, "cannot make", info);
+	if (put_file(j, info, "exclude", "/" PORTS_FILE "\n", 0644) < 0 || write_refs(j) < 0 || configure(j) < 0)
+		return -1;
+	if ((j->shared ? share_objects(j, git_dir) : copy_objects(j, j->cache_dir)) < 0)
+		return -1;
+	/* What earlier attempts committed is in the clean repository alone. */
+	if (!git_oid_equal(&j->head, &j->base) && copy_objects(j, j->clean_dir) < 0)
+		return -1;
+	git_repository_free(j->tree);
+	j->tree = NULL;
+	if (repo_open(j->t, j->workspace_dir, false, false, &j->tree) < 0 || check_out(j, branch) < 0 ||
+	    write_ports(j) < 0)
+		return -1;
+	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
+
+	return unlink(mark) < 0 ? os_fail(j->t, "cannot remove", mark) : 0;
+}
+
+/* A work tree that was finished and whose .git the agent left in place, whatever is in it. */
+static bool
+has_tree(const struct job *j)
+{
+	CLEAN_FREE char *head = xasprintf("%s/.git/HEAD", j->workspace_dir);
+	CLEAN_FREE char *git_dir = xasprintf("%s/.git", j->workspace_dir);
+	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
+	struct stat st;
+
+	return lstat(git_dir, &st) == 0 && S_ISDIR(st.st_mode) && lstat(head, &st) == 0 && S_ISREG(st.st_mode) &&
+	    access(mark, F_OK) < 0;
+}
+
+static int
+build(struct job *j, json_t *answer)
+{
+	bool resumed = false, kept = false;
+	const char *branch;
+	int r;
+
+	if (repo_open(j->t, j->cache_dir, true, true, &j->cache) < 0)
+		return -1;
+	if ((r = open_clean(j)) == 1)
+		r = find_base(j) < 0 || make_clean(j) < 0 ? -1 : 0;
+	if (r < 0)
+		return -1;
+	git_oid_cpy(&j->head, &j->base);
+	branch = j->base_branch;
+	if (git_reference_name_to_id(&j->head, j->clean, "refs/awo/head") == 0) {
+		resumed = true;
+		if (j->branch != NULL)
+			branch = j->branch;
+	} else {
+		git_oid_cpy(&j->head, &j->base);
+	}
+	kept = has_tree(j);
+	if (!kept && make_tree(j, branch) < 0)
+		return -1;
+	/* A kept tree may be the agent's trap: nothing in it is opened here, only the ports are written anew. */
+	if (kept && j->port_lines != NULL && renew_ports(j) < 0)
+		return -1;
+	json_object_set_new(answer, "base_branch", task_text(j->base_branch, strlen(j->base_branch), REPO_BRANCH_MAX));
+	json_object_set_new(answer, "base_sha", repo_oid_json(&j->base));
+	json_object_set_new(answer, "head_sha", repo_oid_json(&j->head));
+	json_object_set_new(answer, "resumed", json_boolean(resumed));
+	json_object_set_new(answer, "kept", json_boolean(kept));
+	return 0;
+}
+
+int
+verb_workspace(struct task *t, json_t *answer)
+{
+	struct job j = {.t = t};
+	const char *type = task_str(t, "type", 32);
+	int rc = -1;
+
+	j.cache_dir = task_str(t, "cache_dir", 4096);
+	j.workspace_dir = task_str(t, "workspace_dir", 4096);
+	j.clean_dir = task_str(t, "clean_dir", 4096);
+	j.url = task_str(t, "url", 2100);
+	j.branch = task_str_opt(t, "branch", REPO_BRANCH_MAX);
+	j.port_lines = task_str_opt(t, "port_lines", 65536);
+	j.author_name = task_str_opt(t, "author_name", 256);
+	j.author_email = task_str_opt(t, "author_email", 256);
+	if (task_failed(t))
+		return -1;
+	if (j.branch != NULL && !repo_branch_ok(j.branch))
+		return TASK_FAIL(t, "internal", "invalid", "branch: %s is no name of a branch", j.branch);
+	j.shared = strcmp(type, "git_worktree") == 0;
+	if (!j.shared && strcmp(type, "git_branch") != 0)
+		return TASK_FAIL(t, "permanent", "invalid", "type: %s has no driver; use git_worktree or git_branch",
+		    type);
+	umask(0022);
+	rc = build(&j, answer);
+	git_repository_free(j.tree);
+	git_repository_free(j.clean);
+	git_repository_free(j.cache);
+	free(j.base_branch);
+	return rc;
+}
