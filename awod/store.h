@@ -19,7 +19,9 @@ struct store_options {
 
 /* Opens, migrates, starts the store thread; answers are delivered in the loop of base. NULL with *err set. */
 struct store *store_open(struct event_base *base, const struct store_options *o, struct awo_err *err);
-/* Finishes what is queued, checkpoints, closes. */
+/* Waits until what is queued is durable and its callbacks have been called: before what they use is freed. */
+void store_flush(struct store *s);
+/* Finishes what is queued (as store_flush), checkpoints, closes. */
 void store_close(struct store *s);
 
 /* ---- changes: collected in a transaction, which is queued and shares its commit with others */
@@ -56,7 +58,8 @@ int store_order_get(struct store *s, const char *id, struct order_row *out, stru
 /* The one order whose id begins with prefix and which uid (or everybody: any) may see. NOT_FOUND, or INVALID_ARGUMENT when several. */
 int store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, char id[12], struct awo_err *err);
 int store_order_by_key(struct store *s, uint32_t uid, const char *idempotency_key, char id[12], struct awo_err *err);
-/* All orders in one of the given states (bits W_<state>), oldest first. */
+/* All orders in one of the given states (bits W_<state>), oldest first. r is freed after the call: take what is to stay out of
+ * it (*mine = *r; memset(r, 0, sizeof(*r))). Non-zero stops, and is returned. */
 int store_order_scan(struct store *s, unsigned states, int (*row)(void *arg, struct order_row *r), void *arg, struct awo_err *err);
 
 struct store_filter {
@@ -73,7 +76,7 @@ int store_steps(struct store *s, const char *id, struct p_step_list_answer *out,
 struct store_prompt { int64_t id; char *text; };
 /* Undelivered prompts of an order, oldest first; free each text and the array. */
 int store_prompts(struct store *s, const char *id, struct store_prompt **out, size_t *n, struct awo_err *err);
-/* Events after an id, oldest first, at most limit. line is valid during the call; order_id "" for none. Non-zero stops. */
+/* Events after an id, oldest first, at most limit (0: all). line is valid during the call; order_id "" for none. Non-zero stops. */
 int store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
     int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg, struct awo_err *err);
 int store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struct p_repository *out, struct awo_err *err);
