@@ -137,22 +137,47 @@ ctl_settings_test(struct ctl *ctl)
 	return status;
 }
 
+/* Headings for the parts of a dotted key that the key before did not have; returns the last part and its depth. */
+static const char *
+add_sections(struct buf *b, const char *key, const char *before, int *depth)
+{
+	const char *part = key;
+
+	*depth = 0;
+	for (const char *dot; (dot = strchr(part, '.')); part = dot + 1, (*depth)++) {
+		size_t len = (size_t)(dot - key) + 1;
+		if (strncmp(before, key, len) == 0)
+			continue;
+		for (int i = 0; i < *depth; i++)
+			buf_adds(b, "  ");
+		term_escape(b, part, (size_t)(dot - part), TERM_LINE);
+		buf_adds(b, ":\n");
+	}
+	return part;
+}
+
 /* The file's form, each value with its source behind it. */
 static void
 show_config(const struct ctl *ctl, const struct p_settings_answer *answer)
 {
 	CLEAN_BUF struct buf b = {0}, line = {0};
+	const char *before = "";
 
 	for (size_t i = 0; i < answer->settings.n; i++) {
 		const struct p_setting *s = &answer->settings.v[i];
 		CLEAN_FREE char *value = s->value && !json_is_null(s->value)
 		    ? json_dumps(s->value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(12)) : xstrdup("null");
+		int depth;
+		const char *name = add_sections(&b, s->key, before, &depth);
+		before = s->key;
 		line.len = 0;
-		term_escapes(&line, s->key, TERM_LINE);
+		while (depth-- > 0)
+			buf_adds(&line, "  ");
+		term_escapes(&line, name, TERM_LINE);
 		buf_adds(&line, ": ");
 		term_escapes(&line, value, TERM_LINE);
 		buf_adds(&b, line.p);
-		for (size_t n = term_columns(line.p); n < 48; n++)
+		for (size_t n = term_columns(line.p); n < 40; n++)
 			buf_addc(&b, ' ');
 		line.len = 0;
 		buf_adds(&line, "  # ");

@@ -1,0 +1,11 @@
+# Fails when a reference in the source tree is not what the tables say.
+execute_process(COMMAND ${MANUAL} ${SOURCE}/events.md OUTPUT_VARIABLE events RESULT_VARIABLE bad_events)
+execute_process(COMMAND ${REFERENCE} OUTPUT_VARIABLE rpc RESULT_VARIABLE bad_rpc)
+file(READ ${SOURCE}/events.md events_there)
+file(READ ${SOURCE}/rpc.md rpc_there)
+if(bad_events OR bad_rpc)
+	message(FATAL_ERROR "the references could not be made: ${bad_events} ${bad_rpc}")
+endif()
+if(NOT events STREQUAL events_there OR NOT rpc STREQUAL rpc_there)
+	message(FATAL_ERROR "docs/events.md or docs/rpc.md is out of date; build the target \"references\"")
+endif()
