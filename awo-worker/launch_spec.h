@@ -1,0 +1,31 @@
+/* What the worker hands to the launcher that it execs: descriptors with fixed numbers, and one block of bytes. */
+#ifndef WORKER_LAUNCH_SPEC_H
+#define WORKER_LAUNCH_SPEC_H
+
+#include <stdint.h>
+
+/* Descriptors of the launcher; 0 to 2 are the program's own already. */
+enum {
+	LAUNCH_FD3 = 3,		/* the program's descriptor 3, or /dev/null */
+	LAUNCH_SPEC,		/* memfd: struct launch_head, filter, strings */
+	LAUNCH_STATUS,		/* pipe, write end */
+	LAUNCH_EXEC,		/* the program, or /dev/null */
+	LAUNCH_FDS
+};
+
+#define LAUNCH_MAGIC 0x41574f31U
+#define LAUNCH_STRINGS_MAX 65536U
+
+/*
+ * Then filter_bytes of the filter, then strings, each with its NUL: cwd, argv, envp, and for each mount source, target and
+ * one letter ('w' writable, 'r' not, 'W' and 'R' the same and optional).
+ */
+struct launch_head {
+	uint32_t magic;
+	uint32_t filter_bytes;
+	uint32_t argc, envc, nmounts;
+	uint8_t network, has_fd3, has_exec, pad;
+	uint64_t core, nofile, fsize, nproc, memlock;
+};
+
+#endif
