@@ -1,0 +1,189 @@
+/* What the server's own files share: connections, calls, streams and the listening socket. */
+#ifndef AWOD_SERVER_PRIV_H
+#define AWOD_SERVER_PRIV_H
+
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <sys/queue.h>
+
+#include "awod/broker.h"
+#include "awod/caller.h"
+#include "awod/config.h"
+#include "awod/engine.h"
+#include "awod/log_lines.h"
+#include "awod/options.h"
+#include "awod/server.h"
+#include "awod/store.h"
+#include "common/buf.h"
+#include "proto/msgpack.h"
+
+#define IN_FLIGHT_MAX 64		/* requests of a connection that are worked on; more are read later */
+#define STREAMS_MAX 64			/* streams of a connection */
+#define FRAMES_A_TURN 16		/* requests of one connection before others have their turn */
+#define OUT_PAUSE ((size_t)1 << 20)	/* bytes not read by the peer: no new request is taken, streams wait */
+#define OUT_MAX ((size_t)16 << 20)	/* bytes not read by the peer: the connection is cut */
+#define PARTIAL_S 60			/* a message must be complete after so many seconds */
+#define WRITE_S 60			/* a peer that reads nothing for so long is cut off */
+#define STALL_US (30 * INT64_C(1000000)) /* a stream whose reader is behind for so long ends */
+#define LAG_MAX ((int64_t)8 << 20)	/* a stream that was up to date and is so many bytes behind ends */
+#define PARTIAL_BYTES_MAX ((size_t)32 << 20) /* of incomplete messages of one user */
+#define REFUSED_MAX 64			/* connections that are only told why they are refused */
+
+struct server;
+struct stream;
+
+/* All connections of one uid. */
+struct peer {
+	struct peer *next;
+	uid_t uid;
+	size_t nconns;
+	size_t partial;			/* bytes of messages that are not complete */
+};
+
+struct rpc_call {
+	TAILQ_ENTRY(rpc_call) link;
+	struct conn *conn;		/* NULL when it is gone */
+	struct broker *b;
+	const struct p_method *method;
+	uint32_t id;
+	struct caller caller;
+	void *request;
+	struct order_row order;
+	bool has_order;
+};
+
+struct conn {
+	TAILQ_ENTRY(conn) link;
+	struct server *s;
+	struct bufferevent *bev;
+	struct caller caller;
+	struct peer *peer;
+	struct buf in;			/* bytes that are no complete message yet, or wait for their turn */
+	size_t partial;			/* of these, as counted in peer */
+	struct p_scan scan;
+	struct event *more;		/* goes on with what is in the buffer */
+	struct event *partial_timer;
+	TAILQ_HEAD(, rpc_call) calls;
+	unsigned in_flight;
+	TAILQ_HEAD(, stream) streams;
+	unsigned nstreams;
+	int64_t last_subscription;
+	bool processing;		/* conn_process() is on the stack */
+	bool eof;			/* the peer sends no more */
+	bool closing;			/* ends when everything is written */
+	bool dead;			/* is freed by the reaper, when nobody's stack can have it */
+	bool is_refused;
+	struct awo_err refused;		/* the answer to its one request */
+};
+
+/* The log of one order that somebody follows. */
+struct log_source {
+	struct log_source *next;	/* hash chain */
+	char id[12];
+	int fd;
+	TAILQ_HEAD(, stream) streams;
+};
+
+struct stream {
+	TAILQ_ENTRY(stream) link;	/* of its connection */
+	TAILQ_ENTRY(stream) member;	/* of its source, or of the server's event streams */
+	TAILQ_ENTRY(stream) dirty_link;
+	struct conn *conn;
+	int64_t subscription;
+	bool dirty;
+	int64_t blocked_us;		/* monotonic: since when its reader is behind; 0: it is not */
+	/* order.watch */
+	struct log_source *source;	/* NULL for events.watch */
+	struct log_cursor cursor;
+	struct log_filter filter;
+	char *step;
+	int64_t sent;			/* last seq */
+	bool live;			/* has been at the end of the log */
+	bool ended;			/* the log does not grow any more */
+	char reason[32];
+	/* events.watch */
+	bool replaying;
+	int64_t event_id;		/* replayed up to here */
+};
+
+#define SOURCES 256
+
+struct server {
+	struct broker *b;
+	struct names *names;
+	/* listen.c */
+	int fd, dir_fd, lock_fd, reserve_fd;
+	char *socket_name;		/* in dir_fd, when awod made the socket itself */
+	struct event *accept_event, *accept_again;
+	/* conn.c */
+	TAILQ_HEAD(, conn) conns;
+	size_t nconns, nrefused, max_conns, max_conns_per_uid;
+	struct peer *peers;
+	struct event *reaper;
+	size_t in_flight;
+	bool closing;
+	/* stream.c */
+	struct log_source *sources[SOURCES];
+	TAILQ_HEAD(, stream) event_streams;
+	TAILQ_HEAD(, stream) dirty;
+	struct event *flush, *stall;
+	size_t nstreams;
+	/* counters since the start */
+	uint64_t accepted, turned_away, overflows, malformed;
+	uint64_t calls[P_M__COUNT], failures[AWO_CODE__COUNT];
+};
+
+/* ---- listen.c */
+int listen_open(struct server *s, struct awo_err *err);
+void listen_close(struct server *s);
+
+/* ---- conn.c */
+/* Takes the descriptor. refused: NULL, or why every request of it is answered with this error. */
+void conn_new(struct server *s, int fd, const struct caller *caller, const struct awo_err *refused);
+/* Queues bytes; empties the buffer. Does nothing on a dead connection. */
+void conn_write(struct conn *c, struct buf *bytes);
+size_t conn_unsent(const struct conn *c);
+/* Ends a connection when what is queued has been written. */
+void conn_finish(struct conn *c);
+/* Ends it at once. It stays in memory until the loop comes round. */
+void conn_kill(struct conn *c);
+/* A call of it was answered. */
+void conn_answered(struct conn *c);
+void conn_free_all(struct server *s);
+int conn_server_open(struct server *s, struct awo_err *err);
+
+/* ---- dispatch.c */
+void dispatch(struct conn *c, const struct p_frame *f);
+/* The connection has gone: the call's answer will be thrown away. */
+void rpc_detach(struct rpc_call *c);
+bool rpc_gone(const struct rpc_call *c);	/* nobody waits for the answer any more */
+struct conn *rpc_conn(struct rpc_call *c);	/* NULL when it is gone */
+
+/* ---- stream.c */
+int stream_server_open(struct server *s, struct awo_err *err);
+void stream_server_close(struct server *s);
+void stream_free(struct stream *st);
+/* The connection's peer has read what was queued. */
+void stream_drained(struct conn *c);
+/* Ends all streams of the server, or of a connection, with a last notification. */
+void stream_end_all(struct server *s, const char *reason);
+
+/* ---- audit.c: events of no order, seen by administrators */
+/* fields (may be NULL) is taken. The line must be published when the transaction is durable. */
+#define AUDIT_OWNER ((uint32_t)-1)
+char *audit_event(struct store_tx *tx, const struct caller *by, const char *event, json_t *fields);
+/* Commits, publishes the line (taken), then calls done. */
+void audit_commit(struct broker *b, struct store_tx *tx, char *line, store_done *done, void *arg);
+
+/* ---- rpc_settings.c */
+/* Asks GitHub whose token it is, and answers the call (settings.test, credential.test). */
+void test_github_token(struct rpc_call *c, const char *token);
+
+/* ---- rpc_system.c */
+/* Where an agent's program is: absolute path (free it), or NULL. */
+char *program_find(const char *program);
+/* The trusted command files, by name; free with P_FREE(command_list_answer, ...). describe: read what they say of themselves. */
+void commands_find(const struct broker *b, bool describe, struct p_command_list_answer *out);
+void server_metrics(const struct server *s, json_t *into);
+
+#endif
