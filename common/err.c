@@ -13,15 +13,15 @@ static const struct {
 	const char *name;
 	int http, exit_status;
 } codes[AWO_CODE__COUNT] = {
-	[AWO_OK] = {"ok", 200, 0},
+    [AWO_OK] = {"ok", 200, 0},
 #define AWO_CODE(id, name_, http_, exit_, help) [AWO_##id] = {name_, http_, exit_},
 #include "proto/errors.def"
 #undef AWO_CODE
 };
 
 /*
- * Copies text of unknown origin: valid UTF-8, no control characters but newline and tab (a message may end on a
- * terminal), cut at a character's end, no newline at the end.
+ * Copies text of unknown origin: valid UTF-8, no control characters but newline and tab (a message
+ * may end on a terminal), cut at a character's end, no newline at the end.
  */
 static void
 set_text(char *to, size_t size, const char *s, size_t len)

@@ -34,7 +34,8 @@ open_how(int dirfd, const char *path, int flags, mode_t mode, uint64_t resolve)
 	/* and it refuses a mode where nothing can be made */
 	if ((flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE)
 		how.mode = mode & 07777;
-	/* EAGAIN: something was renamed meanwhile; it goes away by itself or somebody does it on purpose */
+	/* EAGAIN: something was renamed meanwhile; it goes away by itself or somebody does it on
+	 * purpose */
 	for (int tries = 0; tries < 16; tries++) {
 		fd = syscall(SYS_openat2, dirfd, path, &how, sizeof how);
 		if (fd >= 0 || (errno != EAGAIN && errno != EINTR))
@@ -153,7 +154,8 @@ open_parent(int dirfd, const char *path, int flags, const char **base)
 		return -1;
 	}
 	snprintf(dir, sizeof dir, "%.*s", slash == path ? 1 : (int)(slash - path), path);
-	/* a path from the root or the current directory is its caller's own; one below a descriptor stays below it */
+	/* a path from the root or the current directory is its caller's own; one below a descriptor
+	 * stays below it */
 	if (path[0] == '/' || dirfd == AT_FDCWD)
 		return openat(dirfd, dir, flags | O_DIRECTORY | O_CLOEXEC);
 	return open_how(dirfd, dir, flags | O_DIRECTORY, 0, BENEATH);
@@ -200,7 +202,8 @@ enter_dir(int at, const char *name, mode_t mode, int nofollow)
 			return -1;
 		return TAKE_FD(fd);
 	}
-	/* of a directory that is there only passage is needed, not reading; a read-only file system says EROFS first */
+	/* of a directory that is there only passage is needed, not reading; a read-only file system
+	 * says EROFS first */
 	if (errno != EEXIST && errno != EROFS && errno != EACCES)
 		return -1;
 	return openat(at, name, O_PATH | O_DIRECTORY | O_CLOEXEC | nofollow);
@@ -210,7 +213,8 @@ int
 files_mkdirs(int dirfd, const char *path, mode_t mode)
 {
 	bool own = path[0] == '/' || dirfd == AT_FDCWD;
-	CLEAN_FD int at = openat(dirfd, path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEAN_FD int at =
+	    openat(dirfd, path[0] == '/' ? "/" : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (at < 0)
 		return -1;
@@ -245,9 +249,9 @@ files_mkdirs(int dirfd, const char *path, mode_t mode)
 #define SCANS_MAX 64 /* of one directory, while somebody keeps adding to it */
 
 struct removal {
-	int top;		/* the tree's first directory */
+	int top; /* the tree's first directory */
 	uint64_t freed;
-	int error;		/* errno of the first failure */
+	int error; /* errno of the first failure */
 	unsigned long moved;
 };
 
@@ -272,7 +276,8 @@ chmod_path(int fd, mode_t mode)
 	return chmod(link, mode);
 }
 
-/* A directory to be emptied: not a link, not on another mount, readable and writable where we can make it so. */
+/* A directory to be emptied: not a link, not on another mount, readable and writable where we can
+ * make it so. */
 static int
 open_locked(int at, const char *name)
 {
@@ -295,7 +300,8 @@ open_locked(int at, const char *name)
 
 static void remove_entry(struct removal *r, int at, const char *name, int depth);
 
-/* Puts a directory that lies too deep beside the others of the top directory, where a later scan finds it. */
+/* Puts a directory that lies too deep beside the others of the top directory, where a later scan
+ * finds it. */
 static int
 move_up(struct removal *r, int at, const char *name)
 {
@@ -323,7 +329,8 @@ empty_dir(struct removal *r, int fd, int depth)
 	}
 	if (depth == 0)
 		r->top = dirfd(dir);
-	/* some file systems skip entries while others are being removed, and move_up() adds to the top: scan again */
+	/* some file systems skip entries while others are being removed, and move_up() adds to the
+	 * top: scan again */
 	for (int scans = 0; removed > 0 && (scans < SCANS_MAX || depth == 0); scans++) {
 		unsigned long moved = r->moved;
 		struct dirent *d;

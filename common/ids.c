@@ -17,7 +17,8 @@ fill(void *p, size_t n)
 	while (got < n) {
 		ssize_t r = getrandom((char *)p + got, n - got, 0);
 
-		/* there is no second source to fall back on, and a guessable id would be worse than none */
+		/* there is no second source to fall back on, and a guessable id would be worse than
+		 * none */
 		AWO_ASSERT(r > 0 || errno == EINTR);
 		if (r > 0)
 			got += (size_t)r;
@@ -70,7 +71,7 @@ ids_uuid(char out[37])
 	fill(r, sizeof r);
 	r[6] = (uint8_t)((r[6] & 0x0f) | 0x40);
 	r[8] = (uint8_t)((r[8] & 0x3f) | 0x80);
-	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0],
-	    r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14],
-	    r[15]);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+	    r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
+	    r[14], r[15]);
 }

@@ -27,14 +27,15 @@ static const struct {
 	const char *name;
 	char priority; /* of syslog */
 } levels[] = {
-	[0] = {"info", '6'},
-	[LOG_LVL_DEBUG] = {"debug", '7'},
-	[LOG_LVL_INFO] = {"info", '6'},
-	[LOG_LVL_WARNING] = {"warning", '4'},
-	[LOG_LVL_ERROR] = {"error", '3'},
+    [0] = {"info", '6'},
+    [LOG_LVL_DEBUG] = {"debug", '7'},
+    [LOG_LVL_INFO] = {"info", '6'},
+    [LOG_LVL_WARNING] = {"warning", '4'},
+    [LOG_LVL_ERROR] = {"error", '3'},
 };
 
-/* The variable is inherited by everything below a unit: only a matching descriptor means that we write to the journal. */
+/* The variable is inherited by everything below a unit: only a matching descriptor means that we
+ * write to the journal. */
 static bool
 is_journal(void)
 {
@@ -43,7 +44,7 @@ is_journal(void)
 	struct stat st;
 
 	return s && sscanf(s, "%llu:%llu", &dev, &ino) == 2 && fstat(STDERR_FILENO, &st) == 0 &&
-	    st.st_dev == dev && st.st_ino == ino;
+	       st.st_dev == dev && st.st_ino == ino;
 }
 
 void
@@ -189,7 +190,8 @@ log_write(enum log_lvl lvl, const char *event, const struct log_field *fields)
 		add_json(&b, lvl, event, fields);
 	else
 		add_text(&b, lvl, event, fields);
-	/* one write for a line, so that those of several processes do not mix; what cannot be written is lost */
+	/* one write for a line, so that those of several processes do not mix; what cannot be
+	 * written is lost */
 	while (done < b.len) {
 		ssize_t n = write(STDERR_FILENO, b.p + done, b.len - done);
 

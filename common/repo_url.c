@@ -15,10 +15,10 @@ static const struct {
 	enum repo_scheme scheme;
 	uint16_t port;
 } schemes[] = {
-	{"https://", REPO_HTTPS, 443},
-	{"http://", REPO_HTTP, 80},
-	{"ssh://", REPO_SSH, 22},
-	{"file://", REPO_FILE, 0},
+    {"https://", REPO_HTTPS, 443},
+    {"http://", REPO_HTTP, 80},
+    {"ssh://", REPO_SSH, 22},
+    {"file://", REPO_FILE, 0},
 };
 
 static bool
@@ -76,7 +76,8 @@ set_host(const char *s, size_t len, struct repo_url *u, struct awo_err *err)
 			return BAD(err, "the host has letters beyond ASCII: write its xn-- form");
 		if (c == '.') {
 			if (label == 0 || i + 1 == len || s[i - 1] == '-')
-				return BAD(err, "the host is malformed: a part of it is empty or ends in '-'");
+				return BAD(err,
+				    "the host is malformed: a part of it is empty or ends in '-'");
 			label = 0;
 			continue;
 		}
@@ -114,10 +115,12 @@ set_user(const char *s, size_t len, struct repo_url *u, struct awo_err *err)
 		return BAD(err, "the user name before '@' is empty, too long or begins with '-'");
 	for (size_t i = 0; i < len; i++) {
 		if (s[i] == ':')
-			return BAD(err, "a password in the address is not accepted: store a credential instead "
-			                "(awoctl credential set)");
+			return BAD(err,
+			    "a password in the address is not accepted: store a credential instead "
+			    "(awoctl credential set)");
 		if (!is_alnum(s[i]) && !strchr("._-+", s[i]))
-			return BAD(err, "the user name before '@' may have letters, digits and . _ - + only");
+			return BAD(err,
+			    "the user name before '@' may have letters, digits and . _ - + only");
 	}
 	memcpy(u->user, s, len);
 	u->user[len] = '\0';
@@ -150,8 +153,8 @@ is_dots(const char *s, size_t n)
 }
 
 /*
- * The path of a remote: no empty parts, escapes in one spelling (RFC 3986, 6.2.2), one .git taken off. literal: from
- * git@host:path, where '%' is a letter like others.
+ * The path of a remote: no empty parts, escapes in one spelling (RFC 3986, 6.2.2), one .git taken
+ * off. literal: from git@host:path, where '%' is a letter like others.
  */
 static int
 set_path(const char *s, bool literal, struct repo_url *u, struct awo_err *err)
@@ -175,7 +178,10 @@ set_path(const char *s, bool literal, struct repo_url *u, struct awo_err *err)
 			continue;
 		}
 		if (c == '?' || c == '#')
-			return BAD(err, "'%c' and what follows is not accepted: give the repository's address only", c);
+			return BAD(err,
+			    "'%c' and what follows is not accepted: give the repository's address "
+			    "only",
+			    c);
 		if (c == '\\')
 			return BAD(err, "'\\' is not accepted in the path: write '/'");
 		if (strchr("\"<>^`{|}", c))
@@ -254,7 +260,8 @@ finish(struct repo_url *u, struct awo_err *err)
 	int n;
 
 	if (owner >= sizeof u->owner || strlen(name) >= sizeof u->name)
-		return BAD(err, "the directory or the name of the repository is longer than %zu bytes",
+		return BAD(err,
+		    "the directory or the name of the repository is longer than %zu bytes",
 		    sizeof u->owner - 1);
 	memcpy(u->owner, path, owner);
 	u->owner[owner] = '\0';
@@ -266,8 +273,9 @@ finish(struct repo_url *u, struct awo_err *err)
 	if (u->scheme == REPO_FILE)
 		n = snprintf(u->canonical, sizeof u->canonical, "file://%s", u->path);
 	else
-		n = snprintf(u->canonical, sizeof u->canonical, "%s%s%s%s/%s", schemes[u->scheme].prefix,
-		    u->user, u->user[0] ? "@" : "", u->host_port, u->path);
+		n = snprintf(u->canonical, sizeof u->canonical, "%s%s%s%s/%s",
+		    schemes[u->scheme].prefix, u->user, u->user[0] ? "@" : "", u->host_port,
+		    u->path);
 	/* what is stored and sent again may be 2048 bytes long */
 	if (n < 0 || n > 2048)
 		return BAD(err, "the address is longer than 2048 bytes");
@@ -282,8 +290,9 @@ parse_remote(const char *s, uint16_t usual, struct repo_url *u, struct awo_err *
 
 	if (at) {
 		if (u->scheme != REPO_SSH)
-			return BAD(err, "a user name, password or token in the address is not accepted: store a "
-			                "credential instead (awoctl credential set)");
+			return BAD(err, "a user name, password or token in the address is not "
+					"accepted: store a "
+					"credential instead (awoctl credential set)");
 		if (set_user(s, (size_t)(at - s), u, err) < 0)
 			return -1;
 		s = at + 1;
@@ -326,14 +335,16 @@ parse_short(const char *s, struct repo_url *u, struct awo_err *err)
 	const char *slash = strchr(s, '/');
 
 	if (!slash || slash == s || !slash[1] || strchr(slash + 1, '/'))
-		return BAD(err, "not an address of a repository: write https://host/owner/repository, "
-		                "git@host:path, an absolute path, or owner/repository for GitHub");
+		return BAD(err,
+		    "not an address of a repository: write https://host/owner/repository, "
+		    "git@host:path, an absolute path, or owner/repository for GitHub");
 	for (const char *c = s; *c; c++) {
 		if (!is_alnum(*c) && !strchr("-_./", *c))
 			return BAD(err, "owner/repository may have letters, digits and - _ . only");
 		if (*c == '.' && c < slash)
-			return BAD(err, "an owner on GitHub has no '.': for another host write https:// before "
-			                "it, for a local repository its absolute path");
+			return BAD(err,
+			    "an owner on GitHub has no '.': for another host write https:// before "
+			    "it, for a local repository its absolute path");
 	}
 	u->scheme = REPO_HTTPS;
 	memcpy(u->host, "github.com", 11);
@@ -356,11 +367,13 @@ repo_url_parse(const char *text, struct repo_url *out, struct awo_err *err)
 		return BAD(err, "the repository's address is not UTF-8");
 	for (size_t i = 0; i < len; i++)
 		if ((unsigned char)s[i] < 0x20 || s[i] == 0x7f)
-			return BAD(err, "control characters are not accepted in a repository's address");
+			return BAD(
+			    err, "control characters are not accepted in a repository's address");
 	if (*s == '-')
 		return BAD(err, "a repository's address may not begin with '-'");
 	if (*s != '/' && strncasecmp(s, "file://", 7) != 0 && strchr(s, ' '))
-		return BAD(err, "spaces are not accepted in the address of a remote repository: write %%20");
+		return BAD(err,
+		    "spaces are not accepted in the address of a remote repository: write %%20");
 	for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
 		size_t n = strlen(schemes[i].prefix);
 
@@ -378,7 +391,8 @@ repo_url_parse(const char *text, struct repo_url *out, struct awo_err *err)
 	}
 	colon = strcspn(s, ":/");
 	if (strncmp(s + colon, "://", 3) == 0)
-		return BAD(err, "%.*s:// is not supported: use https, http, ssh or file", (int)colon, s);
+		return BAD(
+		    err, "%.*s:// is not supported: use https, http, ssh or file", (int)colon, s);
 	if (*s == '/') {
 		u.scheme = REPO_FILE;
 		rc = set_local(s, &u, err);

@@ -6,7 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Length of the valid UTF-8 character (Unicode 15, table 3-7) at s, 0 when there is none. NUL counts as invalid. */
+/* Length of the valid UTF-8 character (Unicode 15, table 3-7) at s, 0 when there is none. NUL
+ * counts as invalid. */
 static size_t
 utf8_len(const char *text, size_t len)
 {
@@ -140,7 +141,8 @@ text_slug(const char *s, size_t max, char *out)
 
 #define WORD_MAX 64
 
-/* Edit distance with neighbours swapped as one edit (optimal string alignment). Both at most WORD_MAX bytes. */
+/* Edit distance with neighbours swapped as one edit (optimal string alignment). Both at most
+ * WORD_MAX bytes. */
 static int
 distance(const char *a, size_t na, const char *b, size_t nb)
 {

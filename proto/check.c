@@ -46,16 +46,16 @@ int
 p_bad_kind(struct awo_err *err, const struct p_place *at, const struct p_field *f)
 {
 	static const char *const accepted[] = {
-		[P_STR] = "must be a string",
-		[P_INT] = "must be a whole number",
-		[P_BOOL] = "must be true or false",
-		[P_DBL] = "must be a number",
-		[P_TIME] = "must be a time such as 2026-01-31T08:00:00Z",
-		[P_ENUM] = "must be a string",
-		[P_STRV] = "must be an array of strings",
-		[P_OBJ] = "must be an object",
-		[P_LIST] = "must be an array of objects",
-		[P_ANY] = "must be given",
+	    [P_STR] = "must be a string",
+	    [P_INT] = "must be a whole number",
+	    [P_BOOL] = "must be true or false",
+	    [P_DBL] = "must be a number",
+	    [P_TIME] = "must be a time such as 2026-01-31T08:00:00Z",
+	    [P_ENUM] = "must be a string",
+	    [P_STRV] = "must be an array of strings",
+	    [P_OBJ] = "must be an object",
+	    [P_LIST] = "must be an array of objects",
+	    [P_ANY] = "must be given",
 	};
 
 	return p_bad(err, at, "%s", accepted[f->kind]);
@@ -126,7 +126,8 @@ p_take_str(const struct p_field *f, void *to, const char *s, size_t len, enum p_
 		return p_bad(err, at, "must not be empty");
 	if (rigour == P_STRICT && ((int64_t)len < f->min || (int64_t)len > f->max)) {
 		if (f->min == f->max)
-			return p_bad(err, at, "must be %lld bytes long, not %zu", (long long)f->max, len);
+			return p_bad(
+			    err, at, "must be %lld bytes long, not %zu", (long long)f->max, len);
 		return p_bad(err, at, "must be between %lld and %lld bytes long, not %zu",
 		    (long long)f->min, (long long)f->max, len);
 	}
@@ -147,8 +148,8 @@ p_take_int(const struct p_field *f, void *to, int64_t value, enum p_rigour rigou
 	if (rigour == P_STRICT && (value < f->min || value > f->max)) {
 		if (f->max == INT64_MAX)
 			return p_bad(err, at, "must be at least %lld", (long long)f->min);
-		return p_bad(err, at, "must be between %lld and %lld", (long long)f->min,
-		    (long long)f->max);
+		return p_bad(
+		    err, at, "must be between %lld and %lld", (long long)f->min, (long long)f->max);
 	}
 	*(int64_t *)to = value;
 	return 0;
@@ -192,8 +193,8 @@ p_check_items(const struct p_field *f, uint64_t n, const struct p_place *at, str
 }
 
 int
-p_check_required(const struct p_type *type, const void *obj, const struct p_place *up,
-    struct awo_err *err)
+p_check_required(
+    const struct p_type *type, const void *obj, const struct p_place *up, struct awo_err *err)
 {
 	uint64_t has = *(const uint64_t *)obj; /* the first member of every struct */
 

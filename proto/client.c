@@ -18,9 +18,9 @@
 #include "common/clock.h"
 
 #define READ_SIZE 65536
-#define KEPT_MAX (64U << 20)	/* bytes of notifications kept while a call waits */
-#define RETRY_MS 20		/* between attempts to connect while the listener's queue is full */
-#define CONNECT_MS 5000		/* how long these attempts go on in the background */
+#define KEPT_MAX (64U << 20) /* bytes of notifications kept while a call waits */
+#define RETRY_MS 20	     /* between attempts to connect while the listener's queue is full */
+#define CONNECT_MS 5000	     /* how long these attempts go on in the background */
 
 struct note {
 	STAILQ_ENTRY(note) link;
@@ -35,7 +35,7 @@ struct call {
 	enum p_method_id method;
 	client_answer_cb *done;
 	void *arg;
-	bool failed;		/* never sent; err says why */
+	bool failed; /* never sent; err says why */
 	struct awo_err err;
 };
 
@@ -43,16 +43,16 @@ struct client {
 	int fd;
 	char *path;
 	struct buf in, out;
-	size_t consumed;	/* bytes of `in` that were taken already */
+	size_t consumed; /* bytes of `in` that were taken already */
 	struct p_scan scan;
 	uint32_t id;
-	bool broken;		/* nothing more can be sent or read; why says the reason */
+	bool broken; /* nothing more can be sent or read; why says the reason */
 	struct awo_err why;
 
 	/* blocking */
 	STAILQ_HEAD(, note) kept;
 	size_t kept_bytes;
-	struct note *current;	/* handed out by client_next() */
+	struct note *current; /* handed out by client_next() */
 
 	/* in a loop */
 	struct event_base *base;
@@ -61,10 +61,10 @@ struct client {
 	client_notify_cb *notify;
 	client_closed_cb *closed;
 	void *arg;
-	int64_t give_up;	/* while connecting: monotonic time of the last attempt */
-	bool connected, told;	/* told: closed() was called */
-	int busy;		/* callbacks on the stack */
-	bool dead;		/* client_close() was called meanwhile */
+	int64_t give_up;      /* while connecting: monotonic time of the last attempt */
+	bool connected, told; /* told: closed() was called */
+	int busy;	      /* callbacks on the stack */
+	bool dead;	      /* client_close() was called meanwhile */
 };
 
 /* ---- connecting, common to both */
@@ -73,8 +73,9 @@ static int
 connect_error(const char *path, int code, struct awo_err *err)
 {
 	if (code == EACCES || code == EPERM)
-		return ERR(err, PERMISSION_DENIED, "", "%s may not be opened by you: %s (is your user in the socket's group?)",
-		    path, strerror(code));
+		return ERR(err, PERMISSION_DENIED, "",
+		    "%s may not be opened by you: %s (is your user in the socket's group?)", path,
+		    strerror(code));
 	return ERR(err, UNAVAILABLE, "", "no daemon answers at %s: %s", path, strerror(code));
 }
 
@@ -190,7 +191,8 @@ fill(struct client *c)
 	c->broken = true;
 	if (n == 0)
 		return ERR(&c->why, UNAVAILABLE, "", "the daemon closed the connection");
-	return ERR(&c->why, UNAVAILABLE, "", "the connection to the daemon broke: %s", strerror(errno));
+	return ERR(
+	    &c->why, UNAVAILABLE, "", "the connection to the daemon broke: %s", strerror(errno));
 }
 
 /* Sends what it can. 0, or -1 when the connection is over (c->why). */
@@ -209,8 +211,8 @@ flush(struct client *c)
 			break;
 		if (n < 0) {
 			c->broken = true;
-			return ERR(&c->why, UNAVAILABLE, "", "the connection to the daemon broke: %s",
-			    strerror(errno));
+			return ERR(&c->why, UNAVAILABLE, "",
+			    "the connection to the daemon broke: %s", strerror(errno));
 		}
 		sent += (size_t)n;
 	}
@@ -218,7 +220,8 @@ flush(struct client *c)
 	return 0;
 }
 
-/* Takes the next frame out of what was read. 1, 0 when it is not complete, -1 with c->why. Its slices stand in `in`. */
+/* Takes the next frame out of what was read. 1, 0 when it is not complete, -1 with c->why. Its
+ * slices stand in `in`. */
 static int
 take_frame(struct client *c, struct p_frame *f)
 {
@@ -228,8 +231,8 @@ take_frame(struct client *c, struct p_frame *f)
 
 	if (c->consumed == c->in.len)
 		return 0;
-	n = p_frame_resume(&c->scan, (const uint8_t *)c->in.p + c->consumed, c->in.len - c->consumed,
-	    f, &have_id, &id, &c->why);
+	n = p_frame_resume(&c->scan, (const uint8_t *)c->in.p + c->consumed,
+	    c->in.len - c->consumed, f, &have_id, &id, &c->why);
 	if (n < 0) {
 		awo_err_prefix(&c->why, "the daemon's answer cannot be read");
 		c->why.code = AWO_INTERNAL;
@@ -302,7 +305,8 @@ client_open(const char *socket_path, int timeout_ms, struct awo_err *err)
 		int left = remaining(deadline);
 
 		if (left == 0) {
-			rc = ERR(err, UNAVAILABLE, "", "the daemon at %s is too busy to answer", socket_path);
+			rc = ERR(err, UNAVAILABLE, "", "the daemon at %s is too busy to answer",
+			    socket_path);
 			break;
 		}
 		poll(NULL, 0, left < 0 || left > RETRY_MS ? RETRY_MS : left);
@@ -320,7 +324,8 @@ keep(struct client *c, const struct p_frame *f)
 
 	if (c->kept_bytes + f->param.len > KEPT_MAX) {
 		c->broken = true;
-		return ERR(&c->why, RESOURCE_EXHAUSTED, "", "more notifications came than can be kept");
+		return ERR(
+		    &c->why, RESOURCE_EXHAUSTED, "", "more notifications came than can be kept");
 	}
 	n = xcalloc(1, sizeof *n);
 	n->method = xstrndup(f->method, f->method_len);
@@ -374,7 +379,8 @@ client_call(struct client *c, enum p_method_id method, const void *request, void
 		}
 		if (rc < 0)
 			return broken(c, err);
-		/* the last words of a daemon that closes may be there, so an error of sending waits for reading */
+		/* the last words of a daemon that closes may be there, so an error of sending waits
+		 * for reading */
 		if (c->out.len > 0 && flush(c) < 0)
 			c->out.len = 0;
 		rc = fill(c);
@@ -414,7 +420,8 @@ client_next(struct client *c, const char **method, struct p_slice *param, int ti
 			STAILQ_REMOVE_HEAD(&c->kept, link);
 			c->kept_bytes -= c->current->len;
 			*method = c->current->method;
-			*param = (struct p_slice){c->current->len ? c->current->param : NULL, c->current->len};
+			*param = (struct p_slice){
+			    c->current->len ? c->current->param : NULL, c->current->len};
 			return 1;
 		}
 		if (c->broken || (c->out.len > 0 && flush(c) < 0))
@@ -474,12 +481,13 @@ first_call(struct client *c, bool failed)
 	struct call *call;
 
 	TAILQ_FOREACH(call, &c->calls, link)
-		if (call->failed == failed)
-			break;
+	if (call->failed == failed)
+		break;
 	return call;
 }
 
-/* The connection is over: every call that waits learns it, then closed(). False when the client is gone. */
+/* The connection is over: every call that waits learns it, then closed(). False when the client is
+ * gone. */
 static bool
 over(struct client *c)
 {
@@ -494,7 +502,8 @@ over(struct client *c)
 		event_del(c->readable);
 	if (c->writable)
 		event_del(c->writable);
-	/* what callbacks send now fails too, but from on_kick(): else one that tries again would never let us go on */
+	/* what callbacks send now fails too, but from on_kick(): else one that tries again would
+	 * never let us go on */
 	while ((call = first_call(c, false)))
 		if (!fail_call(c, call, &why))
 			return false;
@@ -514,8 +523,8 @@ deliver_response(struct client *c, const struct p_frame *f)
 	bool ok;
 
 	TAILQ_FOREACH(call, &c->calls, link)
-		if (call->id == f->id && !call->failed)
-			break;
+	if (call->id == f->id && !call->failed)
+		break;
 	if (!call)
 		return true;
 	TAILQ_REMOVE(&c->calls, call, link);
@@ -568,7 +577,8 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* when sending fails the daemon may have said why before it closed: that is read first, and ends in over() */
+	/* when sending fails the daemon may have said why before it closed: that is read first, and
+	 * ends in over() */
 	if (flush(c) < 0)
 		c->out.len = 0;
 	if (c->out.len == 0)
@@ -590,7 +600,8 @@ go_on_connecting(struct client *c)
 	int rc = try_connect(c->fd, c->path, &c->why);
 
 	if (rc > 0 && clock_mono_us() >= c->give_up)
-		rc = ERR(&c->why, UNAVAILABLE, "", "the daemon at %s is too busy to answer", c->path);
+		rc = ERR(
+		    &c->why, UNAVAILABLE, "", "the daemon at %s is too busy to answer", c->path);
 	if (rc < 0) {
 		c->broken = true;
 		return -1;
@@ -606,7 +617,8 @@ go_on_connecting(struct client *c)
 	return 0;
 }
 
-/* The timer: the next attempt to connect, or errors of client_send(), whose caller is not called back from inside it. */
+/* The timer: the next attempt to connect, or errors of client_send(), whose caller is not called
+ * back from inside it. */
 static void
 on_kick(evutil_socket_t fd, short what, void *arg)
 {
@@ -621,7 +633,7 @@ on_kick(evutil_socket_t fd, short what, void *arg)
 	if (c->broken && !over(c))
 		return;
 	TAILQ_FOREACH(call, &c->calls, link)
-		n += call->failed;
+	n += call->failed;
 	/* only those that are there now */
 	for (; n > 0 && (call = first_call(c, true)); n--) {
 		struct awo_err err = call->err;

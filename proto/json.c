@@ -24,13 +24,9 @@ too_deep(const json_t *j, int left)
 		return false;
 	if (left == 0)
 		return true;
-	json_array_foreach(j, i, v)
-		if (too_deep(v, left - 1))
-			return true;
+	json_array_foreach(j, i, v) if (too_deep(v, left - 1)) return true;
 	/* the macro takes a changeable object, but only walks it */
-	json_object_foreach((json_t *)(uintptr_t)j, key, v)
-		if (too_deep(v, left - 1))
-			return true;
+	json_object_foreach((json_t *)(uintptr_t)j, key, v) if (too_deep(v, left - 1)) return true;
 	return false;
 }
 
@@ -45,12 +41,14 @@ read_strings(const struct p_field *f, struct p_strv *to, const json_t *j, const 
 		return p_bad_kind(err, at, f);
 	if (p_check_items(f, json_array_size(j), at, err) < 0)
 		return -1;
-	json_array_foreach(j, i, v) {
+	json_array_foreach(j, i, v)
+	{
 		struct p_place here = {at, NULL, 0, i};
 
 		if (!json_is_string(v))
 			return p_bad(err, &here, "must be a string");
-		if (p_take_item(f, to, json_string_value(v), json_string_length(v), P_STRICT, &here, err) < 0)
+		if (p_take_item(f, to, json_string_value(v), json_string_length(v), P_STRICT, &here,
+			err) < 0)
 			return -1;
 	}
 	return 0;
@@ -69,7 +67,8 @@ read_list(const struct p_field *f, struct p_any_list *to, const json_t *j, bool 
 		return -1;
 	if (json_array_size(j) > 0)
 		to->v = xcalloc(json_array_size(j), f->type->size);
-	json_array_foreach(j, i, v) {
+	json_array_foreach(j, i, v)
+	{
 		struct p_place here = {at, NULL, 0, i};
 
 		if (!json_is_object(v))
@@ -82,15 +81,16 @@ read_list(const struct p_field *f, struct p_any_list *to, const json_t *j, bool 
 }
 
 static int
-read_field(const struct p_field *f, void *to, const json_t *j, bool strict, const struct p_place *at,
-    struct awo_err *err)
+read_field(const struct p_field *f, void *to, const json_t *j, bool strict,
+    const struct p_place *at, struct awo_err *err)
 {
 	switch (f->kind) {
 	case P_STR:
 	case P_TIME:
 	case P_ENUM:
 		if (json_is_string(j))
-			return p_take_str(f, to, json_string_value(j), json_string_length(j), P_STRICT, at, err);
+			return p_take_str(
+			    f, to, json_string_value(j), json_string_length(j), P_STRICT, at, err);
 		break;
 	case P_DBL:
 		if (json_is_real(j))
@@ -145,7 +145,8 @@ read_object(const struct p_type *type, void *obj, const json_t *tree, bool stric
 	const char *key;
 	json_t *v;
 
-	json_object_foreach((json_t *)(uintptr_t)tree, key, v) {
+	json_object_foreach((json_t *)(uintptr_t)tree, key, v)
+	{
 		struct p_place at = {up, key, strlen(key), 0};
 		const struct p_field *f = p_field_find(type, key, at.len, &next);
 
@@ -164,8 +165,8 @@ read_object(const struct p_type *type, void *obj, const json_t *tree, bool stric
 }
 
 int
-p_from_json(const struct p_type *type, void *obj, const json_t *tree, bool strict,
-    struct awo_err *err)
+p_from_json(
+    const struct p_type *type, void *obj, const json_t *tree, bool strict, struct awo_err *err)
 {
 	memset(obj, 0, type->size);
 	if (!json_is_object(tree))
@@ -204,7 +205,8 @@ field_json(const struct p_field *f, const void *from)
 	case P_BOOL:
 		return json_boolean(*(const bool *)from);
 	case P_DBL:
-		return isfinite(*(const double *)from) ? json_real(*(const double *)from) : json_null();
+		return isfinite(*(const double *)from) ? json_real(*(const double *)from)
+						       : json_null();
 	case P_TIME:
 		return json_string(clock_format(*(const int64_t *)from, time));
 	case P_ENUM:
@@ -239,7 +241,8 @@ p_to_json(const struct p_type *type, const void *obj)
 		const struct p_field *f = &type->fields[i];
 
 		if (p_is_set(type, obj, i))
-			json_object_set_new(tree, f->name, field_json(f, (const char *)obj + f->offset));
+			json_object_set_new(
+			    tree, f->name, field_json(f, (const char *)obj + f->offset));
 		else if (f->need == P_NUL)
 			json_object_set_new(tree, f->name, json_null());
 	}

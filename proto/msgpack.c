@@ -13,27 +13,30 @@
 #include "proto/scan.h"
 
 /*
- * Decoding goes straight from the bytes into the struct, with our own cursor: libmsgpackc's unpacker would build a tree
- * of objects first, and believes the counts it reads. Each read checks what is left, so that no caller's mistake about
- * a slice can make it read beyond the slice.
+ * Decoding goes straight from the bytes into the struct, with our own cursor: libmsgpackc's
+ * unpacker would build a tree of objects first, and believes the counts it reads. Each read checks
+ * what is left, so that no caller's mistake about a slice can make it read beyond the slice.
  */
 struct cursor {
 	const uint8_t *p;
 	size_t len;
-	size_t values;	/* that values of any shape may still have */
+	size_t values; /* that values of any shape may still have */
 };
 
-/* An empty map is 1 byte here and 300 in memory, so there is a limit: for requests, and for answers with their logs. */
+/* An empty map is 1 byte here and 300 in memory, so there is a limit: for requests, and for answers
+ * with their logs. */
 #define REQUEST_VALUES 16384
 #define ANSWER_VALUES 262144
 
 static int
 cut_short(struct awo_err *err)
 {
-	return ERR(err, INVALID_ARGUMENT, "", "malformed message: a value is cut short or of an unknown kind");
+	return ERR(err, INVALID_ARGUMENT, "",
+	    "malformed message: a value is cut short or of an unknown kind");
 }
 
-/* Reads a head, and for strings makes *content stand on their bytes; the cursor is then behind both. */
+/* Reads a head, and for strings makes *content stand on their bytes; the cursor is then behind
+ * both. */
 static int
 next(struct cursor *c, struct m_head *h, const char **content, struct awo_err *err)
 {
@@ -69,7 +72,8 @@ skip(struct cursor *c, struct awo_err *err)
 
 static int read_map(const struct p_type *type, void *obj, struct cursor *c, uint32_t pairs,
     enum p_rigour rigour, const struct p_place *up, struct awo_err *err);
-static json_t *read_any(struct cursor *c, int nesting, const struct p_place *at, struct awo_err *err);
+static json_t *read_any(
+    struct cursor *c, int nesting, const struct p_place *at, struct awo_err *err);
 
 static int
 read_strings(const struct p_field *f, struct p_strv *to, struct cursor *c, uint32_t n,
@@ -199,7 +203,8 @@ read_map(const struct p_type *type, void *obj, struct cursor *c, uint32_t pairs,
 		if (next(c, &h, &key, err) < 0)
 			return -1;
 		if (h.kind != M_STR)
-			return ERR(err, INVALID_ARGUMENT, "", "malformed message: the keys of maps must be strings");
+			return ERR(err, INVALID_ARGUMENT, "",
+			    "malformed message: the keys of maps must be strings");
 		f = p_field_find(type, key, h.n, &hint);
 		if (!f) {
 			if (skip(c, err) < 0)
@@ -254,8 +259,8 @@ p_decode_answer(const struct p_type *type, void *obj, struct p_slice map, struct
 }
 
 static json_t *
-read_any_array(struct cursor *c, uint32_t n, int nesting, const struct p_place *at,
-    struct awo_err *err)
+read_any_array(
+    struct cursor *c, uint32_t n, int nesting, const struct p_place *at, struct awo_err *err)
 {
 	CLEAN_JSON json_t *array = json_array();
 
@@ -270,8 +275,8 @@ read_any_array(struct cursor *c, uint32_t n, int nesting, const struct p_place *
 }
 
 static json_t *
-read_any_map(struct cursor *c, uint32_t pairs, int nesting, const struct p_place *at,
-    struct awo_err *err)
+read_any_map(
+    struct cursor *c, uint32_t pairs, int nesting, const struct p_place *at, struct awo_err *err)
 {
 	CLEAN_JSON json_t *object = json_object();
 
@@ -345,8 +350,8 @@ read_any(struct cursor *c, int nesting, const struct p_place *at, struct awo_err
 		p_bad(err, at, "is nested more than %d levels deep", P_ANY_NESTING);
 		return NULL;
 	}
-	return h.kind == M_ARRAY ? read_any_array(c, h.n, nesting, at, err) :
-	                           read_any_map(c, h.n, nesting, at, err);
+	return h.kind == M_ARRAY ? read_any_array(c, h.n, nesting, at, err)
+				 : read_any_map(c, h.n, nesting, at, err);
 }
 
 json_t *
@@ -414,7 +419,8 @@ pack_json(msgpack_packer *pk, const json_t *j, int nesting)
 		if (nesting == 0)
 			break; /* no reader would take it */
 		msgpack_pack_map(pk, json_object_size(j));
-		json_object_foreach((json_t *)(uintptr_t)j, key, v) {
+		json_object_foreach((json_t *)(uintptr_t)j, key, v)
+		{
 			pack_string(pk, key);
 			pack_json(pk, v, nesting - 1);
 		}
@@ -423,8 +429,7 @@ pack_json(msgpack_packer *pk, const json_t *j, int nesting)
 		if (nesting == 0)
 			break;
 		msgpack_pack_array(pk, json_array_size(j));
-		json_array_foreach(j, i, v)
-			pack_json(pk, v, nesting - 1);
+		json_array_foreach(j, i, v) pack_json(pk, v, nesting - 1);
 		return;
 	case JSON_STRING:
 		pack_text(pk, json_string_value(j), json_string_length(j));
@@ -551,8 +556,8 @@ pack_params(msgpack_packer *pk, const char *method, const struct p_type *type, c
 }
 
 void
-p_encode_request(struct buf *b, uint32_t id, const char *method, const struct p_type *type,
-    const void *obj)
+p_encode_request(
+    struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj)
 {
 	msgpack_packer pk;
 
@@ -616,7 +621,9 @@ p_encode_answer(struct buf *b, uint32_t id, const struct p_type *type, const voi
 		return;
 	b->len = begin;
 	b->p[begin] = '\0';
-	ERR(&err, RESOURCE_EXHAUSTED, "", "the answer would be %zu bytes long, but a message may have %u: ask for less "
-	    "at a time, with limit", size, P_MESSAGE_MAX);
+	ERR(&err, RESOURCE_EXHAUSTED, "",
+	    "the answer would be %zu bytes long, but a message may have %u: ask for less "
+	    "at a time, with limit",
+	    size, P_MESSAGE_MAX);
 	p_encode_error(b, id, &err);
 }

@@ -7,10 +7,10 @@
 #include "proto/schema.h"
 
 static const char *const notifications[][2] = {
-	{"log_line", "log_line"},
-	{"stream_end", "stream_end"},
-	{"stream_overflow", "stream_end"},
-	{"event", "event"},
+    {"log_line", "log_line"},
+    {"stream_end", "stream_end"},
+    {"stream_overflow", "stream_end"},
+    {"event", "event"},
 };
 
 /* A table's cell: the bar would end it. */
@@ -99,7 +99,7 @@ static void
 print_fields(const struct p_type *t)
 {
 	static const char *const needs[] = {
-		[P_REQ] = "required", [P_OPT] = "optional", [P_NUL] = "or null"};
+	    [P_REQ] = "required", [P_OPT] = "optional", [P_NUL] = "or null"};
 
 	if (t->nfields == 0) {
 		printf("No fields.\n\n");
@@ -143,14 +143,14 @@ static void
 print_method(const struct p_method *m)
 {
 	static const char *const who[] = {
-		[P_WHO_USER] = "any local user",
-		[P_WHO_ORDER] = "whoever may see the order (its owner, administrators)",
-		[P_WHO_ADMIN] = "administrators",
-		[P_WHO_GATEWAY] = "the gateway",
+	    [P_WHO_USER] = "any local user",
+	    [P_WHO_ORDER] = "whoever may see the order (its owner, administrators)",
+	    [P_WHO_ADMIN] = "administrators",
+	    [P_WHO_GATEWAY] = "the gateway",
 	};
 
-	printf("### %s\n\n%c%s.\n\n* For %s.\n", m->name, toupper((unsigned char)m->help[0]), m->help + 1,
-	    who[m->who]);
+	printf("### %s\n\n%c%s.\n\n* For %s.\n", m->name, toupper((unsigned char)m->help[0]),
+	    m->help + 1, who[m->who]);
 	print_when(m->when);
 	if (m->http_method[0])
 		printf("* HTTP: `%s %s`\n", m->http_method, m->http_path);
@@ -166,7 +166,8 @@ print_methods(void)
 	printf("## Methods\n\n");
 	for (unsigned i = 0; i < P_M__COUNT; i++)
 		print_method(&p_methods[i]);
-	printf("## Notifications\n\nThey come on a connection that asked for a stream, with the stream's number.\n\n"
+	printf("## Notifications\n\nThey come on a connection that asked for a stream, with the "
+	       "stream's number.\n\n"
 	       "| Method | Parameter |\n|---|---|\n");
 	for (size_t i = 0; i < sizeof notifications / sizeof notifications[0]; i++)
 		printf("| `%s` | [%s](#type-%s) |\n", notifications[i][0], notifications[i][1],
@@ -180,10 +181,14 @@ print_types(void)
 	const struct p_type *const *types;
 	size_t n;
 
-	printf("## Types\n\nA required field must be given in a request and is always in an answer. An optional one "
-	       "may be left out, and is left out of answers when it is not set. \"Or null\" may be left out of "
-	       "requests, and is null in answers when it is not set. In requests null is the same as nothing, and "
-	       "keys that are not listed are ignored. Times are RFC 3339, in answers always UTC with microseconds. "
+	printf("## Types\n\nA required field must be given in a request and is always in an "
+	       "answer. An optional one "
+	       "may be left out, and is left out of answers when it is not set. \"Or null\" may be "
+	       "left out of "
+	       "requests, and is null in answers when it is not set. In requests null is the same "
+	       "as nothing, and "
+	       "keys that are not listed are ignored. Times are RFC 3339, in answers always UTC "
+	       "with microseconds. "
 	       "Strings are UTF-8 without NUL.\n\n");
 	types = p_types(&n);
 	for (size_t i = 0; i < n; i++) {
@@ -209,7 +214,8 @@ print_enums(void)
 
 			printf("| `%s` | ", row->name);
 			if (row->alias)
-				printf("another spelling of `%s`", p_enum_name(enums[i], row->value));
+				printf(
+				    "another spelling of `%s`", p_enum_name(enums[i], row->value));
 			else
 				cell(row->help);
 			fputs(" |\n", stdout);
@@ -221,8 +227,10 @@ print_enums(void)
 static void
 print_errors(void)
 {
-	printf("## Error codes\n\n| Code | HTTP status | awoctl's exit status | Meaning |\n|---|---|---|---|\n");
-#define AWO_CODE(id, name, http, exit_, help) printf("| `%s` | %d | %d | %s |\n", name, http, exit_, help);
+	printf("## Error codes\n\n| Code | HTTP status | awoctl's exit status | Meaning "
+	       "|\n|---|---|---|---|\n");
+#define AWO_CODE(id, name, http, exit_, help)                                                      \
+	printf("| `%s` | %d | %d | %s |\n", name, http, exit_, help);
 #include "proto/errors.def"
 #undef AWO_CODE
 	putchar('\n');
@@ -231,18 +239,20 @@ print_errors(void)
 static void
 print_events(void)
 {
-	static const char *const writers[] = {[P_WRITER_BROKER] = "awod",
-	    [P_WRITER_WORKER] = "awo-worker", [P_WRITER_BOTH] = "both"};
+	static const char *const writers[] = {
+	    [P_WRITER_BROKER] = "awod", [P_WRITER_WORKER] = "awo-worker", [P_WRITER_BOTH] = "both"};
 
-	printf("## Events\n\nThe lines of an order's log. Each carries `timestamp`, `level`, `event`, "
-	       "`agent_work_order_id`, `work_order_id`, `repository_url`, `sandbox_type`, `workflow_type` and, "
-	       "within a step, `step`. State lines change the order's record.\n\n"
-	       "| Event | Written by | State | Fields | Meaning |\n|---|---|---|---|---|\n");
+	printf(
+	    "## Events\n\nThe lines of an order's log. Each carries `timestamp`, `level`, `event`, "
+	    "`agent_work_order_id`, `work_order_id`, `repository_url`, `sandbox_type`, "
+	    "`workflow_type` and, "
+	    "within a step, `step`. State lines change the order's record.\n\n"
+	    "| Event | Written by | State | Fields | Meaning |\n|---|---|---|---|---|\n");
 	for (unsigned i = P_E__NONE + 1; i < P_E__COUNT; i++) {
 		const struct p_event_row *e = &p_events[i];
 
-		printf("| `%s` | %s | %s | %s | ", e->name, writers[e->writer], e->state ? "yes" : "",
-		    e->fields);
+		printf("| `%s` | %s | %s | %s | ", e->name, writers[e->writer],
+		    e->state ? "yes" : "", e->fields);
 		cell(e->help);
 		fputs(" |\n", stdout);
 	}
@@ -253,10 +263,14 @@ main(void)
 {
 	printf("# RPC reference\n\n"
 	       "This page is made from the tables in proto/ by `awo-reference`.\n\n"
-	       "awod speaks msgpack-rpc on its Unix socket: a request is `[0, id, method, [params]]`, its answer "
-	       "`[1, id, error, result]`, a notification `[2, method, [params]]`. params is one map. An error is a "
-	       "map with `code`, `message` and, where a field is to blame, `field`. A message may have %u bytes and "
-	       "be nested %d levels deep; extension types and binary data are refused, and so is a key that is "
+	       "awod speaks msgpack-rpc on its Unix socket: a request is `[0, id, method, "
+	       "[params]]`, its answer "
+	       "`[1, id, error, result]`, a notification `[2, method, [params]]`. params is one "
+	       "map. An error is a "
+	       "map with `code`, `message` and, where a field is to blame, `field`. A message may "
+	       "have %u bytes and "
+	       "be nested %d levels deep; extension types and binary data are refused, and so is a "
+	       "key that is "
 	       "given twice.\n\n",
 	    P_MESSAGE_MAX, P_NESTING_MAX);
 	print_methods();

@@ -103,8 +103,8 @@ int
 m_head(const uint8_t *p, size_t len, struct m_head *h)
 {
 	/* bytes that follow 0xc0 to 0xdf; 255: never used, or an extension type */
-	static const uint8_t follow[32] = {0, 255, 0, 0, 1, 2, 4, 255, 255, 255, 4, 8, 1, 2, 4, 8, 1, 2,
-	    4, 8, 255, 255, 255, 255, 255, 1, 2, 4, 2, 4, 2, 4};
+	static const uint8_t follow[32] = {0, 255, 0, 0, 1, 2, 4, 255, 255, 255, 4, 8, 1, 2, 4, 8,
+	    1, 2, 4, 8, 255, 255, 255, 255, 255, 1, 2, 4, 2, 4, 2, 4};
 	uint8_t b;
 
 	if (len == 0)
@@ -160,10 +160,12 @@ m_skip(const uint8_t *p, size_t len)
 static int
 too_large(struct awo_err *err)
 {
-	return ERR(err, RESOURCE_EXHAUSTED, "", "the message is larger than %u bytes", P_MESSAGE_MAX);
+	return ERR(
+	    err, RESOURCE_EXHAUSTED, "", "the message is larger than %u bytes", P_MESSAGE_MAX);
 }
 
-/* One of the first two values of a message: which kind it is, and its id, as soon as they are there. */
+/* One of the first two values of a message: which kind it is, and its id, as soon as they are
+ * there. */
 static int
 note_head(struct p_scan *s, const struct m_head *h, struct awo_err *err)
 {
@@ -310,8 +312,9 @@ p_frame_resume(struct p_scan *s, const uint8_t *p, size_t len, struct p_frame *f
 		got = m_head(p + s->pos, len - s->pos, &h);
 		if (got == 0)
 			return 0;
-		rc = got < 0 ? BAD(err, "byte 0x%02x begins no value that is accepted here", p[s->pos]) :
-		               step(s, &h, err);
+		rc = got < 0
+			 ? BAD(err, "byte 0x%02x begins no value that is accepted here", p[s->pos])
+			 : step(s, &h, err);
 		*have_id = s->have_id;
 		*id = s->id;
 		if (rc < 0)

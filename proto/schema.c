@@ -1,4 +1,5 @@
-/* The tables as data: types, enumerations, methods and events, with the look-ups and the care of objects. */
+/* The tables as data: types, enumerations, methods and events, with the look-ups and the care of
+ * objects. */
 #include "proto/schema.h"
 
 #include <pthread.h>
@@ -8,7 +9,8 @@
 #include "common/buf.h"
 #include "proto/check.h"
 
-_Static_assert(sizeof(enum p_order_status) == sizeof(int), "enumerations are read and written as int");
+_Static_assert(
+    sizeof(enum p_order_status) == sizeof(int), "enumerations are read and written as int");
 _Static_assert(sizeof(json_int_t) == sizeof(int64_t), "integers are 64 bits wide everywhere");
 
 /* clang-format off */

@@ -15,8 +15,8 @@
 #define NESTING_MAX 32
 
 struct mark {
-	const json_t *value;	/* of a key: the mapping */
-	char *key;		/* NULL for the mark of a value */
+	const json_t *value; /* of a key: the mapping */
+	char *key;	     /* NULL for the mark of a value */
 	int line, column;
 };
 
@@ -36,8 +36,8 @@ struct reader {
 static int
 bad(struct reader *r, const yaml_mark_t *at, const char *what)
 {
-	return ERR(r->err, INVALID_ARGUMENT, "", "%s:%zu:%zu: %s", r->name, at->line + 1, at->column + 1,
-	    what);
+	return ERR(r->err, INVALID_ARGUMENT, "", "%s:%zu:%zu: %s", r->name, at->line + 1,
+	    at->column + 1, what);
 }
 
 static void
@@ -135,8 +135,8 @@ plain(struct reader *r, const char *s, size_t len, const yaml_mark_t *at)
 	static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
 	static const char *const trues[] = {"true", "True", "TRUE", NULL};
 	static const char *const falses[] = {"false", "False", "FALSE", NULL};
-	static const char *const infinite[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
-	    "-.Inf", "-.INF", ".nan", ".NaN", ".NAN", NULL};
+	static const char *const infinite[] = {".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF",
+	    "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN", NULL};
 	bool whole;
 	double d;
 
@@ -221,8 +221,9 @@ member(struct reader *r, json_t *object, const yaml_event_t *e, int nesting)
 	if (memchr(key, '\0', e->data.scalar.length))
 		return bad(r, &e->start_mark, "NUL characters are not accepted");
 	if (json_object_get(object, key))
-		return ERR(r->err, INVALID_ARGUMENT, "", "%s:%zu:%zu: the key %.100s is there twice", r->name,
-		    e->start_mark.line + 1, e->start_mark.column + 1, key);
+		return ERR(r->err, INVALID_ARGUMENT, "",
+		    "%s:%zu:%zu: the key %.100s is there twice", r->name, e->start_mark.line + 1,
+		    e->start_mark.column + 1, key);
 	if (next(r, &ve) < 0)
 		return -1;
 	v = node(r, &ve, nesting);
@@ -267,12 +268,15 @@ node(struct reader *r, const yaml_event_t *e, int nesting)
 		bad(r, &e->start_mark, "aliases are not accepted");
 		return NULL;
 	}
-	anchor = scalar_ ? e->data.scalar.anchor : list ? e->data.sequence_start.anchor :
-	                                                  e->data.mapping_start.anchor;
-	tag = scalar_ ? e->data.scalar.tag : list ? e->data.sequence_start.tag :
-	                                            e->data.mapping_start.tag;
+	anchor = scalar_ ? e->data.scalar.anchor
+		 : list	 ? e->data.sequence_start.anchor
+			 : e->data.mapping_start.anchor;
+	tag = scalar_ ? e->data.scalar.tag
+	      : list  ? e->data.sequence_start.tag
+		      : e->data.mapping_start.tag;
 	if (anchor || tag) {
-		bad(r, &e->start_mark, anchor ? "anchors are not accepted" : "tags are not accepted");
+		bad(r, &e->start_mark,
+		    anchor ? "anchors are not accepted" : "tags are not accepted");
 		return NULL;
 	}
 	if (scalar_)
@@ -301,7 +305,7 @@ document(struct reader *r)
 		if (type == YAML_DOCUMENT_START_EVENT && tree) {
 			rc = bad(r, &e.start_mark, "a second document is not accepted");
 		} else if (type == YAML_SCALAR_EVENT || type == YAML_SEQUENCE_START_EVENT ||
-		    type == YAML_MAPPING_START_EVENT || type == YAML_ALIAS_EVENT) {
+			   type == YAML_MAPPING_START_EVENT || type == YAML_ALIAS_EVENT) {
 			tree = node(r, &e, NESTING_MAX);
 			if (tree)
 				mark(r, tree, NULL, &e.start_mark);
@@ -329,8 +333,8 @@ by_place(const void *a, const void *b)
 }
 
 json_t *
-yaml_parse(const char *name, const char *text, size_t len, struct yaml_marks **marks,
-    struct awo_err *err)
+yaml_parse(
+    const char *name, const char *text, size_t len, struct yaml_marks **marks, struct awo_err *err)
 {
 	struct reader r = {.name = name, .err = err};
 	json_t *tree;
@@ -385,11 +389,12 @@ yaml_where(const struct yaml_marks *marks, const json_t *value, int *line, int *
 }
 
 bool
-yaml_where_key(const struct yaml_marks *marks, const json_t *mapping_, const char *key, int *line,
-    int *column)
+yaml_where_key(
+    const struct yaml_marks *marks, const json_t *mapping_, const char *key, int *line, int *column)
 {
 	/* only compared, never changed */
-	return find(marks, (struct mark){.value = mapping_, .key = (char *)(uintptr_t)key}, line, column);
+	return find(
+	    marks, (struct mark){.value = mapping_, .key = (char *)(uintptr_t)key}, line, column);
 }
 
 void

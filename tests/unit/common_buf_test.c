@@ -75,7 +75,8 @@ takes(void **state)
 static void
 copies(void **state)
 {
-	CLEAN_FREE char *s = xstrndup("abc", 2), *all = xstrndup("abc", 9), *f = xasprintf("%d-%s", 4, "x");
+	CLEAN_FREE char *s = xstrndup("abc", 2), *all = xstrndup("abc", 9),
+			*f = xasprintf("%d-%s", 4, "x");
 	CLEAN_FREE char *none = xcalloc(0, 0);
 
 	(void)state;
@@ -90,11 +91,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(grows_and_stays_terminated),
-		cmocka_unit_test(prints_any_length),
-		cmocka_unit_test(drains),
-		cmocka_unit_test(takes),
-		cmocka_unit_test(copies),
+	    cmocka_unit_test(grows_and_stays_terminated),
+	    cmocka_unit_test(prints_any_length),
+	    cmocka_unit_test(drains),
+	    cmocka_unit_test(takes),
+	    cmocka_unit_test(copies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -113,13 +113,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(sets_every_part),
-		cmocka_unit_test(accepts_no_error),
-		cmocka_unit_test(cuts_at_a_character),
-		cmocka_unit_test(cleans_what_it_is_given),
-		cmocka_unit_test(may_be_built_from_itself),
-		cmocka_unit_test(prefixes),
-		cmocka_unit_test(names_every_code),
+	    cmocka_unit_test(sets_every_part),
+	    cmocka_unit_test(accepts_no_error),
+	    cmocka_unit_test(cuts_at_a_character),
+	    cmocka_unit_test(cleans_what_it_is_given),
+	    cmocka_unit_test(may_be_built_from_itself),
+	    cmocka_unit_test(prefixes),
+	    cmocka_unit_test(names_every_code),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

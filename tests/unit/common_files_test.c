@@ -1,4 +1,5 @@
-/* Files that others may have written: beneath only, bounded, nothing followed, and trees removed whole. */
+/* Files that others may have written: beneath only, bounded, nothing followed, and trees removed
+ * whole. */
 #include "cmocka_all.h"
 
 #include <dirent.h>
@@ -297,7 +298,8 @@ removes_single_things(void **state)
 	assert_int_equal(files_remove_tree(at, "", NULL), -1);
 }
 
-/* Directories that their owner locked: only felt by whoever is not root, so root becomes somebody else for it. */
+/* Directories that their owner locked: only felt by whoever is not root, so root becomes somebody
+ * else for it. */
 static void
 opens_locked_directories(void **state)
 {
@@ -372,9 +374,11 @@ hashes(void **state)
 
 	(void)state;
 	files_sha256_hex("", 0, out);
-	assert_string_equal(out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+	assert_string_equal(
+	    out, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
 	files_sha256_hex("abc", 3, out);
-	assert_string_equal(out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(
+	    out, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
 #define WITH_PLACE(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
@@ -383,18 +387,18 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_PLACE(opens_beneath_only),
-		WITH_PLACE(creates_with_a_mode),
-		WITH_PLACE(opens_regular_files_only),
-		WITH_PLACE(reads_up_to_the_limit),
-		WITH_PLACE(replaces),
-		WITH_PLACE(makes_directories),
-		WITH_PLACE(removes_a_tree),
-		WITH_PLACE(removes_single_things),
-		WITH_PLACE(opens_locked_directories),
-		WITH_PLACE(removes_deep_trees),
-		cmocka_unit_test(seals_memory),
-		cmocka_unit_test(hashes),
+	    WITH_PLACE(opens_beneath_only),
+	    WITH_PLACE(creates_with_a_mode),
+	    WITH_PLACE(opens_regular_files_only),
+	    WITH_PLACE(reads_up_to_the_limit),
+	    WITH_PLACE(replaces),
+	    WITH_PLACE(makes_directories),
+	    WITH_PLACE(removes_a_tree),
+	    WITH_PLACE(removes_single_things),
+	    WITH_PLACE(opens_locked_directories),
+	    WITH_PLACE(removes_deep_trees),
+	    cmocka_unit_test(seals_memory),
+	    cmocka_unit_test(hashes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

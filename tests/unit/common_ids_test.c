@@ -25,8 +25,9 @@ orders(void **state)
 static void
 refuses_other_forms(void **state)
 {
-	static const char *const rows[] = {"", "wo-", "wo-1234567", "wo-123456789", "wo-1234567g", "wo-1234567A", "WO-12345678",
-	    "wo_12345678", " wo-12345678", "wo-12345678 ", "wo-12345678\n", "wo-../../aa", "12345678"};
+	static const char *const rows[] = {"", "wo-", "wo-1234567", "wo-123456789", "wo-1234567g",
+	    "wo-1234567A", "WO-12345678", "wo_12345678", " wo-12345678", "wo-12345678 ",
+	    "wo-12345678\n", "wo-../../aa", "12345678"};
 
 	(void)state;
 	assert_true(ids_is_order("wo-0123abef"));
@@ -76,10 +77,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(orders),
-		cmocka_unit_test(refuses_other_forms),
-		cmocka_unit_test(uuids),
-		cmocka_unit_test(hexadecimal),
+	    cmocka_unit_test(orders),
+	    cmocka_unit_test(refuses_other_forms),
+	    cmocka_unit_test(uuids),
+	    cmocka_unit_test(hexadecimal),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -55,8 +55,8 @@ writes_json(void **state)
 	capture();
 	log_open("prog", LOG_FMT_JSON, LOG_LVL_INFO);
 	errno = ENOENT;
-	log_warning("thing_happened", LS("text", "a\"b\\c\n\t\x01\x7f\xc2\x85\xff\xe2\x82\xac"), LI("n", -5), LD("d", 1.5),
-	    LD("nan", NAN), LS("none", NULL));
+	log_warning("thing_happened", LS("text", "a\"b\\c\n\t\x01\x7f\xc2\x85\xff\xe2\x82\xac"),
+	    LI("n", -5), LD("d", 1.5), LD("nan", NAN), LS("none", NULL));
 	assert_int_equal(errno, ENOENT);
 	text = release();
 	j = json_loads(text, 0, NULL);
@@ -84,10 +84,11 @@ writes_text(void **state)
 	(void)state;
 	capture();
 	log_open("prog", LOG_FMT_TEXT, LOG_LVL_INFO);
-	log_info("it_ran", LS("plain", "word"), LS("odd", "two words\x1b[0m\n"), LS("empty", ""), LI("n", 7));
+	log_info("it_ran", LS("plain", "word"), LS("odd", "two words\x1b[0m\n"), LS("empty", ""),
+	    LI("n", 7));
 	text = release();
-	assert_non_null(strstr(text,
-	    "Z info prog: it_ran plain=word odd=\"two words\\x1b[0m\\n\" empty=\"\" n=7\n"));
+	assert_non_null(strstr(
+	    text, "Z info prog: it_ran plain=word odd=\"two words\\x1b[0m\\n\" empty=\"\" n=7\n"));
 }
 
 static void
@@ -118,7 +119,8 @@ knows_the_journal(void **state)
 	(void)state;
 	capture();
 	assert_int_equal(fstat(STDERR_FILENO, &st), 0);
-	snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+	snprintf(stream, sizeof stream, "%llu:%llu", (unsigned long long)st.st_dev,
+	    (unsigned long long)st.st_ino);
 	setenv("JOURNAL_STREAM", stream, 1);
 	log_open("prog", LOG_FMT_TEXT, LOG_LVL_DEBUG);
 	log_error("a", LI("n", 1));
@@ -151,11 +153,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(writes_json),
-		cmocka_unit_test(writes_text),
-		cmocka_unit_test(keeps_to_the_level),
-		cmocka_unit_test(knows_the_journal),
-		cmocka_unit_test(bounds_long_values),
+	    cmocka_unit_test(writes_json),
+	    cmocka_unit_test(writes_text),
+	    cmocka_unit_test(keeps_to_the_level),
+	    cmocka_unit_test(knows_the_journal),
+	    cmocka_unit_test(bounds_long_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

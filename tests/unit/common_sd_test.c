@@ -23,8 +23,9 @@ listener(void)
 	snprintf(name, sizeof name, "@awo-sd-test-%ld", (long)getpid());
 	memcpy(sun.sun_path, name, strlen(name));
 	sun.sun_path[0] = '\0';
-	assert_int_equal(
-	    bind(fd, (struct sockaddr *)&sun, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))), 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&sun,
+			     (socklen_t)(offsetof(struct sockaddr_un, sun_path) + strlen(name))),
+	    0);
 	setenv("NOTIFY_SOCKET", name, 1);
 	return fd;
 }
@@ -91,7 +92,8 @@ child_with_sockets(void)
 	if (pipe(pipes) < 0 || pipes[0] != 3 || close(pipes[1]) < 0)
 		return 10;
 	sock = socket(AF_UNIX, SOCK_STREAM, 0);
-	if (sock != 4 || bind(sock, (struct sockaddr *)&sun, sizeof(sa_family_t)) < 0 || listen(sock, 1) < 0)
+	if (sock != 4 || bind(sock, (struct sockaddr *)&sun, sizeof(sa_family_t)) < 0 ||
+	    listen(sock, 1) < 0)
 		return 11;
 	snprintf(pid, sizeof pid, "%ld", (long)getpid());
 	setenv("LISTEN_PID", pid, 1);
@@ -123,9 +125,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(notifies),
-		cmocka_unit_test(reads_the_watchdog),
-		cmocka_unit_test(takes_the_socket),
+	    cmocka_unit_test(notifies),
+	    cmocka_unit_test(reads_the_watchdog),
+	    cmocka_unit_test(takes_the_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,10 +9,12 @@
 static void
 knows_utf8(void **state)
 {
-	static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-	    "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "eight by\xc3\xa9te words here and there"};
-	static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41", "\xe0\x9f\xbf", "\xe0\xa0",
-	    "\xed\xa0\x80", "\xed\xbf\xbf", "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf0\x90\x80", "\xff",
+	static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
+	    "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf",
+	    "eight by\xc3\xa9te words here and there"};
+	static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2",
+	    "\xc2\x41", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80", "\xed\xbf\xbf",
+	    "\xf0\x8f\xbf\xbf", "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf0\x90\x80", "\xff",
 	    "\xfe", "12345678\xff", "1234567\xff", "a\xc3"};
 
 	(void)state;
@@ -70,18 +72,18 @@ replaces_and_cuts(void **state)
 		size_t len, max;
 		const char *out;
 	} rows[] = {
-		{"abc", 3, 10, "abc"},
-		{"abc", 3, 2, "ab"},
-		{"abc", 3, 0, ""},
-		{"a\xff\x62", 3, 10, "a\xef\xbf\xbd\x62"},
-		{"a\xff\x62", 3, 4, "a\xef\xbf\xbd"},
-		{"a\xff\x62", 3, 3, "a"},
-		{"a\0b", 3, 10, "a\xef\xbf\xbd\x62"},
-		{"\xe2\x82\xac", 3, 3, "\xe2\x82\xac"},
-		{"\xe2\x82\xac", 3, 2, ""},
-		{"\xe2\x82", 2, 10, "\xef\xbf\xbd\xef\xbf\xbd"},
-		{"x\xf0\x9f\x98\x80y", 6, 5, "x\xf0\x9f\x98\x80"},
-		{"x\xf0\x9f\x98\x80y", 6, 4, "x"},
+	    {"abc", 3, 10, "abc"},
+	    {"abc", 3, 2, "ab"},
+	    {"abc", 3, 0, ""},
+	    {"a\xff\x62", 3, 10, "a\xef\xbf\xbd\x62"},
+	    {"a\xff\x62", 3, 4, "a\xef\xbf\xbd"},
+	    {"a\xff\x62", 3, 3, "a"},
+	    {"a\0b", 3, 10, "a\xef\xbf\xbd\x62"},
+	    {"\xe2\x82\xac", 3, 3, "\xe2\x82\xac"},
+	    {"\xe2\x82\xac", 3, 2, ""},
+	    {"\xe2\x82", 2, 10, "\xef\xbf\xbd\xef\xbf\xbd"},
+	    {"x\xf0\x9f\x98\x80y", 6, 5, "x\xf0\x9f\x98\x80"},
+	    {"x\xf0\x9f\x98\x80y", 6, 4, "x"},
 	};
 
 	(void)state;
@@ -121,17 +123,17 @@ slugs(void **state)
 		size_t max;
 		const char *out;
 	} rows[] = {
-		{"Add user authentication", 40, "add-user-authentication"},
-		{"  --Fix:  it!! ", 40, "fix-it"},
-		{"don't", 40, "dont"},
-		{"", 40, "work"},
-		{"\xe2\x82\xac\xe2\x82\xac", 40, "work"},
-		{"caf\xc3\xa9 au lait", 40, "caf-au-lait"},
-		{"abc def", 3, "abc"},
-		{"abc def", 4, "abc"},
-		{"abc def", 5, "abc-d"},
-		{"../../etc/passwd", 40, "etc-passwd"},
-		{"???", 2, "wo"},
+	    {"Add user authentication", 40, "add-user-authentication"},
+	    {"  --Fix:  it!! ", 40, "fix-it"},
+	    {"don't", 40, "dont"},
+	    {"", 40, "work"},
+	    {"\xe2\x82\xac\xe2\x82\xac", 40, "work"},
+	    {"caf\xc3\xa9 au lait", 40, "caf-au-lait"},
+	    {"abc def", 3, "abc"},
+	    {"abc def", 4, "abc"},
+	    {"abc def", 5, "abc-d"},
+	    {"../../etc/passwd", 40, "etc-passwd"},
+	    {"???", 2, "wo"},
 	};
 	char out[64];
 
@@ -170,8 +172,9 @@ sizes(void **state)
 	static const struct {
 		unsigned long long n;
 		const char *out;
-	} rows[] = {{0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1229, "1.2 KiB"}, {1048575, "1.0 MiB"},
-	    {1048576, "1.0 MiB"}, {3650722201ULL, "3.4 GiB"}, {~0ULL, "16.0 EiB"}};
+	} rows[] = {{0, "0 B"}, {1023, "1023 B"}, {1024, "1.0 KiB"}, {1229, "1.2 KiB"},
+	    {1048575, "1.0 MiB"}, {1048576, "1.0 MiB"}, {3650722201ULL, "3.4 GiB"},
+	    {~0ULL, "16.0 EiB"}};
 	char buf[16];
 
 	(void)state;
@@ -183,13 +186,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(knows_utf8),
-		cmocka_unit_test(knows_every_code_point),
-		cmocka_unit_test(replaces_and_cuts),
-		cmocka_unit_test(always_yields_utf8),
-		cmocka_unit_test(slugs),
-		cmocka_unit_test(finds_the_nearest),
-		cmocka_unit_test(sizes),
+	    cmocka_unit_test(knows_utf8),
+	    cmocka_unit_test(knows_every_code_point),
+	    cmocka_unit_test(replaces_and_cuts),
+	    cmocka_unit_test(always_yields_utf8),
+	    cmocka_unit_test(slugs),
+	    cmocka_unit_test(finds_the_nearest),
+	    cmocka_unit_test(sizes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

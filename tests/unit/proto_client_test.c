@@ -38,7 +38,10 @@ set_up(void **state)
 	memcpy(sun.sun_path, p->path, sizeof p->path);
 	p->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	*state = p;
-	return bind(p->listener, (struct sockaddr *)&sun, sizeof sun) < 0 || listen(p->listener, 8) < 0 ? -1 : 0;
+	return bind(p->listener, (struct sockaddr *)&sun, sizeof sun) < 0 ||
+		       listen(p->listener, 8) < 0
+		   ? -1
+		   : 0;
 }
 
 static int
@@ -103,7 +106,8 @@ add_lines(struct buf *out, int64_t first, int64_t n, size_t size)
 	}
 }
 
-/* order.get echoes; order.watch sends lines before and after its answer; order.delete fails; others get no answer. */
+/* order.get echoes; order.watch sends lines before and after its answer; order.delete fails; others
+ * get no answer. */
 static void
 answer(const struct p_frame *f, struct buf *out)
 {
@@ -373,7 +377,8 @@ reaches_long_paths(void **state)
 
 	n = (size_t)snprintf(path, sizeof path, "%s", p->dir);
 	while (n < 400)
-		n += (size_t)snprintf(path + n, sizeof path - n, "/a-directory-with-a-rather-long-name");
+		n += (size_t)snprintf(
+		    path + n, sizeof path - n, "/a-directory-with-a-rather-long-name");
 	assert_int_equal(files_mkdirs(AT_FDCWD, path, 0700), 0);
 	n += (size_t)snprintf(path + n, sizeof path - n, "/");
 	memset(path + n, 's', 150);
@@ -643,21 +648,21 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		WITH_PLACE(calls),
-		WITH_PLACE(gives_up_in_time),
-		WITH_PLACE(receives_notifications),
-		WITH_PLACE(learns_of_the_end),
-		WITH_PLACE(refuses_rubbish),
-		WITH_PLACE(refuses_what_is_too_large),
-		WITH_PLACE(says_why_it_cannot_connect),
-		WITH_PLACE(waits_for_a_busy_daemon),
-		WITH_PLACE(reaches_long_paths),
-		WITH_PLACE(loop_calls),
-		WITH_PLACE(loop_notifies),
-		WITH_PLACE(loop_learns_of_the_end),
-		WITH_PLACE(loop_closes_inside_a_callback),
-		WITH_PLACE(loop_says_why_it_cannot_connect),
-		WITH_PLACE(finds_the_socket),
+	    WITH_PLACE(calls),
+	    WITH_PLACE(gives_up_in_time),
+	    WITH_PLACE(receives_notifications),
+	    WITH_PLACE(learns_of_the_end),
+	    WITH_PLACE(refuses_rubbish),
+	    WITH_PLACE(refuses_what_is_too_large),
+	    WITH_PLACE(says_why_it_cannot_connect),
+	    WITH_PLACE(waits_for_a_busy_daemon),
+	    WITH_PLACE(reaches_long_paths),
+	    WITH_PLACE(loop_calls),
+	    WITH_PLACE(loop_notifies),
+	    WITH_PLACE(loop_learns_of_the_end),
+	    WITH_PLACE(loop_closes_inside_a_callback),
+	    WITH_PLACE(loop_says_why_it_cannot_connect),
+	    WITH_PLACE(finds_the_socket),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -25,7 +25,8 @@ pick(int64_t lo, int64_t hi)
 static char *
 text(size_t n)
 {
-	static const char *const chars[] = {"a", "\n", "\"", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
+	static const char *const chars[] = {
+	    "a", "\n", "\"", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80"};
 	char *s = xcalloc(n + 1, 1);
 	size_t len = 0;
 
@@ -70,7 +71,8 @@ fill_field(const struct p_field *f, void *at, bool some)
 	case P_STRV:
 		n = rand() % (f->max > 5 ? 6 : (int)f->max + 1);
 		for (int i = 0; i < n; i++) {
-			char *s = text((size_t)rand() % (f->item_max > 100 ? 100 : f->item_max + 1));
+			char *s =
+			    text((size_t)rand() % (f->item_max > 100 ? 100 : f->item_max + 1));
 
 			p_strv_add(at, s);
 			free(s);
@@ -86,8 +88,8 @@ fill_field(const struct p_field *f, void *at, bool some)
 			fill(f->type, list->v + i * f->type->size, some);
 		break;
 	case P_ANY:
-		*(json_t **)at = json_pack("{s:[i,f,b,n,s],s:{s:I},s:[[[]]]}", "a", -7, 1.25, 1, "\xe2\x82\xac", "b", "c",
-		    (json_int_t)INT64_MIN, "d");
+		*(json_t **)at = json_pack("{s:[i,f,b,n,s],s:{s:I},s:[[[]]]}", "a", -7, 1.25, 1,
+		    "\xe2\x82\xac", "b", "c", (json_int_t)INT64_MIN, "d");
 		break;
 	}
 }
@@ -145,11 +147,13 @@ same_field(const struct p_field *f, const void *a, const void *b)
 		if (la->n != lb->n)
 			return false;
 		for (size_t i = 0; i < la->n; i++)
-			if (difference(f->type, la->v + i * f->type->size, lb->v + i * f->type->size))
+			if (difference(
+				f->type, la->v + i * f->type->size, lb->v + i * f->type->size))
 				return false;
 		return true;
 	case P_ANY:
-		return *(json_t *const *)a == *(json_t *const *)b || json_equal(*(json_t *const *)a, *(json_t *const *)b);
+		return *(json_t *const *)a == *(json_t *const *)b ||
+		       json_equal(*(json_t *const *)a, *(json_t *const *)b);
 	}
 	return false;
 }
@@ -191,7 +195,8 @@ pack(msgpack_packer *pk, const json_t *j)
 	switch (json_typeof(j)) {
 	case JSON_OBJECT:
 		msgpack_pack_map(pk, json_object_size(j));
-		json_object_foreach((json_t *)(uintptr_t)j, key, v) {
+		json_object_foreach((json_t *)(uintptr_t)j, key, v)
+		{
 			msgpack_pack_str(pk, strlen(key));
 			msgpack_pack_str_body(pk, key, strlen(key));
 			pack(pk, v);
@@ -199,8 +204,7 @@ pack(msgpack_packer *pk, const json_t *j)
 		break;
 	case JSON_ARRAY:
 		msgpack_pack_array(pk, json_array_size(j));
-		json_array_foreach(j, i, v)
-			pack(pk, v);
+		json_array_foreach(j, i, v) pack(pk, v);
 		break;
 	case JSON_STRING:
 		msgpack_pack_str(pk, json_string_length(j));

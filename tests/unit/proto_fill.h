@@ -5,7 +5,8 @@
 #include "common/buf.h"
 #include "proto/schema.h"
 
-/* Fills an uninitialised object: all fields (or, when some is set, about half of the optional ones), within their limits. */
+/* Fills an uninitialised object: all fields (or, when some is set, about half of the optional
+ * ones), within their limits. */
 void fill(const struct p_type *type, void *obj, bool some);
 /* The path of the first difference, NULL when there is none. Static memory. */
 const char *difference(const struct p_type *type, const void *a, const void *b);

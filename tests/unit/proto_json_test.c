@@ -26,12 +26,14 @@ expect(const struct p_type *type, const json_t *tree, const char *field, const c
 		if (rc == 0)
 			p_free(type, obj);
 		if (rc != (field ? -1 : 0))
-			fail_msg("%s.%s (%s), codec %d: %d, %s", type->name, field ? field : "", says ? says : "", codec, rc, e.msg);
+			fail_msg("%s.%s (%s), codec %d: %d, %s", type->name, field ? field : "",
+			    says ? says : "", codec, rc, e.msg);
 		if (!field)
 			continue;
 		assert_int_equal(e.code, AWO_INVALID_ARGUMENT);
 		if (strcmp(e.field, field) != 0 || (says && !strstr(e.msg, says)))
-			fail_msg("%s.%s, codec %d: field %s: %s; expected %s", type->name, field, codec, e.field, e.msg, says);
+			fail_msg("%s.%s, codec %d: field %s: %s; expected %s", type->name, field,
+			    codec, e.field, e.msg, says);
 		if (strncmp(e.msg, field, strlen(field)) != 0)
 			fail_msg("%s does not begin with %s", e.msg, field);
 	}
@@ -40,8 +42,8 @@ expect(const struct p_type *type, const json_t *tree, const char *field, const c
 
 /* The tree with one member changed; takes value. */
 static void
-with(const struct p_type *type, const json_t *base, const struct p_field *f, json_t *value, const char *field,
-    const char *says)
+with(const struct p_type *type, const json_t *base, const struct p_field *f, json_t *value,
+    const char *field, const char *says)
 {
 	CLEAN_JSON json_t *tree = json_copy((json_t *)(uintptr_t)base);
 
@@ -91,7 +93,8 @@ number_limits(const struct p_type *t, const json_t *base, const struct p_field *
 	with(t, base, f, json_integer(f->min), NULL, NULL);
 	with(t, base, f, json_integer(f->max), NULL, NULL);
 	if (f->min > INT64_MIN)
-		with(t, base, f, json_integer(f->min - 1), f->name, f->max == INT64_MAX ? "at least" : "between");
+		with(t, base, f, json_integer(f->min - 1), f->name,
+		    f->max == INT64_MAX ? "at least" : "between");
 	if (f->max < INT64_MAX)
 		with(t, base, f, json_integer(f->max + 1), f->name, "between");
 	with(t, base, f, json_real(1.0), f->name, "whole number");
@@ -143,7 +146,8 @@ other_limits(const struct p_type *t, const json_t *base, const struct p_field *f
 		with(t, base, f, json_string("2026-01-31T08:00:00+01:00"), NULL, NULL);
 		with(t, base, f, json_string("yesterday"), f->name, "must be a time");
 		with(t, base, f, json_string(""), f->name, "must be a time");
-		with(t, base, f, json_stringn("2026-01-31T08:00:00Z\0", 21), f->name, "must be a time");
+		with(t, base, f, json_stringn("2026-01-31T08:00:00Z\0", 21), f->name,
+		    "must be a time");
 		with(t, base, f, letters(1000), f->name, "must be a time");
 		with(t, base, f, json_integer(7), f->name, "must be a time");
 		break;
@@ -151,7 +155,8 @@ other_limits(const struct p_type *t, const json_t *base, const struct p_field *f
 		for (size_t i = 0; i < f->en->nrows; i++) {
 			with(t, base, f, json_string(f->en->rows[i].name), NULL, NULL);
 			/* an unknown value is answered with all of those that are known */
-			with(t, base, f, json_string("none"), f->name, f->en->rows[i].alias ? NULL : f->en->rows[i].name);
+			with(t, base, f, json_string("none"), f->name,
+			    f->en->rows[i].alias ? NULL : f->en->rows[i].name);
 		}
 		with(t, base, f, json_string(""), f->name, "must be one of");
 		with(t, base, f, json_integer(1), f->name, "must be a string");
@@ -187,7 +192,8 @@ holds_every_limit(void **state)
 			json_object_del(without, f->name);
 			expect(t, without, f->need == P_REQ ? f->name : NULL, "is missing");
 			/* null is the same as nothing */
-			with(t, base, f, json_null(), f->need == P_REQ ? f->name : NULL, "is missing");
+			with(t, base, f, json_null(), f->need == P_REQ ? f->name : NULL,
+			    "is missing");
 			if (f->kind == P_STR)
 				string_limits(t, base, f);
 			else if (f->kind == P_INT)
@@ -205,8 +211,8 @@ holds_every_limit(void **state)
 static void
 names_the_place(void **state)
 {
-	CLEAN_JSON json_t *tree =
-	    json_pack("{s:[{s:s,s:s,s:s,s:b},{s:i}]}", "agents", "name", "a", "adapter", "b", "program", "c", "available", 1, "name", 5);
+	CLEAN_JSON json_t *tree = json_pack("{s:[{s:s,s:s,s:s,s:b},{s:i}]}", "agents", "name", "a",
+	    "adapter", "b", "program", "c", "available", 1, "name", 5);
 	const struct p_field *agents = &p_type_info.fields[p_info_f_agents];
 	struct p_info info;
 	CLEAN_JSON json_t *base = NULL;
@@ -217,7 +223,8 @@ names_the_place(void **state)
 	fill(&p_type_info, &info, false);
 	base = p_to_json(&p_type_info, &info);
 	P_FREE(info, &info);
-	with(&p_type_info, base, agents, json_incref(json_object_get(tree, "agents")), "agents.1.name", "must be a string");
+	with(&p_type_info, base, agents, json_incref(json_object_get(tree, "agents")),
+	    "agents.1.name", "must be a string");
 	assert_int_equal(p_from_json(&p_type_order_create, &info, NULL, false, &e), -1);
 	assert_string_equal(e.msg, "the request must be an object");
 	assert_string_equal(e.field, "");
@@ -229,15 +236,17 @@ says_what_is_accepted(void **state)
 	static const struct {
 		const char *json, *field, *msg;
 	} rows[] = {
-		{"{\"repository_url\":\"a/b\",\"priority\":101}", "priority", "priority must be between -100 and 100"},
-		{"{\"repository_url\":\"a/b\",\"timeout_seconds\":0}", "timeout_seconds",
-		    "timeout_seconds must be between 1 and 31536000"},
-		{"{\"priority\":1}", "repository_url", "repository_url is missing"},
-		{"{\"repository_url\":\"\"}", "repository_url", "repository_url must not be empty"},
-		{"{\"repository_url\":\"a\",\"sandbox_type\":\"x\"}", "sandbox_type",
-		    "sandbox_type must be one of git_worktree, git_branch, e2b or dagger"},
-		{"{\"repository_url\":\"a\",\"prioritty\":1}", "prioritty", "prioritty is not known here; did you mean priority?"},
-		{"{\"repository_url\":\"a\",\"zzz\":1}", "zzz", "zzz is not known here"},
+	    {"{\"repository_url\":\"a/b\",\"priority\":101}", "priority",
+		"priority must be between -100 and 100"},
+	    {"{\"repository_url\":\"a/b\",\"timeout_seconds\":0}", "timeout_seconds",
+		"timeout_seconds must be between 1 and 31536000"},
+	    {"{\"priority\":1}", "repository_url", "repository_url is missing"},
+	    {"{\"repository_url\":\"\"}", "repository_url", "repository_url must not be empty"},
+	    {"{\"repository_url\":\"a\",\"sandbox_type\":\"x\"}", "sandbox_type",
+		"sandbox_type must be one of git_worktree, git_branch, e2b or dagger"},
+	    {"{\"repository_url\":\"a\",\"prioritty\":1}", "prioritty",
+		"prioritty is not known here; did you mean priority?"},
+	    {"{\"repository_url\":\"a\",\"zzz\":1}", "zzz", "zzz is not known here"},
 	};
 
 	(void)state;
@@ -255,7 +264,8 @@ says_what_is_accepted(void **state)
 static void
 ignores_unknown_keys_unless_strict(void **state)
 {
-	CLEAN_JSON json_t *tree = json_pack("{s:s,s:{s:[]}}", "agent_work_order_id", "wo-1", "other", "a");
+	CLEAN_JSON json_t *tree =
+	    json_pack("{s:s,s:{s:[]}}", "agent_work_order_id", "wo-1", "other", "a");
 	struct p_order_ref ref;
 
 	(void)state;
@@ -284,10 +294,13 @@ bounds_values_of_any_shape(void **state)
 			CLEAN_BUF struct buf b = {0};
 
 			pack_tree(&b, tree);
-			assert_int_equal(p_from_json(&p_type_settings_set, &s, tree, false, &e), -1);
+			assert_int_equal(
+			    p_from_json(&p_type_settings_set, &s, tree, false, &e), -1);
 			assert_string_equal(e.field, "value");
 			assert_non_null(strstr(e.msg, "nested"));
-			assert_int_equal(p_decode(&p_type_settings_set, &s, (struct p_slice){(uint8_t *)b.p, b.len}, &e), -1);
+			assert_int_equal(p_decode(&p_type_settings_set, &s,
+					     (struct p_slice){(uint8_t *)b.p, b.len}, &e),
+			    -1);
 			assert_non_null(strstr(e.msg, "nested"));
 		}
 	}
@@ -298,7 +311,8 @@ writes_what_is_not_set(void **state)
 {
 	struct p_order o = {0};
 	struct p_order_answer a = {0};
-	CLEAN_JSON json_t *j = p_to_json(&p_type_order, &o), *answer = p_to_json(&p_type_order_answer, &a);
+	CLEAN_JSON json_t *j = p_to_json(&p_type_order, &o),
+			  *answer = p_to_json(&p_type_order_answer, &a);
 
 	(void)state;
 	assert_int_equal(json_object_size(j), p_order_f__count); /* no optional field in it */
@@ -326,9 +340,13 @@ survives_bad_text(void **state)
 	p_strv_add(&o.selected_commands, "\x80");
 	j = p_to_json(&p_type_order, &o);
 	assert_string_equal(json_string_value(json_object_get(j, "owner")), "a\xef\xbf\xbd\x62");
-	assert_string_equal(json_string_value(json_array_get(json_object_get(j, "selected_commands"), 0)), "\xef\xbf\xbd");
+	assert_string_equal(
+	    json_string_value(json_array_get(json_object_get(j, "selected_commands"), 0)),
+	    "\xef\xbf\xbd");
 	p_encode_value(&b, &p_type_order, &o);
-	assert_int_equal(p_decode_answer(&p_type_order, &back, (struct p_slice){(uint8_t *)b.p, b.len}, NULL), 0);
+	assert_int_equal(
+	    p_decode_answer(&p_type_order, &back, (struct p_slice){(uint8_t *)b.p, b.len}, NULL),
+	    0);
 	assert_string_equal(back.owner, "a\xef\xbf\xbd\x62");
 	P_FREE(order, &back);
 	P_FREE(order, &o);
@@ -371,14 +389,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(holds_every_limit),
-		cmocka_unit_test(names_the_place),
-		cmocka_unit_test(says_what_is_accepted),
-		cmocka_unit_test(ignores_unknown_keys_unless_strict),
-		cmocka_unit_test(bounds_values_of_any_shape),
-		cmocka_unit_test(writes_what_is_not_set),
-		cmocka_unit_test(survives_bad_text),
-		cmocka_unit_test(round_trips),
+	    cmocka_unit_test(holds_every_limit),
+	    cmocka_unit_test(names_the_place),
+	    cmocka_unit_test(says_what_is_accepted),
+	    cmocka_unit_test(ignores_unknown_keys_unless_strict),
+	    cmocka_unit_test(bounds_values_of_any_shape),
+	    cmocka_unit_test(writes_what_is_not_set),
+	    cmocka_unit_test(survives_bad_text),
+	    cmocka_unit_test(round_trips),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,8 +54,11 @@ round_trips(void **state)
 				uint8_t *cut = malloc(len ? len : 1);
 
 				memcpy(cut, f.param.p, len);
-				assert_int_equal(p_decode(types[t], b, (struct p_slice){cut, len}, &e), -1);
-				assert_int_equal(p_decode_answer(types[t], b, (struct p_slice){cut, len}, &e), -1);
+				assert_int_equal(
+				    p_decode(types[t], b, (struct p_slice){cut, len}, &e), -1);
+				assert_int_equal(
+				    p_decode_answer(types[t], b, (struct p_slice){cut, len}, &e),
+				    -1);
 				free(cut);
 			}
 			p_free(types[t], a);
@@ -114,27 +117,46 @@ refuses(void **state)
 	(void)state;
 	assert_int_equal(DECODE(stream_ref, &ref, "\x81\xacsubscription\x07", &e), 0);
 	assert_true(ref.subscription == 7);
-	assert_int_equal(DECODE(stream_ref, &ref, "\x82\xacsubscription\x07\xacsubscription\x08", &e), -1);
+	assert_int_equal(
+	    DECODE(stream_ref, &ref, "\x82\xacsubscription\x07\xacsubscription\x08", &e), -1);
 	assert_string_equal(e.msg, "subscription is given twice");
-	assert_int_equal(DECODE(stream_ref, &ref, "\x82\xacsubscription\xc0\xacsubscription\x08", &e), -1);
-	assert_int_equal(DECODE(stream_ref, &ref, "\x81\xacsubscription\xcf\xff\xff\xff\xff\xff\xff\xff\xff", &e), -1);
+	assert_int_equal(
+	    DECODE(stream_ref, &ref, "\x82\xacsubscription\xc0\xacsubscription\x08", &e), -1);
+	assert_int_equal(DECODE(stream_ref, &ref,
+			     "\x81\xacsubscription\xcf\xff\xff\xff\xff\xff\xff\xff\xff", &e),
+	    -1);
 	assert_string_equal(e.field, "subscription");
-	assert_int_equal(DECODE(stream_ref, &ref, "\x81\xacsubscription\xca\x3f\x80\x00\x00", &e), -1);
+	assert_int_equal(
+	    DECODE(stream_ref, &ref, "\x81\xacsubscription\xca\x3f\x80\x00\x00", &e), -1);
 	assert_int_equal(DECODE(stream_ref, &ref, "\x90", &e), -1);
 	assert_int_equal(DECODE(stream_ref, &ref, "\x81\x01\x01", &e), -1);
 	assert_int_equal(DECODE(stream_ref, &ref, "\xdf\xff\xff\xff\xff", &e), -1);
-	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\xdd\xff\xff\xff\xff", &e), -1);
-	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\x82\xa1" "a\x01\xa1" "a\x02", &e), -1);
+	assert_int_equal(
+	    DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\xdd\xff\xff\xff\xff", &e), -1);
+	assert_int_equal(DECODE(settings_set, &set,
+			     "\x82\xa3key\xa1k\xa5value\x82\xa1"
+			     "a\x01\xa1"
+			     "a\x02",
+			     &e),
+	    -1);
 	assert_string_equal(e.field, "value.a");
 	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1\xff\xa5value\x01", &e), -1);
 	assert_non_null(strstr(e.msg, "UTF-8"));
-	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\x91\xc4\x01x", &e), -1);
+	assert_int_equal(
+	    DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\x91\xc4\x01x", &e), -1);
 	assert_string_equal(e.field, "value.0");
 	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xc4\x01k\xa5value\x01", &e), -1);
-	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", &e), -1);
-	assert_int_equal(DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\x81\xa1\x00\x01", &e), -1);
+	assert_int_equal(DECODE(settings_set, &set,
+			     "\x82\xa3key\xa1k\xa5value\xcb\x7f\xf8\x00\x00\x00\x00\x00\x00", &e),
+	    -1);
+	assert_int_equal(
+	    DECODE(settings_set, &set, "\x82\xa3key\xa1k\xa5value\x81\xa1\x00\x01", &e), -1);
 	/* keys that are not known go by, whatever they hold */
-	assert_int_equal(DECODE(cleanup, &cleanup, "\x82\xa1\xff\x93\x81\xa1z\xc0\x01\xc4\x01\xff\xa7" "dry_run\xc3", &e), 0);
+	assert_int_equal(DECODE(cleanup, &cleanup,
+			     "\x82\xa1\xff\x93\x81\xa1z\xc0\x01\xc4\x01\xff\xa7"
+			     "dry_run\xc3",
+			     &e),
+	    0);
 	assert_true(P_HAS(cleanup, &cleanup, dry_run) && cleanup.dry_run);
 	assert_int_equal(p_decode(&p_type_cleanup, &cleanup, (struct p_slice){NULL, 0}, &e), 0);
 	assert_true(cleanup.has == 0);
@@ -155,7 +177,8 @@ bounds_values_of_any_shape(void **state)
 	buf_reserve(&b, 1000000);
 	memset(b.p + b.len, 0x80, 1000000);
 	b.len += 1000000;
-	assert_int_equal(p_decode(&p_type_settings_set, &set, (struct p_slice){(uint8_t *)b.p, b.len}, &e), -1);
+	assert_int_equal(
+	    p_decode(&p_type_settings_set, &set, (struct p_slice){(uint8_t *)b.p, b.len}, &e), -1);
 	assert_non_null(strstr(e.msg, "too many"));
 }
 
@@ -163,8 +186,9 @@ bounds_values_of_any_shape(void **state)
 static void
 reads_answers_of_others(void **state)
 {
-	CLEAN_JSON json_t *j = json_pack("{s:{s:s,s:s,s:i,s:s,s:i}}", "agent_work_order", "agent_work_order_id", "wo-1",
-	    "status", "dreaming", "priority", 5000, "owner", "", "colour", 1);
+	CLEAN_JSON json_t *j =
+	    json_pack("{s:{s:s,s:s,s:i,s:s,s:i}}", "agent_work_order", "agent_work_order_id",
+		"wo-1", "status", "dreaming", "priority", 5000, "owner", "", "colour", 1);
 	CLEAN_BUF struct buf b = {0};
 	struct p_order_answer a;
 	struct awo_err e = {0};
@@ -180,7 +204,8 @@ reads_answers_of_others(void **state)
 	assert_false(P_HAS(order, &a.agent_work_order, status));
 	assert_false(P_HAS(order, &a.agent_work_order, created_at));
 	P_FREE(order_answer, &a);
-	json_object_set_new(json_object_get(j, "agent_work_order"), "priority", json_string("high"));
+	json_object_set_new(
+	    json_object_get(j, "agent_work_order"), "priority", json_string("high"));
 	b.len = 0;
 	pack_tree(&b, j);
 	s = (struct p_slice){(uint8_t *)b.p, b.len};
@@ -197,7 +222,8 @@ carries_errors(void **state)
 		struct awo_err e = {0}, back = {0};
 		struct p_frame f;
 
-		awo_err_set(&e, (enum awo_code)c, "x", c % 2 ? "a.0.b" : "", "message %u \xe2\x82\xac", c);
+		awo_err_set(
+		    &e, (enum awo_code)c, "x", c % 2 ? "a.0.b" : "", "message %u \xe2\x82\xac", c);
 		p_encode_error(&b, c, &e);
 		f = frame(&b);
 		assert_int_equal(f.kind, P_FRAME_RESPONSE);
@@ -219,12 +245,18 @@ reads_errors_of_others(void **state)
 		enum awo_code code;
 		const char *msg;
 	} rows[] = {
-		{"\xa3" "bad", 4, AWO_INTERNAL, "bad"},
-		{"\x80", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
-		{"\x07", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
-		{"\x82\xa4" "code\xa2ok\xa7message\xa1m", 19, AWO_INTERNAL, "m"},
-		{"\x82\xa4" "code\xa3new\xa7message\xa1m", 20, AWO_INTERNAL, "m"},
-		{"\x81", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
+	    {"\xa3"
+	     "bad",
+		4, AWO_INTERNAL, "bad"},
+	    {"\x80", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
+	    {"\x07", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
+	    {"\x82\xa4"
+	     "code\xa2ok\xa7message\xa1m",
+		19, AWO_INTERNAL, "m"},
+	    {"\x82\xa4"
+	     "code\xa3new\xa7message\xa1m",
+		20, AWO_INTERNAL, "m"},
+	    {"\x81", 1, AWO_INTERNAL, "the daemon sent an error without a message"},
 	};
 
 	(void)state;
@@ -297,15 +329,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(round_trips),
-		cmocka_unit_test(agrees_with_json),
-		cmocka_unit_test(refuses),
-		cmocka_unit_test(bounds_values_of_any_shape),
-		cmocka_unit_test(reads_answers_of_others),
-		cmocka_unit_test(carries_errors),
-		cmocka_unit_test(reads_errors_of_others),
-		cmocka_unit_test(never_sends_what_is_too_large),
-		cmocka_unit_test(notifies),
+	    cmocka_unit_test(round_trips),
+	    cmocka_unit_test(agrees_with_json),
+	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(bounds_values_of_any_shape),
+	    cmocka_unit_test(reads_answers_of_others),
+	    cmocka_unit_test(carries_errors),
+	    cmocka_unit_test(reads_errors_of_others),
+	    cmocka_unit_test(never_sends_what_is_too_large),
+	    cmocka_unit_test(notifies),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

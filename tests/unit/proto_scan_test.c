@@ -142,19 +142,24 @@ splits(void **state)
 	assert_memory_equal(f.method, "order.get", 9);
 	assert_int_equal(f.param.len, 4);
 	assert_ptr_equal(f.param.p, request + 18);
-	assert_int_equal(p_frame_scan(bare, sizeof bare - 1, &f, &have_id, &id, &e), sizeof bare - 1);
+	assert_int_equal(
+	    p_frame_scan(bare, sizeof bare - 1, &f, &have_id, &id, &e), sizeof bare - 1);
 	assert_int_equal(f.method_len, 1);
 	assert_int_equal(f.param.len, 1);
-	assert_int_equal(p_frame_scan(none, sizeof none - 1, &f, &have_id, &id, &e), sizeof none - 1);
+	assert_int_equal(
+	    p_frame_scan(none, sizeof none - 1, &f, &have_id, &id, &e), sizeof none - 1);
 	assert_null(f.param.p);
-	assert_int_equal(p_frame_scan(good, sizeof good - 1, &f, &have_id, &id, &e), sizeof good - 1);
+	assert_int_equal(
+	    p_frame_scan(good, sizeof good - 1, &f, &have_id, &id, &e), sizeof good - 1);
 	assert_int_equal(f.kind, P_FRAME_RESPONSE);
 	assert_null(f.error.p);
 	assert_int_equal(f.result.len, 4);
-	assert_int_equal(p_frame_scan(failed, sizeof failed - 1, &f, &have_id, &id, &e), sizeof failed - 1);
+	assert_int_equal(
+	    p_frame_scan(failed, sizeof failed - 1, &f, &have_id, &id, &e), sizeof failed - 1);
 	assert_int_equal(f.error.len, 4);
 	assert_int_equal(f.result.len, 1);
-	assert_int_equal(p_frame_scan(notify, sizeof notify - 1, &f, &have_id, &id, &e), sizeof notify - 1);
+	assert_int_equal(
+	    p_frame_scan(notify, sizeof notify - 1, &f, &have_id, &id, &e), sizeof notify - 1);
 	assert_int_equal(f.kind, P_FRAME_NOTIFY);
 	assert_false(have_id);
 	assert_int_equal(f.param.len, 4);
@@ -200,7 +205,8 @@ waits_at_every_byte(void **state)
 	assert_int_equal(scan(b.p, b.len, &f, &have_id, &id, &e), b.len);
 }
 
-/* 4 MiB of values of one byte, byte by byte: with work from the start each time this would take hours. */
+/* 4 MiB of values of one byte, byte by byte: with work from the start each time this would take
+ * hours. */
 static void
 stays_linear(void **state)
 {
@@ -254,7 +260,8 @@ holds_the_size_limit(void **state)
 		buf_reserve(&b, n);
 		memset(b.p + b.len, 'x', n);
 		b.len += n;
-		assert_int_equal(p_frame_scan((uint8_t *)b.p, b.len, &f, &have_id, &id, &e), P_MESSAGE_MAX);
+		assert_int_equal(
+		    p_frame_scan((uint8_t *)b.p, b.len, &f, &have_id, &id, &e), P_MESSAGE_MAX);
 	}
 }
 
@@ -365,16 +372,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(refuses_bombs),
-		cmocka_unit_test(refuses_the_malformed),
-		cmocka_unit_test(refuses_extension_types),
-		cmocka_unit_test(bounds_nesting),
-		cmocka_unit_test(splits),
-		cmocka_unit_test(waits_at_every_byte),
-		cmocka_unit_test(stays_linear),
-		cmocka_unit_test(holds_the_size_limit),
-		cmocka_unit_test(survives_mutations),
-		cmocka_unit_test(survives_noise),
+	    cmocka_unit_test(refuses_bombs),
+	    cmocka_unit_test(refuses_the_malformed),
+	    cmocka_unit_test(refuses_extension_types),
+	    cmocka_unit_test(bounds_nesting),
+	    cmocka_unit_test(splits),
+	    cmocka_unit_test(waits_at_every_byte),
+	    cmocka_unit_test(stays_linear),
+	    cmocka_unit_test(holds_the_size_limit),
+	    cmocka_unit_test(survives_mutations),
+	    cmocka_unit_test(survives_noise),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

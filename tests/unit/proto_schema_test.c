@@ -1,4 +1,5 @@
-/* The tables as data: they are sound, look-ups find every row, and objects are copied and freed whole. */
+/* The tables as data: they are sound, look-ups find every row, and objects are copied and freed
+ * whole. */
 #include "cmocka_all.h"
 
 #include <stdio.h>
@@ -71,7 +72,8 @@ finds_methods_and_events(void **state)
 		assert_int_equal(p_methods[i].id, i);
 		assert_ptr_equal(p_method_find(name, strlen(name)), &p_methods[i]);
 		assert_null(p_method_find(name, strlen(name) + 1));
-		assert_int_equal(p_methods[i].http_method[0] == '\0', p_methods[i].http_path[0] == '\0');
+		assert_int_equal(
+		    p_methods[i].http_method[0] == '\0', p_methods[i].http_path[0] == '\0');
 	}
 	assert_null(p_method_find("", 0));
 	assert_null(p_method_find("order.get\0x", 11));
@@ -95,9 +97,11 @@ copies_and_frees_every_type(void **state)
 	srand(7);
 	for (size_t t = 0; t < n; t++)
 		for (int round = 0; round < 5; round++) {
-			void *a = xcalloc(1, types[t]->size), *b = xcalloc(1, types[t]->size), *zero = xcalloc(1, types[t]->size);
+			void *a = xcalloc(1, types[t]->size), *b = xcalloc(1, types[t]->size),
+			     *zero = xcalloc(1, types[t]->size);
 
-			memset(b, 0xa5, types[t]->size); /* p_copy wants nothing of what was there */
+			memset(
+			    b, 0xa5, types[t]->size); /* p_copy wants nothing of what was there */
 			fill(types[t], a, round > 0);
 			p_copy(types[t], b, a);
 			assert_null(difference(types[t], a, b));
@@ -163,12 +167,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rows_are_sound),
-		cmocka_unit_test(finds_enumeration_values),
-		cmocka_unit_test(finds_methods_and_events),
-		cmocka_unit_test(copies_and_frees_every_type),
-		cmocka_unit_test(sets_fields),
-		cmocka_unit_test(lists_strings),
+	    cmocka_unit_test(rows_are_sound),
+	    cmocka_unit_test(finds_enumeration_values),
+	    cmocka_unit_test(finds_methods_and_events),
+	    cmocka_unit_test(copies_and_frees_every_type),
+	    cmocka_unit_test(sets_fields),
+	    cmocka_unit_test(lists_strings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -20,33 +20,41 @@ reads_values(void **state)
 	static const struct {
 		const char *yaml, *json;
 	} rows[] = {
-		{"", "null"},
-		{"# nothing\n", "null"},
-		{"---\n", "null"},
-		{"~", "null"},
-		{"a: 1\nb: [x, 'y', \"z\"]\nc: {d: e}\n", "{\"a\":1,\"b\":[\"x\",\"y\",\"z\"],\"c\":{\"d\":\"e\"}}"},
-		{"- 1\n- -2\n- +3\n- 010\n- 0x1F\n- 0o17\n", "[1,-2,3,10,31,15]"},
-		{"[1.5, -.5, 1e3, 1., 0.0, 12e-1]", "[1.5,-0.5,1000.0,1.0,0.0,1.2]"},
-		{"[true, True, TRUE, false, False, FALSE]", "[true,true,true,false,false,false]"},
-		{"[yes, no, on, off, y, n]", "[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\"]"},
-		{"[null, Null, NULL, ~]", "[null,null,null,null]"},
-		{"a:\nb: ''\n", "{\"a\":null,\"b\":\"\"}"},
-		{"['1', \"true\", 'null', '~']", "[\"1\",\"true\",\"null\",\"~\"]"},
-		{"[1a, 0x, 0xg, 0o8, 1e, ., '-', +, 1.2.3, 2026-01-31, 12:30, 1_000]",
-		    "[\"1a\",\"0x\",\"0xg\",\"0o8\",\"1e\",\".\",\"-\",\"+\",\"1.2.3\",\"2026-01-31\",\"12:30\",\"1_000\"]"},
-		{"[9223372036854775807, -9223372036854775808]", "[9223372036854775807,-9223372036854775808]"},
-		{"a: |\n  two\n  lines\nb: >\n  one\n  line\n", "{\"a\":\"two\\nlines\\n\",\"b\":\"one line\\n\"}"},
-		{"a: \"\\u20ac\\t\"\n\xe2\x82\xac: 1\n", "{\"a\":\"\xe2\x82\xac\\t\",\"\xe2\x82\xac\":1}"},
-		{"true: 1\n2: x\nnull: y\n", "{\"true\":1,\"2\":\"x\",\"null\":\"y\"}"},
-		{"%YAML 1.2\n---\na: 1\n...\n", "{\"a\":1}"},
-		{"a: {}\nb: []\n", "{\"a\":{},\"b\":[]}"},
-		{"\xef\xbb\xbf" "a: 1", "{\"a\":1}"},
+	    {"", "null"},
+	    {"# nothing\n", "null"},
+	    {"---\n", "null"},
+	    {"~", "null"},
+	    {"a: 1\nb: [x, 'y', \"z\"]\nc: {d: e}\n",
+		"{\"a\":1,\"b\":[\"x\",\"y\",\"z\"],\"c\":{\"d\":\"e\"}}"},
+	    {"- 1\n- -2\n- +3\n- 010\n- 0x1F\n- 0o17\n", "[1,-2,3,10,31,15]"},
+	    {"[1.5, -.5, 1e3, 1., 0.0, 12e-1]", "[1.5,-0.5,1000.0,1.0,0.0,1.2]"},
+	    {"[true, True, TRUE, false, False, FALSE]", "[true,true,true,false,false,false]"},
+	    {"[yes, no, on, off, y, n]", "[\"yes\",\"no\",\"on\",\"off\",\"y\",\"n\"]"},
+	    {"[null, Null, NULL, ~]", "[null,null,null,null]"},
+	    {"a:\nb: ''\n", "{\"a\":null,\"b\":\"\"}"},
+	    {"['1', \"true\", 'null', '~']", "[\"1\",\"true\",\"null\",\"~\"]"},
+	    {"[1a, 0x, 0xg, 0o8, 1e, ., '-', +, 1.2.3, 2026-01-31, 12:30, 1_000]",
+		"[\"1a\",\"0x\",\"0xg\",\"0o8\",\"1e\",\".\",\"-\",\"+\",\"1.2.3\",\"2026-01-31\","
+		"\"12:30\",\"1_000\"]"},
+	    {"[9223372036854775807, -9223372036854775808]",
+		"[9223372036854775807,-9223372036854775808]"},
+	    {"a: |\n  two\n  lines\nb: >\n  one\n  line\n",
+		"{\"a\":\"two\\nlines\\n\",\"b\":\"one line\\n\"}"},
+	    {"a: \"\\u20ac\\t\"\n\xe2\x82\xac: 1\n",
+		"{\"a\":\"\xe2\x82\xac\\t\",\"\xe2\x82\xac\":1}"},
+	    {"true: 1\n2: x\nnull: y\n", "{\"true\":1,\"2\":\"x\",\"null\":\"y\"}"},
+	    {"%YAML 1.2\n---\na: 1\n...\n", "{\"a\":1}"},
+	    {"a: {}\nb: []\n", "{\"a\":{},\"b\":[]}"},
+	    {"\xef\xbb\xbf"
+	     "a: 1",
+		"{\"a\":1}"},
 	};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
 		struct awo_err e = {0};
-		CLEAN_JSON json_t *got = parse(rows[i].yaml, &e), *wanted = json_loads(rows[i].json, JSON_DECODE_ANY, NULL);
+		CLEAN_JSON json_t *got = parse(rows[i].yaml, &e),
+				  *wanted = json_loads(rows[i].json, JSON_DECODE_ANY, NULL);
 
 		assert_non_null(wanted);
 		if (!got || !json_equal(got, wanted)) {
@@ -63,37 +71,39 @@ refuses(void **state)
 	static const struct {
 		const char *yaml, *says;
 	} rows[] = {
-		{"a: &x 1\n", "f.yaml:1:4: anchors"},
-		{"a: 1\nb: &x\n  c: 1\n", "f.yaml:2:4: anchors"},
-		{"a: &x [1]\n", "f.yaml:1:4: anchors"},
-		{"&x a: 1\n", "f.yaml:1:1: anchors"},
-		{"a: *x\n", "f.yaml:1:4: aliases"},
-		{"*x : 1\n", "f.yaml:1:1: aliases"},
-		{"a: !!str 1\n", "f.yaml:1:4: tags"},
-		{"a: !x [1]\n", "f.yaml:1:4: tags"},
-		{"a: ! 1\n", "f.yaml:1:4: tags"},
-		{"!x {}\n", "f.yaml:1:1: tags"},
-		{"!!str a: 1\n", "f.yaml:1:1: anchors and tags"},
-		{"a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key a is there twice"},
-		{"x:\n  a: 1\n  'a': 2\n", "f.yaml:3:3: the key a is there twice"},
-		{"a: null\na: 1\n", "f.yaml:2:1: the key a is there twice"},
-		{"a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document"},
-		{"[a]: 1\n", "f.yaml:1:1: a key must be"},
-		{"? {a: 1}\n: 2\n", "f.yaml:1:3: a key must be"},
-		{"a: 9223372036854775808\n", "f.yaml:1:4: this number"},
-		{"a: 1e999\n", "f.yaml:1:4: this number"},
-		{"a: 0xfffffffffffffffff\n", "f.yaml:1:4: this number"},
-		{"a: .inf\n", "f.yaml:1:4: this number"},
-		{"a: [.nan]\n", "f.yaml:1:5: this number"},
-		{"a: \"x\\0y\"\n", "f.yaml:1:4: NUL"},
-		{"\"x\\0y\": 1\n", "f.yaml:1:1: NUL"},
-		{"a: [1\n", "f.yaml:2:1: "},
-		{"a: b: c\n", "f.yaml:1:5: "},
-		{"a:\n\t- 1\n", "f.yaml:2:1: "},
-		{"a: 'x\n", "f.yaml:2:1: "},
-		{"a: \xff\n", "f.yaml:1:"},
-		{"a: \x01\n", "f.yaml:1:"},
-		{"\xff\xfe" "a\0", "f.yaml:1:"},
+	    {"a: &x 1\n", "f.yaml:1:4: anchors"},
+	    {"a: 1\nb: &x\n  c: 1\n", "f.yaml:2:4: anchors"},
+	    {"a: &x [1]\n", "f.yaml:1:4: anchors"},
+	    {"&x a: 1\n", "f.yaml:1:1: anchors"},
+	    {"a: *x\n", "f.yaml:1:4: aliases"},
+	    {"*x : 1\n", "f.yaml:1:1: aliases"},
+	    {"a: !!str 1\n", "f.yaml:1:4: tags"},
+	    {"a: !x [1]\n", "f.yaml:1:4: tags"},
+	    {"a: ! 1\n", "f.yaml:1:4: tags"},
+	    {"!x {}\n", "f.yaml:1:1: tags"},
+	    {"!!str a: 1\n", "f.yaml:1:1: anchors and tags"},
+	    {"a: 1\nb: 2\na: 3\n", "f.yaml:3:1: the key a is there twice"},
+	    {"x:\n  a: 1\n  'a': 2\n", "f.yaml:3:3: the key a is there twice"},
+	    {"a: null\na: 1\n", "f.yaml:2:1: the key a is there twice"},
+	    {"a: 1\n---\nb: 2\n", "f.yaml:2:1: a second document"},
+	    {"[a]: 1\n", "f.yaml:1:1: a key must be"},
+	    {"? {a: 1}\n: 2\n", "f.yaml:1:3: a key must be"},
+	    {"a: 9223372036854775808\n", "f.yaml:1:4: this number"},
+	    {"a: 1e999\n", "f.yaml:1:4: this number"},
+	    {"a: 0xfffffffffffffffff\n", "f.yaml:1:4: this number"},
+	    {"a: .inf\n", "f.yaml:1:4: this number"},
+	    {"a: [.nan]\n", "f.yaml:1:5: this number"},
+	    {"a: \"x\\0y\"\n", "f.yaml:1:4: NUL"},
+	    {"\"x\\0y\": 1\n", "f.yaml:1:1: NUL"},
+	    {"a: [1\n", "f.yaml:2:1: "},
+	    {"a: b: c\n", "f.yaml:1:5: "},
+	    {"a:\n\t- 1\n", "f.yaml:2:1: "},
+	    {"a: 'x\n", "f.yaml:2:1: "},
+	    {"a: \xff\n", "f.yaml:1:"},
+	    {"a: \x01\n", "f.yaml:1:"},
+	    {"\xff\xfe"
+	     "a\0",
+		"f.yaml:1:"},
 	};
 
 	(void)state;
@@ -181,7 +191,8 @@ is_bounded(void **state)
 static void
 survives_mutations(void **state)
 {
-	static const char text[] = "a: &x [1, 'two', \"three\\n\"]\nb: {c: ~, d: !t 1.5}\ne: |\n  text\n? k\n: *x\n---\n# end\n";
+	static const char text[] = "a: &x [1, 'two', \"three\\n\"]\nb: {c: ~, d: !t 1.5}\ne: |\n  "
+				   "text\n? k\n: *x\n---\n# end\n";
 
 	(void)state;
 	srand(31);
@@ -192,7 +203,8 @@ survives_mutations(void **state)
 
 		memcpy(copy, text, len);
 		for (int k = rand() % 4; k > 0 && len > 0; k--)
-			copy[(size_t)rand() % len] = rand() % 2 ? "[]{}:-?&*!|>'\"%@`#, \n"[rand() % 21] : (char)rand();
+			copy[(size_t)rand() % len] =
+			    rand() % 2 ? "[]{}:-?&*!|>'\"%@`#, \n"[rand() % 21] : (char)rand();
 		json_decref(yaml_parse("f", copy, len, &marks, NULL));
 		yaml_marks_free(marks);
 		free(copy);
@@ -203,11 +215,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(reads_values),
-		cmocka_unit_test(refuses),
-		cmocka_unit_test(remembers_places),
-		cmocka_unit_test(is_bounded),
-		cmocka_unit_test(survives_mutations),
+	    cmocka_unit_test(reads_values),
+	    cmocka_unit_test(refuses),
+	    cmocka_unit_test(remembers_places),
+	    cmocka_unit_test(is_bounded),
+	    cmocka_unit_test(survives_mutations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
