@@ -198,7 +198,7 @@ stream_fail_api(struct demo *d, int http_status, const char *error, const char *
 	    json_pack("{s:s s:s s:s s:s s:i}", "type", "result", "subtype", "success", "result",
 		text, "stop_reason", "stop_sequence", "api_error_status", http_status),
 	    true);
-	exit(1);
+	_exit(1);
 }
 
 _Noreturn void
@@ -208,5 +208,5 @@ stream_fail(struct demo *d, const char *subtype, const char *message)
 	    json_pack("{s:s s:s s:n s:[s]}", "type", "result", "subtype", subtype, "stop_reason",
 		"errors", message),
 	    true);
-	exit(1);
+	_exit(1);
 }

@@ -113,7 +113,8 @@ class Instance:
             "log": {"level": "debug"},
         }
         if self.system:
-            config["socket"] = {"group": "root", "mode": "0666"}
+            # users of all kinds connect; who may do so is the test of test_08_users
+            config["socket"] = {"group": str(BROKER_UID), "mode": "0666"}
         return config
 
     # ---- the daemon -----------------------------------------------------------------------------------------------
