@@ -1,0 +1,709 @@
+/* The engine against a supervisor that the test plays: orders from creation to their end, with everything that can come between. */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include "awod/config.h"
+#include "awod/credentials.h"
+#include "awod/engine_priv.h"
+#include "awod/options.h"
+#include "awod/store.h"
+#include "common/buf.h"
+#include "common/clean.h"
+#include "common/clock.h"
+#include "common/files.h"
+
+/* ---- what the streams would be told: counted */
+static int ended;
+void server_log_grew(struct server *s, const char *id) { (void)s; (void)id; }
+void server_log_ended(struct server *s, const char *id, const char *reason) { (void)s; (void)id; (void)reason; ended++; }
+void server_event(struct server *s, uint32_t uid, int64_t id, const char *line) { (void)s; (void)uid; (void)id; (void)line; }
+bool caller_may_see(const struct caller *c, uint32_t uid) { return c->uid == uid; }
+
+struct rig {
+	char dir[64];
+	struct options opt;
+	struct broker b;
+	int sup;			/* the supervisor's end */
+	char *config;
+	/* of the newest SPAWN of an order */
+	int journal;
+	char id[16];
+};
+
+struct packet {
+	struct sup_msg m;
+	int fds[3];
+	int nfds;
+};
+
+static void
+spin(struct rig *r, int ms)
+{
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+
+	event_base_loopexit(r->b.base, &tv);
+	event_base_dispatch(r->b.base);
+}
+
+static bool
+next_packet(struct rig *r, struct packet *p)
+{
+	for (int i = 0; i < 400; i++) {
+		union {
+			char buf[CMSG_SPACE(sizeof(int) * 3)];
+			struct cmsghdr align;
+		} u;
+		struct iovec iov = {.iov_base = &p->m, .iov_len = sizeof(p->m)};
+		struct msghdr h = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = u.buf, .msg_controllen = sizeof(u.buf)};
+
+		p->nfds = 0;
+		if (recvmsg(r->sup, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) == (ssize_t)sizeof(p->m)) {
+			struct cmsghdr *c = CMSG_FIRSTHDR(&h);
+
+			if (c != NULL) {
+				p->nfds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+				memcpy(p->fds, CMSG_DATA(c), sizeof(int) * (size_t)p->nfds);
+			}
+			return true;
+		}
+		spin(r, 10);
+	}
+	return false;
+}
+
+static void
+answer(struct rig *r, const struct sup_msg *to, enum sup_op op, int status)
+{
+	struct sup_msg m = *to;
+
+	m.op = op;
+	m.pid = 4242;
+	m.status = status;
+	m.err = 0;
+	assert_int_equal(send(r->sup, &m, sizeof(m), 0), sizeof(m));
+}
+
+static void
+say(struct rig *r, enum sup_op op, const char *id, int status)
+{
+	struct sup_msg m;
+
+	suplink_msg(&m, op, SUP_ORDER);
+	snprintf(m.id, sizeof(m.id), "%s", id);
+	m.status = status;
+	m.pid = 4242;
+	assert_int_equal(send(r->sup, &m, sizeof(m), 0), sizeof(m));
+}
+
+/* Plays the fetch task that an order's start begins with. */
+static void
+play_fetch(struct rig *r, const char *text)
+{
+	struct packet p;
+
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_SPAWN);
+	assert_int_equal(p.m.kind, SUP_TASK);
+	assert_string_equal(p.m.verb, "fetch");
+	assert_int_equal(p.m.flags & SUP_CACHE_RW, SUP_CACHE_RW);
+	assert_int_equal(p.nfds, 2);
+	answer(r, &p.m, SUP_SPAWNED, 0);
+	assert_int_equal(files_write_all(p.fds[1], text, strlen(text)), 0);
+	close(p.fds[0]);
+	close(p.fds[1]);
+	answer(r, &p.m, SUP_EXITED, 0);
+}
+
+/* Takes the SPAWN of an order, keeps the journal, returns the job specification. */
+static json_t *
+play_spawn(struct rig *r)
+{
+	struct packet p;
+	size_t len;
+	json_t *spec;
+	char *text;
+
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_SPAWN);
+	assert_int_equal(p.m.kind, SUP_ORDER);
+	assert_int_equal(p.nfds, 3);
+	snprintf(r->id, sizeof(r->id), "%s", p.m.id);
+	text = files_read_fd(p.fds[0], 1 << 20, &len);
+	assert_non_null(text);
+	spec = json_loadb(text, len, 0, NULL);
+	free(text);
+	assert_non_null(spec);
+	close(p.fds[0]);
+	if (r->journal >= 0)
+		close(r->journal);
+	r->journal = p.fds[1];
+	close(p.fds[2]);
+	answer(r, &p.m, SUP_SPAWNED, 0);
+	return spec;
+}
+
+static void
+line(struct rig *r, const char *event, const char *fields)
+{
+	char when[CLOCK_TEXT];
+	CLEAN_FREE char *text = xasprintf("{\"timestamp\":\"%s\",\"level\":\"info\",\"event\":\"%s\","
+	    "\"agent_work_order_id\":\"%s\",\"work_order_id\":\"%s\"%s%s}\n", clock_format(clock_wall_us(), when), event,
+	    r->id, r->id, fields[0] != '\0' ? "," : "", fields);
+
+	assert_int_equal(files_write_all(r->journal, text, strlen(text)), 0);
+}
+
+static void
+open_engine(struct rig *r)
+{
+	struct awo_err err = {0};
+	struct config_input in = {.user_mode = true, .config_dir = r->dir};
+	char *none[] = {NULL};
+	char path[128];
+	struct store_options so = {.path = path};
+	int pair[2];
+
+	snprintf(path, sizeof(path), "%s/awo.db", r->dir);
+	in.environ = none;
+	r->b.opt = &r->opt;
+	r->b.base = event_base_new();
+	r->b.conf = config_load(&in, &err);
+	assert_string_equal(err.msg, "");
+	r->b.store = store_open(r->b.base, &so, &err);
+	assert_string_equal(err.msg, "");
+	snprintf(path, sizeof(path), "%s/key", r->dir);
+	r->b.keys = keyring_open(path, &err);
+	assert_non_null(r->b.keys);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+	r->sup = pair[1];
+	evutil_make_socket_nonblocking(pair[0]);
+	assert_non_null(engine_open(&r->b, pair[0], &err));
+}
+
+static void
+close_engine(struct rig *r)
+{
+	engine_close(r->b.engine);
+	store_close(r->b.store);
+	keyring_close(r->b.keys);
+	config_free(r->b.conf);
+	event_base_free(r->b.base);
+	close(r->sup);
+}
+
+static int
+setup(void **state)
+{
+	struct rig *r = xcalloc(1, sizeof(*r));
+	char path[128];
+
+	signal(SIGPIPE, SIG_IGN);
+	r->journal = -1;
+	ended = 0;
+	snprintf(r->dir, sizeof(r->dir), "/tmp/awo-engine-XXXXXX");
+	assert_non_null(mkdtemp(r->dir));
+	r->opt.user_mode = true;
+	r->opt.state_dir = r->opt.run_dir = r->opt.log_dir = r->opt.config_dir = r->dir;
+	r->opt.work_order_dir = xasprintf("%s/work-orders", r->dir);
+	r->opt.repository_dir = xasprintf("%s/repositories", r->dir);
+	mkdir(r->opt.work_order_dir, 0700);
+	snprintf(path, sizeof(path), "%s/config.yaml", r->dir);
+	r->config = xstrdup("max_concurrent: 2\nretry:\n  backoff: 1\n  max_backoff: 1\ntimeouts:\n  kill: 1\n");
+	assert_int_equal(files_replace(AT_FDCWD, path, r->config, strlen(r->config), 0600), 0);
+	open_engine(r);
+	say(r, SUP_READY, "", 0);
+	spin(r, 20);
+	*state = r;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	struct rig *r = *state;
+
+	close_engine(r);
+	if (r->journal >= 0)
+		close(r->journal);
+	(void)files_remove_tree(AT_FDCWD, r->dir, NULL);
+	free(r->opt.work_order_dir);
+	free(r->opt.repository_dir);
+	free(r->config);
+	free(r);
+	return 0;
+}
+
+struct seen {
+	int calls;
+	enum awo_code code;
+	char id[16], msg[256];
+	enum p_order_status status;
+};
+
+static void
+on_done(void *arg, const struct awo_err *err, const struct order_row *row)
+{
+	struct seen *s = arg;
+
+	s->calls++;
+	s->code = err->code;
+	snprintf(s->msg, sizeof(s->msg), "%s", err->msg);
+	if (row != NULL) {
+		snprintf(s->id, sizeof(s->id), "%s", row->pub.agent_work_order_id);
+		s->status = row->pub.status;
+	}
+}
+
+static void
+wait_calls(struct rig *r, const struct seen *s, int calls)
+{
+	for (int i = 0; i < 500 && s->calls < calls; i++)
+		spin(r, 10);
+	assert_int_equal(s->calls, calls);
+}
+
+static void
+create(struct rig *r, const char *key, struct seen *s)
+{
+	struct order_row *row = xcalloc(1, sizeof(*row));
+	int calls = s->calls;
+
+	P_SETS(order, &row->pub, repository_url, "file:///srv/none.git");
+	P_SETS(order, &row->pub, owner, "somebody");
+	P_SETS(order, &row->pub, user_request, "do it");
+	P_SETS(order, &row->pub, agent, "demo");
+	P_SET(order, &row->pub, sandbox_type, sandbox_type_git_worktree);
+	p_strv_add(&row->pub.selected_commands, "create-branch");
+	p_strv_add(&row->pub.selected_commands, "commit");
+	row->canonical_url = xstrdup("file:///srv/none.git");
+	row->owner_uid = 1000;
+	engine_create(r->b.engine, row, key, on_done, s);
+	wait_calls(r, s, calls + 1);
+}
+
+static void
+wait_status(struct rig *r, const char *id, enum p_order_status status)
+{
+	struct order_row row = {0};
+	enum p_order_status is = order_status_none;
+
+	for (int i = 0; i < 500 && is != status; i++) {
+		assert_int_equal(engine_order(r->b.engine, id, &row, NULL), 0);
+		is = row.pub.status;
+		order_row_free(&row);
+		spin(r, 10);
+	}
+	assert_string_equal(P_ENUM_NAME(order_status, is), P_ENUM_NAME(order_status, status));
+}
+
+/* How often the order's log holds the text. */
+static int
+in_log(struct rig *r, const char *id, const char *text)
+{
+	struct order_row row = {0};
+	int n = 0, fd;
+	size_t len;
+	char *all;
+
+	assert_int_equal(engine_order(r->b.engine, id, &row, NULL), 0);
+	fd = engine_log_open(r->b.engine, &row);
+	order_row_free(&row);
+	assert_true(fd >= 0);
+	all = files_read_fd(fd, 1 << 20, &len);
+	close(fd);
+	assert_non_null(all);
+	for (char *p = all; (p = strstr(p, text)) != NULL; p++)
+		n++;
+	free(all);
+	return n;
+}
+
+static const char fetch_ok[] = "{\"ok\":true,\"default_branch\":\"trunk\",\"head_sha\":\"x\"}\n";
+
+static void
+an_order_runs_to_its_end(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct order_row row = {0};
+	json_t *spec;
+
+	create(r, NULL, &s);
+	assert_int_equal(s.code, AWO_OK);
+	play_fetch(r, fetch_ok);
+	spec = play_spawn(r);
+	assert_string_equal(json_string_value(json_object_get(spec, "id")), s.id);
+	assert_int_equal(json_array_size(json_object_get(spec, "steps")), 2);
+	assert_int_equal(strlen(json_string_value(json_object_get(spec, "nonce"))), 64);
+	json_decref(spec);
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "step_started", "\"step\":\"create-branch\",\"agent_name\":\"BranchCreator\",\"step_number\":1,\"total_steps\":2");
+	line(r, "agent_output", "\"text\":\"no state\"");
+	line(r, "step_completed", "\"step\":\"create-branch\",\"agent_name\":\"BranchCreator\",\"step_number\":1,"
+	    "\"total_steps\":2,\"success\":true,\"usage\":{\"input_tokens\":7}");
+	line(r, "git_branch_created", "\"git_branch_name\":\"feat/x\"");
+	line(r, "workflow_completed", "\"git_branch_name\":\"feat/x\",\"git_commit_count\":3");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	spin(r, 50);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_string_equal(row.pub.git_branch_name, "feat/x");
+	assert_string_equal(row.pub.base_branch, "trunk");
+	assert_int_equal(row.pub.git_commit_count, 3);
+	assert_int_equal(row.pub.usage.input_tokens, 7);
+	assert_int_equal(row.pub.current_phase, order_phase_completed);
+	order_row_free(&row);
+	for (const char *const *e = (const char *const[]){"agent_work_order_created", "agent_work_order_started",
+		 "repository_fetch_started", "repository_fetch_completed", "port_range_allocated", "sandbox_created",
+		 "agent_work_order_completed", NULL}; *e != NULL; e++) {
+		CLEAN_FREE char *key = xasprintf("\"event\":\"%s\"", *e);
+
+		assert_int_equal(in_log(r, s.id, key), 1);
+	}
+	assert_int_equal(ended, 1);
+}
+
+static void
+a_transient_failure_is_tried_again(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
+	wait_status(r, s.id, order_status_pending);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 1);
+	for (int i = 0; i < 2; i++)	/* attempts 2 and 3 */
+		play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
+	wait_status(r, s.id, order_status_failed);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 2);
+	assert_int_equal(in_log(r, s.id, "no route"), 3);
+}
+
+static void
+a_permanent_failure_is_not(void **state)
+{
+	struct rig *r = *state;
+	struct order_row row = {0};
+	struct seen s = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"no such repository\",\"reason\":\"not_found\"}}\n");
+	wait_status(r, s.id, order_status_failed);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(row.pub.error_category, error_category_git);
+	assert_string_equal(row.pub.error_message, "no such repository");
+	order_row_free(&row);
+}
+
+static void
+a_lost_worker_is_tried_again_and_then_failed(void **state)
+{
+	struct rig *r = *state;
+	struct order_row row = {0};
+	struct seen s = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	for (int i = 0; i < 3; i++) {
+		json_decref(play_spawn(r));
+		line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+		say(r, SUP_EXITED, s.id, 137);
+	}
+	wait_status(r, s.id, order_status_failed);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(row.pub.error_category, error_category_internal);
+	assert_non_null(strstr(row.pub.error_message, "signal 9"));
+	assert_int_equal(row.pub.attempt, 3);
+	order_row_free(&row);
+}
+
+static void
+no_more_run_than_there_are_slots(void **state)
+{
+	struct rig *r = *state;
+	struct seen s[3] = {{0}};
+	struct order_row row = {0};
+
+	for (int i = 0; i < 3; i++)
+		create(r, NULL, &s[i]);
+	spin(r, 50);
+	assert_int_equal(engine_order(r->b.engine, s[2].id, &row, NULL), 0);
+	assert_int_equal(row.pub.status, order_status_pending);
+	assert_int_equal(row.pub.queue_position, 1);
+	order_row_free(&row);
+	play_fetch(r, fetch_ok);	/* one job for both */
+	json_decref(play_spawn(r));
+	say(r, SUP_EXITED, r->id, 0);
+	line(r, "workflow_completed", "");
+	json_decref(play_spawn(r));
+}
+
+static void
+a_pending_order_is_cancelled_at_once(void **state)
+{
+	struct rig *r = *state;
+	struct seen s[3] = {{0}}, c = {0};
+
+	for (int i = 0; i < 3; i++)
+		create(r, NULL, &s[i]);
+	engine_cancel(r->b.engine, s[2].id, "somebody", "not wanted", on_done, &c);
+	wait_calls(r, &c, 1);
+	assert_int_equal(c.code, AWO_OK);
+	assert_int_equal(c.status, order_status_cancelled);
+	assert_int_equal(in_log(r, s[2].id, "\"event\":\"agent_work_order_cancelled\""), 1);
+	engine_cancel(r->b.engine, s[2].id, "somebody", NULL, on_done, &c);
+	wait_calls(r, &c, 2);
+	assert_int_equal(c.code, AWO_FAILED_PRECONDITION);
+}
+
+static void
+a_worker_that_does_not_obey_a_cancel_is_killed(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0};
+	struct packet p;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "sandbox_created", "\"layers\":[]");
+	spin(r, 50);
+	engine_cancel(r->b.engine, s.id, "somebody", NULL, on_done, &c);
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_KILL);
+	assert_string_equal(p.m.id, s.id);
+	say(r, SUP_EXITED, s.id, 137);
+	wait_calls(r, &c, 1);
+	assert_int_equal(c.status, order_status_cancelled);
+	assert_int_equal(in_log(r, s.id, "\"clean\":false"), 1);
+}
+
+static void
+a_repeated_create_with_one_key_is_one_order(void **state)
+{
+	struct rig *r = *state;
+	struct seen a = {0}, b = {0};
+
+	create(r, "key-1", &a);
+	create(r, "key-1", &b);
+	assert_int_equal(b.code, AWO_OK);
+	assert_string_equal(a.id, b.id);
+}
+
+/* The broker ends while a worker runs; the next one finds worker and log again, and misses nothing. */
+static void
+a_new_broker_goes_on(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	spin(r, 50);
+	close_engine(r);
+	line(r, "git_branch_created", "\"git_branch_name\":\"feat/y\"");
+	open_engine(r);
+	say(r, SUP_ADOPTED, s.id, 0);
+	say(r, SUP_READY, "", 0);
+	spin(r, 50);
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	spin(r, 50);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_completed\""), 1);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_created\""), 1);
+}
+
+/* The same, but the worker had ended before the next broker came. */
+static void
+a_new_broker_settles_what_ended_meanwhile(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	spin(r, 50);
+	close_engine(r);
+	line(r, "workflow_failed", "\"error_message\":\"Command 'commit' failed: x\",\"error_category\":\"agent\"");
+	open_engine(r);
+	say(r, SUP_READY, "", 0);
+	wait_status(r, s.id, order_status_failed);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_failed\""), 1);
+}
+
+static void
+a_worker_without_an_order_is_killed(void **state)
+{
+	struct rig *r = *state;
+	struct packet p;
+
+	close_engine(r);
+	open_engine(r);
+	say(r, SUP_ADOPTED, "wo-00000001", 0);
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_KILL);
+	assert_string_equal(p.m.id, "wo-00000001");
+	say(r, SUP_READY, "", 0);
+}
+
+static void
+a_log_made_shorter_fails_the_order(void **state)
+{
+	struct rig *r = *state;
+	struct order_row row = {0};
+	struct seen s = {0};
+	struct packet p;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	spin(r, 50);
+	assert_int_equal(ftruncate(r->journal, 10), 0);
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_KILL);
+	say(r, SUP_EXITED, s.id, 137);
+	wait_status(r, s.id, order_status_failed);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(row.pub.error_category, error_category_internal);
+	order_row_free(&row);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"journal_truncated\""), 1);
+}
+
+static void
+on_prompt(void *arg, const struct awo_err *err, int64_t id, const char *message)
+{
+	struct seen *s = arg;
+
+	(void)id;
+	s->calls++;
+	s->code = err->code;
+	snprintf(s->msg, sizeof(s->msg), "%s", message);
+}
+
+static void
+a_prompt_to_a_completed_order_opens_it_again(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+	struct caller by = {.uid = 1000, .user = "somebody"};
+	json_t *spec, *steps;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "step_completed", "\"step\":\"create-branch\",\"agent_name\":\"B\",\"step_number\":1,\"success\":true");
+	line(r, "step_completed", "\"step\":\"commit\",\"agent_name\":\"C\",\"step_number\":2,\"success\":true");
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	engine_prompt(r->b.engine, s.id, &by, "and a test", on_prompt, &p);
+	spec = play_spawn(r);
+	assert_int_equal(p.code, AWO_OK);
+	steps = json_object_get(spec, "steps");
+	assert_int_equal(json_array_size(steps), 2);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 0), "name")), "prompt");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 1), "name")), "commit");
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(spec, "prompts"), 0), "text")),
+	    "and a test");
+	json_decref(spec);
+	line(r, "step_completed", "\"step\":\"prompt\",\"agent_name\":\"P\",\"step_number\":3,\"success\":true,\"prompt_id\":1");
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"prompt_queued\""), 1);
+}
+
+static void
+a_retry_begins_at_the_failed_step(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0};
+	json_t *spec, *steps;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "step_completed", "\"step\":\"create-branch\",\"agent_name\":\"B\",\"step_number\":1,\"success\":true");
+	line(r, "workflow_failed", "\"error_message\":\"no\",\"error_category\":\"agent\"");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_failed);
+	spin(r, 50);
+	engine_retry(r->b.engine, s.id, "somebody", on_done, &c);
+	spec = play_spawn(r);
+	steps = json_object_get(spec, "steps");
+	assert_int_equal(json_array_size(steps), 1);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(steps, 0), "name")), "commit");
+	assert_int_equal(json_integer_value(json_object_get(json_array_get(steps, 0), "number")), 2);
+	assert_true(json_is_true(json_object_get(json_object_get(spec, "resume"), "reset")));
+	assert_int_equal(json_integer_value(json_object_get(spec, "attempt")), 2);
+	json_decref(spec);
+}
+
+static void
+delete_removes_record_log_and_workspace(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, d = {0};
+	struct order_row row = {0};
+	struct packet p;
+
+	create(r, NULL, &s);
+	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
+	wait_status(r, s.id, order_status_failed);
+	spin(r, 50);
+	engine_delete(r->b.engine, s.id, on_done, &d);
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_REMOVE);
+	assert_string_equal(p.m.id, s.id);
+	wait_calls(r, &d, 1);
+	assert_int_equal(d.code, AWO_OK);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), -1);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(an_order_runs_to_its_end),
+		T(a_transient_failure_is_tried_again),
+		T(a_permanent_failure_is_not),
+		T(a_lost_worker_is_tried_again_and_then_failed),
+		T(no_more_run_than_there_are_slots),
+		T(a_pending_order_is_cancelled_at_once),
+		T(a_worker_that_does_not_obey_a_cancel_is_killed),
+		T(a_repeated_create_with_one_key_is_one_order),
+		T(a_new_broker_goes_on),
+		T(a_new_broker_settles_what_ended_meanwhile),
+		T(a_worker_without_an_order_is_killed),
+		T(a_log_made_shorter_fails_the_order),
+		T(a_prompt_to_a_completed_order_opens_it_again),
+		T(a_retry_begins_at_the_failed_step),
+		T(delete_removes_record_log_and_workspace),
+	};
+
+	return cmocka_run_group_tests_name("awod_engine", tests, NULL, NULL);
+}
