@@ -5,12 +5,16 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buf.h"
@@ -335,6 +339,8 @@ removes_deep_trees(void **state)
 {
 	int at = ((struct place *)*state)->fd;
 	CLEAN_FD int fd = openat(at, ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	struct rlimit before, few;
+	int rc;
 
 	for (int i = 0; i < 3000; i++) {
 		int next;
@@ -347,8 +353,58 @@ removes_deep_trees(void **state)
 		close(fd);
 		fd = next;
 	}
-	assert_int_equal(files_remove_tree(at, "deep", NULL), 0);
+	assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+	few = before;
+	few.rlim_cur = 100;
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+	rc = files_remove_tree(at, "deep", NULL);
+	assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+	assert_int_equal(rc, 0);
 	assert_false(is_there(at, "deep"));
+}
+
+/* In a child with mounts of its own. 0 as it should be, 77 when the host does not allow it. */
+static int
+beside_a_mount(const char *path)
+{
+	CLEAN_FD int here = -1, keep = -1;
+	char mounted[128];
+
+	snprintf(mounted, sizeof mounted, "%s/t/a/mnt", path);
+	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
+		return 77;
+	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	    mount("none", mounted, "tmpfs", 0, NULL) < 0)
+		return 77;
+	/* through the path: the descriptor still stands in the mounts of before */
+	here = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	keep = openat(here, "t/a/mnt/keep", O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	if (keep < 0)
+		return 77;
+	if (files_remove_tree(here, "t", NULL) != -1 || errno != EXDEV)
+		return 1;
+	if (!is_there(here, "t/a/mnt/keep"))
+		return 2;
+	return is_there(here, "t/a/f") ? 3 : 0; /* what is beside the mount is gone */
+}
+
+static void
+crosses_no_mount(void **state)
+{
+	struct place *p = *state;
+	int status;
+	pid_t pid;
+
+	assert_int_equal(files_mkdirs(p->fd, "t/a/mnt", 0700), 0);
+	put(p->fd, "t/a/f", "x");
+	pid = fork();
+	if (pid == 0)
+		_exit(beside_a_mount(p->path));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	if (WEXITSTATUS(status) == 77)
+		skip();
+	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
 static void
@@ -397,6 +453,7 @@ main(void)
 	    WITH_PLACE(removes_single_things),
 	    WITH_PLACE(opens_locked_directories),
 	    WITH_PLACE(removes_deep_trees),
+	    WITH_PLACE(crosses_no_mount),
 	    cmocka_unit_test(seals_memory),
 	    cmocka_unit_test(hashes),
 	};

@@ -291,6 +291,35 @@ learns_of_the_end(void **state)
 	client_close(c);
 }
 
+/* Takes one connection and closes it. */
+static void *
+slam(void *arg)
+{
+	struct place *p = arg;
+
+	close(accept4(p->listener, NULL, NULL, SOCK_CLOEXEC));
+	return NULL;
+}
+
+/* The daemon went while nothing was under way: the next call is an error, and no signal ends this
+ * program. */
+static void
+survives_writing_to_nobody(void **state)
+{
+	struct place *p = *state;
+	struct p_info info;
+	struct awo_err e = {0};
+	struct client *c;
+
+	serve(p, slam);
+	c = connected(p);
+	pthread_join(p->thread, NULL);
+	p->running = false;
+	assert_int_equal(client_call(c, P_M_system_info, NULL, &info, 5000, &e), -1);
+	assert_int_equal(e.code, AWO_UNAVAILABLE);
+	client_close(c);
+}
+
 static void
 refuses_rubbish(void **state)
 {
@@ -575,6 +604,25 @@ loop_learns_of_the_end(void **state)
 }
 
 static void
+loop_survives_writing_to_nobody(void **state)
+{
+	struct place *p = *state;
+	struct seen s = open_seen();
+
+	serve(p, slam);
+	begin(&s, p);
+	pthread_join(p->thread, NULL);
+	p->running = false;
+	client_send(s.c, P_M_system_info, NULL, on_any, &s);
+	client_send(s.c, P_M_system_info, NULL, on_any, &s);
+	run(&s);
+	assert_int_equal(s.failures, 2);
+	assert_int_equal(s.closes, 1);
+	assert_int_equal(s.code, AWO_UNAVAILABLE);
+	end(&s);
+}
+
+static void
 loop_closes_inside_a_callback(void **state)
 {
 	struct seen s = open_seen();
@@ -652,6 +700,7 @@ main(void)
 	    WITH_PLACE(gives_up_in_time),
 	    WITH_PLACE(receives_notifications),
 	    WITH_PLACE(learns_of_the_end),
+	    WITH_PLACE(survives_writing_to_nobody),
 	    WITH_PLACE(refuses_rubbish),
 	    WITH_PLACE(refuses_what_is_too_large),
 	    WITH_PLACE(says_why_it_cannot_connect),
@@ -660,6 +709,7 @@ main(void)
 	    WITH_PLACE(loop_calls),
 	    WITH_PLACE(loop_notifies),
 	    WITH_PLACE(loop_learns_of_the_end),
+	    WITH_PLACE(loop_survives_writing_to_nobody),
 	    WITH_PLACE(loop_closes_inside_a_callback),
 	    WITH_PLACE(loop_says_why_it_cannot_connect),
 	    WITH_PLACE(finds_the_socket),
