@@ -187,7 +187,10 @@ broker_main(const struct options *o, int fd)
 out:
 	if (err.code != AWO_OK)
 		log_error("broker_failed", LS("error", err.msg));
+	engine_stop(b.engine);
 	server_close(b.server);
+	if (b.store != NULL)
+		store_flush(b.store);
 	engine_close(b.engine);
 	if (b.store != NULL)
 		store_close(b.store);

@@ -679,13 +679,13 @@ struct file {
 	struct yaml_marks *marks;
 };
 
-/* "config.yaml:3:5" for a value */
+/* "config.yaml:3:5" for a key of a mapping */
 static char *
-where_of(const struct file *f, const json_t *v)
+where_of(const struct file *f, const json_t *mapping, const char *key)
 {
 	int line, column;
 
-	if (!yaml_where(f->marks, v, &line, &column))
+	if (!yaml_where_key(f->marks, mapping, key, &line, &column))
 		return xstrdup(f->name);
 	return xasprintf("%s:%d:%d", f->name, line, column);
 }
@@ -706,9 +706,10 @@ unknown_key(const char *where, const char *key, struct awo_err *err)
 }
 
 static int
-apply_agent(struct config *c, const struct file *f, const char *name, json_t *tree, struct awo_err *err)
+apply_agent(struct config *c, const struct file *f, const json_t *parent, const char *name, json_t *tree,
+    struct awo_err *err)
 {
-	char *where CLEAN_FREE = where_of(f, tree);
+	char *where CLEAN_FREE = where_of(f, parent, name);
 	ssize_t found = find_agent(c, name, strlen(name));
 	size_t agent;
 	const char *key;
@@ -727,7 +728,7 @@ apply_agent(struct config *c, const struct file *f, const char *name, json_t *tr
 	agent = found < 0 ? add_agent(c, name) : (size_t)found;
 
 	json_object_foreach(tree, key, v) {
-		char *at CLEAN_FREE = where_of(f, v);
+		char *at CLEAN_FREE = where_of(f, tree, key);
 		int k = find_agent_key(key);
 		struct value value;
 
@@ -773,10 +774,10 @@ is_section(const char *key)
 }
 
 static int
-apply_member(struct config *c, const struct config_input *in, const struct file *f, const char *key, json_t *v,
-    struct awo_err *err)
+apply_member(struct config *c, const struct config_input *in, const struct file *f, const json_t *parent,
+    const char *name, const char *key, json_t *v, struct awo_err *err)
 {
-	char *where CLEAN_FREE = where_of(f, v);
+	char *where CLEAN_FREE = where_of(f, parent, name);
 	int i = find_row(key);
 	struct value value;
 
@@ -801,8 +802,8 @@ apply_agents(struct config *c, const struct config_input *in, const struct file 
 	json_t *v;
 
 	json_object_foreach(tree, name, v)
-		if (strcmp(name, "default") == 0 ? apply_member(c, in, f, "agents.default", v, err) < 0
-						 : apply_agent(c, f, name, v, err) < 0)
+		if (strcmp(name, "default") == 0 ? apply_member(c, in, f, tree, name, "agents.default", v, err) < 0
+						 : apply_agent(c, f, tree, name, v, err) < 0)
 			return -1;
 	return 0;
 }
@@ -815,14 +816,14 @@ apply_tree(struct config *c, const struct config_input *in, const struct file *f
 
 	json_object_foreach(tree, key, v) {
 		if (!is_section(key)) {
-			if (apply_member(c, in, f, key, v, err) < 0)
+			if (apply_member(c, in, f, tree, key, key, v, err) < 0)
 				return -1;
 			continue;
 		}
 		if (json_is_null(v))
 			continue;
 		if (!json_is_object(v)) {
-			char *where CLEAN_FREE = where_of(f, v);
+			char *where CLEAN_FREE = where_of(f, tree, key);
 
 			return ERR(err, INVALID_ARGUMENT, key, "%s: %s is a section: write its keys below it, indented", where,
 			    key);
@@ -835,7 +836,7 @@ apply_tree(struct config *c, const struct config_input *in, const struct file *f
 		json_object_foreach(v, inner, w) {
 			char *full CLEAN_FREE = xasprintf("%s.%s", key, inner);
 
-			if (apply_member(c, in, f, full, w, err) < 0)
+			if (apply_member(c, in, f, v, inner, full, w, err) < 0)
 				return -1;
 		}
 	}

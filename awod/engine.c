@@ -565,6 +565,8 @@ started(struct live *l, bool ok, void *arg)
 		engine_kick(l->e);
 		return;
 	}
+	if (l->e->closing)
+		return;		/* the next start of awod repeats it */
 	if (journal_make(l) != 0) {
 		CLEAN_FREE char *text = xasprintf("the order's log cannot be made: %s", strerror(errno));
 
@@ -634,6 +636,8 @@ live_fetched(struct live *l)
 	char *text;
 	int fds[3] = {-1, -1, -1};
 
+	if (e->closing)
+		return;
 	if (l->row->cancel_requested) {
 		live_exited(l, 0, false);
 		return;
@@ -952,7 +956,7 @@ reopen_if_prompted(struct live *l)
 	for (size_t i = 0; i < n; i++)
 		free(p[i].text);
 	free(p);
-	if (n == 0 || apply(l, ORDER_REOPEN, NULL) != 0)
+	if (n == 0 || l->e->closing || apply(l, ORDER_REOPEN, NULL) != 0)
 		return;
 	l->stage = LIVE_QUEUED;
 	l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
@@ -1604,6 +1608,13 @@ engine_open(struct broker *b, int fd, struct awo_err *err)
 	}
 	retention_open(e);
 	return e;
+}
+
+void
+engine_stop(struct engine *e)
+{
+	if (e != NULL)
+		e->closing = true;
 }
 
 void

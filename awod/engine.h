@@ -15,6 +15,8 @@
 
 /* Loads every order that is not terminal, meets the workers that live, starts the scheduler. fd: the supervisor. */
 struct engine *engine_open(struct broker *b, int fd, struct awo_err *err);
+/* Nothing is begun any more; what is being committed goes on. Then the store is flushed, then engine_close(). */
+void engine_stop(struct engine *e);
 void engine_close(struct engine *e);
 void engine_reloaded(struct engine *e);		/* the configuration changed */
 

@@ -160,6 +160,7 @@ engine_log_open(struct engine *e, const struct order_row *row)
 		errno = saved;
 		return -1;
 	}
+	(void)lseek(fd, 0, SEEK_SET);
 	return fd;
 }
 

@@ -195,6 +195,8 @@ open_engine(struct rig *r)
 static void
 close_engine(struct rig *r)
 {
+	engine_stop(r->b.engine);
+	store_flush(r->b.store);
 	engine_close(r->b.engine);
 	store_close(r->b.store);
 	keyring_close(r->b.keys);
