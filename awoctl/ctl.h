@@ -148,7 +148,7 @@ const char *ctl_find_awod(char *buf, size_t len);
 int ctl_fail(const struct ctl *ctl, const struct awo_err *err);
 /* A usage error: exit status 2. */
 int ctl_usage(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* Remarks on standard error, left out with --quiet. */
+/* Remarks on standard error, left out with --quiet and --json. */
 void ctl_note(const struct ctl *ctl, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* A buffer or a document to standard output; ends the program when nobody reads it any more. */
 void ctl_out(struct buf *b);

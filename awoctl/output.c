@@ -60,7 +60,8 @@ ctl_note(const struct ctl *ctl, const char *fmt, ...)
 	va_list ap;
 	char *text;
 
-	if (ctl->line->quiet)
+	/* with --json, standard error has errors only, as JSON */
+	if (ctl->line->quiet || ctl->line->json)
 		return;
 	va_start(ap, fmt);
 	if (vasprintf(&text, fmt, ap) < 0)

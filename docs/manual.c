@@ -247,7 +247,9 @@ add_key(struct buf *b, const struct key *k)
 	buf_adds(b, ".Pq ");
 	add_text(b, head.p);
 	buf_addc(b, '\n');
-	add_sentence(b, k->help);
+	/* many begin with a name, which must stay as it is */
+	add_text(b, k->help);
+	buf_adds(b, ".\n");
 	if (*k->environment) {
 		buf_adds(b, "Environment:");
 		for (const char *p = k->environment; *p;) {
