@@ -415,7 +415,7 @@ judge(struct run *r, struct agent_outcome *out)
 	}
 	if (r->inside.failed) {
 		/* the last step of the set-up is the program itself */
-		if (strstr(r->inside.what.what, "exec") != NULL)
+		if (strncmp(r->inside.what.what, "starting /", 10) == 0)
 			FAIL(&out->failure, agent, "agent program '%s' could not be started: %s", o->program.path,
 			    strerror(r->inside.what.err));
 		else

@@ -25,7 +25,7 @@ answer_json(const char *text, size_t len, const char *key)
 		if (text[i] != '{')
 			continue;
 		tries++;
-		o = json_loadb(text + i, len - i, JSON_DISABLE_EOF_CHECK, &e);
+		o = json_loadb(text + i, len - i, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
 		if (o == NULL)
 			continue;
 		if (json_is_object(o) && json_object_get(o, key) != NULL) {
@@ -38,7 +38,7 @@ answer_json(const char *text, size_t len, const char *key)
 				if (text[k] != '{')
 					continue;
 				tries++;
-				o = json_loadb(text + k, len - k, JSON_DISABLE_EOF_CHECK, &e);
+				o = json_loadb(text + k, len - k, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
 				if (o != NULL && k + (size_t)(e.position > 0 ? e.position : 0) >= end &&
 				    json_object_get(o, key) != NULL) {
 					json_decref(found);

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "awo-worker/order.h"
 #include "common/buf.h"
@@ -66,7 +67,7 @@ inside_start(struct order *o, struct inside *in, const struct sandbox_launch *la
 	l.limits.memlock = (uint64_t)o->job.limits.memlock;
 	if (sandbox_start(&l, &in->proc, &err) != 0)
 		return FAIL(f, internal, "the agent's sandbox could not be started: %s", err.msg);
-	in->child = (struct loop_child){.pid = in->proc.pid, .theirs = true};
+	in->child = (struct loop_child){.pid = in->proc.pid};
 	loop_child_add(&o->loop, &in->child);
 	loop_reader_open(&o->loop, &in->status, in->proc.status_fd, on_status, in);
 	/* the reader closes it */
@@ -94,7 +95,11 @@ inside_finish(struct inside *in)
 	int n = sandbox_kill(&in->proc);
 
 	loop_reader_close(&in->status);
+	/* killed means that the launcher has ended: its report is a matter of this turn */
+	while (n >= 0 && !in->child.ended)
+		loop_turn(&o->loop, 0);
 	loop_child_remove(&o->loop, &in->child);
+	close(in->proc.pidfd);
 	if (n < 0) {
 		o->unclean = true;
 		log_warning("sandbox_kill_failed", LI("pid", in->child.pid));

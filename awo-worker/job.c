@@ -333,6 +333,8 @@ job_parse(struct job *job, const char *text, size_t len, struct awo_err *err)
 	if (context != NULL && !json_is_object(context))
 		return ERR(err, INVALID_ARGUMENT, "context", "job specification: context is no object");
 	job->context = context != NULL ? json_deep_copy(context) : json_object();
+	if (job->ports_start == 0)
+		job->ports_count = 0;
 	fallback(&job->branch_prefix, "feat");
 	fallback(&job->branch_id, "append");
 	fallback(&job->forge.kind, "none");

@@ -14,7 +14,7 @@ static void
 reap(struct loop *l)
 {
 	for (struct loop_child *c = l->children; c != NULL; c = c->next)
-		if (!c->theirs && !c->ended && waitpid(c->pid, &c->status, WNOHANG) == c->pid)
+		if (!c->ended && waitpid(c->pid, &c->status, WNOHANG) == c->pid)
 			c->ended = true;
 	/* what lost its parent in this pid namespace comes here, and would stay a zombie */
 	for (;;) {
@@ -23,12 +23,11 @@ reap(struct loop *l)
 
 		if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) != 0 || info.si_pid == 0)
 			return;
+		/* one of ours may have ended since the look above */
 		for (c = l->children; c != NULL && c->pid != info.si_pid; c = c->next)
 			;
-		/* one that others reap hides those behind it until they have: they are looked for again then */
-		if (c != NULL)
-			return;
-		waitpid(info.si_pid, NULL, WNOHANG);
+		if (waitpid(info.si_pid, c != NULL ? &c->status : NULL, WNOHANG) == info.si_pid && c != NULL)
+			c->ended = true;
 	}
 }
 

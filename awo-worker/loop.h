@@ -10,7 +10,6 @@
 
 struct loop_child {
 	pid_t pid;
-	bool theirs;		/* reaped by the sandbox code, not here */
 	bool ended;
 	int status;		/* wait status, when ended */
 	struct loop_child *next;

@@ -51,7 +51,7 @@ adapter_json(struct agent_stream *s, const char *p, size_t len)
 		return NULL;
 	s->lines++;
 	/* text in strings counts too, so a long text alone never reaches the bound before a line's own limit does */
-	o = len < AGENT_VALUES_MAX || count_values(p, len) <= AGENT_VALUES_MAX ? json_loadb(p, len, 0, NULL) : NULL;
+	o = len < AGENT_VALUES_MAX || count_values(p, len) <= AGENT_VALUES_MAX ? json_loadb(p, len, JSON_ALLOW_NUL, NULL) : NULL;
 	if (json_is_object(o))
 		return o;
 	json_decref(o);
