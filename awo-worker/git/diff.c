@@ -39,17 +39,72 @@ diff_commits(struct task *t, git_repository *repo, const git_oid *from, const gi
 	return rename_find(*out) < 0 ? repo_fail(t, "cannot find renames") : 0;
 }
 
-int
-diff_count(struct task *t, git_diff *diff, struct diff_totals *out)
+/* One side of a file that changed its type, as git compares it: a link's target, a submodule's commit. */
+static int
+read_side(git_repository *repo, const git_diff_file *f, git_blob **blob, char text[64], const char **p, size_t *n)
 {
-	git_diff_stats *stats = NULL;
+	char sha[GIT_OID_HEXSZ + 1];
 
-	if (git_diff_get_stats(&stats, diff) < 0)
-		return repo_fail(t, "cannot count changed lines");
-	out->files = (int64_t)git_diff_stats_files_changed(stats);
-	out->added = (int64_t)git_diff_stats_insertions(stats);
-	out->removed = (int64_t)git_diff_stats_deletions(stats);
-	git_diff_stats_free(stats);
+	if (f->mode == GIT_FILEMODE_COMMIT) {
+		(void)snprintf(text, 64, "Subproject commit %s\n", git_oid_tostr(sha, sizeof(sha), &f->id));
+		*p = text;
+		*n = strlen(text);
+		return 0;
+	}
+	if (git_blob_lookup(blob, repo, &f->id) < 0)
+		return -1;
+	*p = git_blob_rawcontent(*blob);
+	*n = (size_t)git_blob_rawsize(*blob);
+	return 0;
+}
+
+/* libgit2 makes no patch of a change of type. */
+static int
+typechange_patch(git_repository *repo, const git_diff_delta *d, git_patch **out)
+{
+	CLEAN_GIT(blob) git_blob *a = NULL, *b = NULL;
+	char at[64], bt[64];
+	const char *ap, *bp;
+	size_t an, bn;
+
+	if (read_side(repo, &d->old_file, &a, at, &ap, &an) < 0 || read_side(repo, &d->new_file, &b, bt, &bp, &bn) < 0)
+		return -1;
+	return git_patch_from_buffers(out, ap, an, NULL, bp, bn, NULL, NULL);
+}
+
+/* Lines of one file; *binary: it has none. */
+static int
+count_file(struct task *t, git_repository *repo, git_diff *diff, size_t i, size_t *added, size_t *removed, bool *binary)
+{
+	const git_diff_delta *d = git_diff_get_delta(diff, i);
+	git_patch *patch = NULL;
+	int r;
+
+	*added = *removed = 0;
+	*binary = false;
+	r = d->status == GIT_DELTA_TYPECHANGE ? typechange_patch(repo, d, &patch) : git_patch_from_diff(&patch, diff, i);
+	if (r == 0 && patch != NULL) {
+		*binary = git_patch_get_delta(patch)->flags & GIT_DIFF_FLAG_BINARY;
+		if (!*binary)
+			r = git_patch_line_stats(NULL, added, removed, patch);
+	}
+	git_patch_free(patch);
+	return r < 0 ? repo_fail(t, "cannot compare a file") : 0;
+}
+
+int
+diff_count(struct task *t, git_repository *repo, git_diff *diff, struct diff_totals *out)
+{
+	size_t n = git_diff_num_deltas(diff), added, removed;
+	bool binary;
+
+	*out = (struct diff_totals){.files = (int64_t)n};
+	for (size_t i = 0; i < n; i++) {
+		if (count_file(t, repo, diff, i, &added, &removed, &binary) < 0)
+			return -1;
+		out->added += (int64_t)added;
+		out->removed += (int64_t)removed;
+	}
 	return 0;
 }
 
@@ -140,27 +195,22 @@ verb_diff(struct task *t, json_t *answer)
 	n = git_diff_num_deltas(diff);
 	for (size_t i = 0; i < n; i++) {
 		const git_diff_delta *d = git_diff_get_delta(diff, i);
-		git_patch *patch = NULL;
-		size_t added = 0, removed = 0;
+		size_t added, removed;
+		bool binary;
 		json_t *f;
 
 		if (i >= FILES_MAX) {
 			p.cut = true;
 			break;
 		}
-		if (git_patch_from_diff(&patch, diff, i) < 0 ||
-		    (patch != NULL && git_patch_line_stats(NULL, &added, &removed, patch) < 0)) {
-			git_patch_free(patch);
-			buf_free(&p.text);
-			return repo_fail(t, "cannot compare a file");
-		}
-		git_patch_free(patch);
+		if (count_file(t, repo_of(t), diff, i, &added, &removed, &binary) < 0)
+			return -1;
 		f = json_object();
 		json_object_set_new(f, "path", task_text(path_of(d), strlen(path_of(d)), 4096));
 		json_object_set_new(f, "status", json_string(status_name(d->status)));
 		json_object_set_new(f, "lines_added", json_integer((json_int_t)added));
 		json_object_set_new(f, "lines_removed", json_integer((json_int_t)removed));
-		json_object_set_new(f, "binary", json_boolean(git_diff_get_delta(diff, i)->flags & GIT_DIFF_FLAG_BINARY));
+		json_object_set_new(f, "binary", json_boolean(binary));
 		json_array_append_new(files, f);
 	}
 	if (format == NULL || strcmp(format, "stat") != 0) {

@@ -12,6 +12,6 @@ struct diff_totals {
 int diff_commits(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path,
     git_diff **out);
 /* What `git diff --numstat` adds up to. */
-int diff_count(struct task *t, git_diff *diff, struct diff_totals *out);
+int diff_count(struct task *t, git_repository *repo, git_diff *diff, struct diff_totals *out);
 
 #endif

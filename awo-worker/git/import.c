@@ -312,7 +312,7 @@ on_commit(git_commit *c, void *arg)
 	if (json_array_size(im->commits) >= COMMITS_MAX)
 		return 0;
 	if (diff_commits(im->t, im->repo, parent != NULL ? parent : &none, git_commit_id(c), NULL, &diff) < 0 ||
-	    diff_count(im->t, diff, &n) < 0)
+	    diff_count(im->t, im->repo, diff, &n) < 0)
 		return -1;
 	if (subject == NULL)
 		subject = "";
@@ -353,7 +353,7 @@ describe(struct import *im, const git_oid *base, const git_oid *head, json_t *an
 		return -1;
 	if (history_each(im->t, im->repo, head, hide, 2, on_commit, im) < 0 ||
 	    history_each(im->t, im->repo, head, base, 1, count_only, &total) < 0 ||
-	    diff_commits(im->t, im->repo, base, head, NULL, &diff) < 0 || diff_count(im->t, diff, &n) < 0)
+	    diff_commits(im->t, im->repo, base, head, NULL, &diff) < 0 || diff_count(im->t, im->repo, diff, &n) < 0)
 		return -1;
 	if (json_array_size(im->commits) == 0 && !git_oid_equal(base, head)) {
 		if (git_commit_lookup(&tip, im->repo, head) < 0 ||

@@ -91,7 +91,7 @@ verb_progress(struct task *t, json_t *answer)
 		if (repo_merge_base(t, s.repo, &base, &head, &fork) < 0 ||
 		    history_each(t, s.repo, &head, &base, 1, on_commit, &s) < 0 ||
 		    diff_commits(t, s.repo, git_oid_is_zero(&fork) ? &base : &fork, &head, NULL, &diff) < 0 ||
-		    diff_count(t, diff, &n) < 0)
+		    diff_count(t, s.repo, diff, &n) < 0)
 			return -1;
 		if (git_commit_lookup(&tip, s.repo, &head) < 0)
 			return repo_fail(t, "cannot read the branch's tip");

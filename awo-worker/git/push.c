@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "awo-worker/git/remote.h"
 #include "common/clean.h"
@@ -152,6 +153,35 @@ fail(struct push *p, int code)
 	return remote_fail(&p->r, code);
 }
 
+/*
+ * libgit2 pays no heed to core.sharedRepository, but every order pushes under a uid of its own: without this the second
+ * one could not make a reference beside that of the first.
+ */
+static void
+share_as_configured(const struct push *p)
+{
+	CLEAN_FREE char *path = xasprintf("%s/config", p->r.at.path);
+	CLEAN_GIT(config) git_config *config = NULL;
+	CLEAN_GIT(config) git_config *snapshot = NULL;
+	const char *value = NULL;
+	mode_t mask;
+	int on = 0;
+
+	if (p->r.at.scheme != REPO_FILE || git_config_open_ondisk(&config, path) < 0 ||
+	    git_config_snapshot(&snapshot, config) < 0 ||
+	    git_config_get_string(&value, snapshot, "core.sharedrepository") < 0)
+		return;
+	if (value[0] == '0' && value[1] != '\0') {
+		/* the mode of files; directories can be entered by whoever may read */
+		mask = (mode_t)~strtoul(value, NULL, 8) & 066;
+		umask(mask | (mask & 044) >> 2);
+	} else if (strcmp(value, "all") == 0 || strcmp(value, "world") == 0 || strcmp(value, "everybody") == 0 ||
+	    strcmp(value, "2") == 0)
+		umask(0);
+	else if (strcmp(value, "group") == 0 || (git_config_parse_bool(&on, value) == 0 && on))
+		umask(0007);
+}
+
 static int
 send(struct push *p)
 {
@@ -168,6 +198,7 @@ send(struct push *p)
 	o.callbacks = p->r.callbacks;
 	o.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
 	o.pb_parallelism = 1;
+	share_as_configured(p);
 	e = git_remote_upload(p->r.remote, &specs, &o);
 	if (e < 0)
 		fail(p, e);

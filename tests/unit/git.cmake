@@ -1,1 +1,11 @@
-awo_unit_test(git_phase_test SOURCES unit/git_phase_test.c LIBS awo_git_core)
+# pure modules
+foreach(module phase)
+	awo_unit_test(git_${module}_test SOURCES unit/git_${module}_test.c LIBS awo_git_core)
+endforeach()
+# the program, beside git itself
+foreach(module fetch progress)
+	awo_unit_test(git_${module}_test SOURCES unit/git_${module}_test.c unit/git_run.c LIBS common)
+	target_compile_definitions(git_${module}_test PRIVATE AWO_GIT_PROGRAM="$<TARGET_FILE:awo-git>")
+	add_dependencies(git_${module}_test awo-git)
+	set_tests_properties(git_${module}_test PROPERTIES SKIP_RETURN_CODE 77)
+endforeach()
