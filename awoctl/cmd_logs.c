@@ -42,7 +42,7 @@ print_line(const struct ctl *ctl, const json_t *line)
 		ctl_out_line(line);
 		return;
 	}
-	logline_show(&b, &ctl->out, line);
+	logline_show(&b, &ctl->out, line, LOGLINE_WHOLE);
 	ctl_out(&b);
 }
 

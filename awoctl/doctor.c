@@ -277,27 +277,19 @@ check_agent_program(struct doctor *d)
 		    "%s was not found", cli);
 }
 
+/* Which of them are there; whether the one that orders use works is asked of awod. */
 static void
 check_agents(struct doctor *d, const struct p_info *info)
 {
-	bool any = false;
+	CLEAN_BUF struct buf have = {0}, lack = {0};
 
-	for (size_t i = 0; i < info->agents.n; i++)
-		any |= info->agents.v[i].available;
 	for (size_t i = 0; i < info->agents.n; i++) {
 		const struct p_agent_info *a = &info->agents.v[i];
-		CLEAN_FREE char *name = NULL;
-		CLEAN_BUF struct buf safe = {0};
-		term_escapes(&safe, a->name, TERM_LINE);
-		name = xasprintf("agent %s", safe.p ? safe.p : "");
-		if (a->available)
-			check(d, OK, name, NULL, "%s", a->path ? a->path : a->program);
-		else
-			check(d, any ? WARN : FAIL, name, "install the program, or set its path in agents.yaml",
-			    "%s was not found by awod", a->program);
+		struct buf *b = a->available ? &have : &lack;
+		buf_printf(b, "%s%s", b->len ? ", " : "", a->name);
 	}
-	if (info->agents.n == 0)
-		check(d, FAIL, "agents", "see agents.yaml", "none is configured");
+	check(d, have.len ? OK : FAIL, "agent programs", "install one, or set the path of its program in agents.yaml",
+	    "found: %s; not found: %s", have.len ? have.p : "none", lack.len ? lack.p : "none");
 }
 
 static void
@@ -328,7 +320,8 @@ check_health(struct doctor *d)
 		check(d, FAIL, "health", NULL, "%s", err.msg);
 		return;
 	}
-	check(d, health.problems.n ? WARN : OK, "health", NULL, "%s, version %s", health.status, health.version);
+	if (health.problems.n == 0)
+		check(d, OK, "health", NULL, "%s", health.status);
 	for (size_t i = 0; i < health.problems.n; i++)
 		check(d, WARN, "health", NULL, "%s", health.problems.v[i]);
 	const char *path = json_string_value(json_object_get(health.disk, "path"));
@@ -351,7 +344,7 @@ check_health(struct doctor *d)
 }
 
 static void
-check_test(struct doctor *d, const char *what, const char *name, const char *remedy)
+check_test(struct doctor *d, const char *what, enum verdict bad, const char *name, const char *remedy)
 {
 	struct p_settings_test request = {0};
 	struct p_test_answer answer;
@@ -361,10 +354,10 @@ check_test(struct doctor *d, const char *what, const char *name, const char *rem
 	int r = ctl_try(d->ctl, P_M_settings_test, &request, &answer, &err);
 	P_FREE(settings_test, &request);
 	if (r < 0) {
-		check(d, WARN, name, remedy, "%s", err.msg);
+		check(d, bad, name, remedy, "%s", err.msg);
 		return;
 	}
-	check(d, answer.success ? OK : WARN, name, remedy, "%s", answer.message);
+	check(d, answer.success ? OK : bad, name, remedy, "%s", answer.message);
 	P_FREE(test_answer, &answer);
 }
 
@@ -420,8 +413,8 @@ check_daemon(struct doctor *d)
 	P_FREE(info, &info);
 	check_health(d);
 	check_credentials(d);
-	check_test(d, "github", "GitHub access", "store a token: awoctl credential set github --kind github_token");
-	check_test(d, "agent", "agent", "awoctl settings test agent says more; log the agent in, or store its key with"
+	check_test(d, "github", WARN, "GitHub access", "store a token: awoctl credential set github --kind github_token");
+	check_test(d, "agent", FAIL, "default agent", "awoctl settings test agent says more; log the agent in, or store its key with"
 	    " awoctl credential set NAME --kind agent_key");
 }
 

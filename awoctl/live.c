@@ -131,7 +131,7 @@ live_line(struct live *l, const char *text)
 	if (!logline_notable(line))
 		return;
 	live_clear(l);
-	logline_show(&b, l->term, line);
+	logline_show(&b, l->term, line, LOGLINE_CUT);
 	fwrite(b.p, 1, b.len, stderr);
 }
 

@@ -169,6 +169,18 @@ add_words(struct buf *b, enum p_event_id event, const json_t *line, enum term_es
 		}
 		return true;
 	}
+	case P_E_agent_work_order_started:
+		buf_printf(b, "order started, attempt %.0f", number(line, "attempt"));
+		return true;
+	case P_E_agent_work_order_completed:
+		buf_adds(b, "order completed");
+		return true;
+	case P_E_workflow_phase_transition:
+		buf_adds(b, "phase ");
+		add_field(b, line, "from_phase", TERM_LINE);
+		buf_adds(b, " -> ");
+		add_field(b, line, "to_phase", TERM_LINE);
+		return true;
 	case P_E_git_branch_created:
 		buf_adds(b, "branch ");
 		add_field(b, line, "git_branch_name", TERM_LINE);
@@ -252,7 +264,7 @@ message_ink(const json_t *line)
 }
 
 void
-logline_show(struct buf *b, const struct term *term, const json_t *line)
+logline_show(struct buf *b, const struct term *term, const json_t *line, enum logline_how how)
 {
 	const char *level = logline_str(line, "level"), *step = logline_str(line, "step");
 	CLEAN_BUF struct buf message = {0}, head = {0};
@@ -278,7 +290,12 @@ logline_show(struct buf *b, const struct term *term, const json_t *line)
 		buf_adds(&head, "] ");
 		term_ink(b, term, INK_BLUE, head.p);
 	}
-	add_message(&message, line, TERM_TEXT);
+	if (how == LOGLINE_CUT) {
+		CLEAN_BUF struct buf all = {0};
+		add_message(&all, line, TERM_LINE);
+		term_add_cut(&message, all.p ? all.p : "", LOGLINE_SHORT);
+	} else
+		add_message(&message, line, TERM_TEXT);
 	/* a line after the first one is set in, so that no text can pass for a line of the log */
 	enum ink ink = message_ink(line);
 	for (char *p = message.p, *next; p; p = next) {
@@ -297,10 +314,14 @@ logline_notable(const json_t *line)
 	const char *level = logline_str(line, "level"), *kind = logline_str(line, "kind");
 	enum p_event_id event = p_event_find(logline_str(line, "event"));
 
+	/* whoever watches to the end is told the failure there */
+	if (event == P_E_workflow_failed || event == P_E_agent_work_order_failed || event == P_E_git_push_failed)
+		return false;
 	if (strcmp(level, "warning") == 0 || strcmp(level, "error") == 0)
 		return true;
+	/* a text that is a JSON object is meant for the worker */
 	if (event == P_E_agent_output)
-		return strcmp(kind, "text") == 0 || strcmp(kind, "retry") == 0;
+		return (strcmp(kind, "text") == 0 && *logline_str(line, "text") != '{') || strcmp(kind, "retry") == 0;
 	switch (event) {
 	case P_E__NONE:
 	case P_E_workflow_phase_started:

@@ -7,8 +7,10 @@
 
 /* Parses one line; NULL when it is no JSON object. New reference. */
 json_t *logline_parse(const char *text);
-/* The whole line with time, level and step, ending with a newline. */
-void logline_show(struct buf *b, const struct term *term, const json_t *line);
+/* With time, level and step, ending with a newline: the whole of it, or what fits into LOGLINE_SHORT columns. */
+#define LOGLINE_SHORT 200
+enum logline_how { LOGLINE_WHOLE, LOGLINE_CUT };
+void logline_show(struct buf *b, const struct term *term, const json_t *line, enum logline_how how);
 /* What the line says, without time and level, on one line: for the live view. Escaped. */
 void logline_summary(struct buf *b, const json_t *line);
 /* Whether somebody who watches an order's progress wants to see it. */

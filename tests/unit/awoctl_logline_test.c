@@ -19,7 +19,7 @@ shown(const char *text)
 	struct buf b = {0};
 
 	assert_non_null(line);
-	logline_show(&b, &term, line);
+	logline_show(&b, &term, line, LOGLINE_WHOLE);
 	return buf_take(&b);
 }
 
@@ -71,11 +71,29 @@ cannot_be_forged(void **state)
 		CLEAN_JSON json_t *line = json_loads(text, 0, NULL);
 		struct term term = {.width = 0};
 		CLEAN_BUF struct buf b = {0};
-		logline_show(&b, &term, line);
+		logline_show(&b, &term, line, LOGLINE_WHOLE);
 		assert_null(strchr(b.p, '\033'));
 		assert_null(strchr(b.p, '\007'));
 		assert_ptr_equal(strchr(b.p, '\n'), b.p + b.len - 1);
 	}
+}
+
+static void
+can_be_cut(void **state)
+{
+	struct term term = {.width = 0};
+	CLEAN_BUF struct buf text = {0}, b = {0};
+
+	(void)state;
+	buf_adds(&text, HEAD "\"event\":\"agent_output\",\"kind\":\"text\",\"text\":\"a\\nb");
+	for (int i = 0; i < 500; i++)
+		buf_addc(&text, 'x');
+	buf_adds(&text, "\"}");
+	CLEAN_JSON json_t *line = logline_parse(text.p);
+	logline_show(&b, &term, line, LOGLINE_CUT);
+	assert_non_null(strstr(b.p, "a bxxx"));
+	assert_ptr_equal(strchr(b.p, '\n'), b.p + b.len - 1);
+	assert_int_equal(term_columns(b.p) - 1, strlen("08:00:00 info    ") + LOGLINE_SHORT);
 }
 
 static void
@@ -99,7 +117,8 @@ knows_what_is_notable(void **state)
 	    {"{\"event\":\"agent_output\",\"kind\":\"tool_result\",\"level\":\"error\"}", true},
 	    {"{\"event\":\"port_range_allocated\"}", false}, {"{\"event\":\"unknown\"}", false},
 	    {"{\"event\":\"unknown\",\"level\":\"warning\"}", true},
-	    {"{\"event\":\"agent_work_order_completed\"}", true}};
+	    {"{\"event\":\"agent_work_order_completed\"}", true},
+	    {"{\"event\":\"workflow_failed\",\"level\":\"error\"}", false}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -114,6 +133,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(says_it_in_words),
 		cmocka_unit_test(cannot_be_forged),
+		cmocka_unit_test(can_be_cut),
 		cmocka_unit_test(refuses_what_is_no_line),
 		cmocka_unit_test(knows_what_is_notable),
 	};
