@@ -664,7 +664,7 @@ live_fetched(struct live *l)
 	suplink_msg(&m, SUP_SPAWN, SUP_ORDER);
 	snprintf(m.id, sizeof(m.id), "%s", l->row->pub.agent_work_order_id);
 	m.owner_uid = l->row->owner_uid;
-	cache_name(l->row->canonical_url, m.cache);
+	engine_cache_name(l->row->canonical_url, m.cache);
 	/* of the worker itself; the agent's own, from the job specification, are never higher */
 	m.limits = (struct sup_limits){.core = (uint64_t)e->b->conf->limit_core,
 	    .nofile = (uint64_t)e->b->conf->limit_nofile, .fsize = (uint64_t)e->b->conf->limit_fsize,

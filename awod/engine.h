@@ -56,6 +56,8 @@ struct engine_task {
 	json_t *request;
 	int timeout_ms;
 };
+/* The name of a repository's cache: 64 digits of its canonical URL. */
+void engine_cache_name(const char *canonical, char out[65]);
 /* answer: the {"ok":true,...} object, valid during the call; on {"ok":false} err has its message and answer its error object. */
 typedef void engine_task_done(void *arg, const struct awo_err *err, json_t *answer);
 void engine_task(struct engine *e, const struct engine_task *t, engine_task_done *done, void *arg);

@@ -158,7 +158,6 @@ void link_remove(struct live *l);			/* the directory too */
 
 /* ---- jobspec.c */
 json_t *jobspec_build(struct live *l, struct awo_err *err);
-void cache_name(const char *canonical, char out[65]);
 
 /* ---- fetch.c */
 void fetch_for(struct live *l);

@@ -23,7 +23,7 @@ struct fetch {
 };
 
 void
-cache_name(const char *canonical, char out[65])
+engine_cache_name(const char *canonical, char out[65])
 {
 	files_sha256_hex(canonical, strlen(canonical), out);
 }
@@ -34,7 +34,7 @@ fetch_get(struct engine *e, uint32_t uid, const char *canonical)
 	char name[65];
 	struct fetch *f;
 
-	cache_name(canonical, name);
+	engine_cache_name(canonical, name);
 	for (f = e->fetches; f != NULL; f = f->next)
 		if (f->uid == uid && strcmp(f->name, name) == 0)
 			return f;

@@ -348,7 +348,7 @@ cache_in_use(void *arg, struct order_row *row)
 
 	if (row->owner_uid != m->uid || row->workspace_removed)
 		return 0;
-	cache_name(row->canonical_url, name);
+	engine_cache_name(row->canonical_url, name);
 	return strcmp(name, m->cache) == 0;
 }
 

@@ -27,9 +27,13 @@ static void
 ask_git(struct rpc_call *c, const char *verb, json_t *request, engine_task_done *done)
 {
 	const struct order_row *row = rpc_order(c);
-	struct engine_task task = {.program = SUP_GIT, .verb = verb, .flags = SUP_CLEAN_RO,
-	    .owner_uid = row->owner_uid, .id = row->pub.agent_work_order_id, .request = request, .timeout_ms = GIT_MS};
+	char cache[65];
+	/* the clean repository shares the cache's objects */
+	struct engine_task task = {.program = SUP_GIT, .verb = verb, .flags = SUP_CLEAN_RO | SUP_CACHE_RO,
+	    .owner_uid = row->owner_uid, .id = row->pub.agent_work_order_id, .cache = cache, .request = request,
+	    .timeout_ms = GIT_MS};
 
+	engine_cache_name(row->canonical_url, cache);
 	json_object_set_new(request, "clean_dir", json_string(CLEAN_DIR));
 	json_object_set_new(request, "base_sha", json_string(row->base_sha));
 	json_object_set_new(request, "head", json_string(head_of(row)));
