@@ -250,10 +250,11 @@ open_tops(struct dirs *d, struct awo_err *err)
 	logs = open_dir(d, AT_FDCWD, o->log_dir, 02750, o->broker_uid, d->user_mode ? o->broker_gid : log_group(o), err);
 	if (logs < 0)
 		return -1;
-	d->orders = open_dir(d, AT_FDCWD, o->work_order_dir, 0711, 0, 0, err);
+	/* the broker looks for directories that no record knows */
+	d->orders = open_dir(d, AT_FDCWD, o->work_order_dir, 0751, 0, o->broker_gid, err);
 	if (d->orders < 0)
 		return -1;
-	d->repositories = open_dir(d, AT_FDCWD, o->repository_dir, 0711, 0, 0, err);
+	d->repositories = open_dir(d, AT_FDCWD, o->repository_dir, 0751, 0, o->broker_gid, err);
 	if (d->repositories < 0)
 		return -1;
 	workers = open_dir(d, d->run, "workers", 0700, o->broker_uid, o->broker_gid, err);
@@ -433,7 +434,7 @@ dirs_cache(struct dirs *d, uint32_t owner, const char *cache, bool create, uid_t
 			return what_failed(what, "all uids of caches are taken", EAGAIN);
 		}
 	}
-	e = owned_dir(d, d->repositories, name, 0750, *uid, *uid, what);
+	e = owned_dir(d, d->repositories, name, 0751, *uid, d->o->broker_gid, what);
 	if (e || !cache)
 		return e;
 	fd = openat(d->repositories, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);

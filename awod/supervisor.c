@@ -108,6 +108,14 @@ watch(const struct supervisor *s, int fd, uint32_t events, enum source *source)
 	return epoll_ctl(s->epoll, EPOLL_CTL_ADD, fd, &ev);
 }
 
+/* By name: a child between fork and exec still has a copy, and until that is closed epoll would go on to tell of it. */
+static void
+unwatch_close(const struct supervisor *s, int fd)
+{
+	(void)epoll_ctl(s->epoll, EPOLL_CTL_DEL, fd, NULL);
+	close(fd);
+}
+
 static int
 pidfd_open_(pid_t pid)
 {
@@ -219,7 +227,7 @@ static void
 link_close(struct supervisor *s)
 {
 	if (s->link >= 0)
-		close(s->link);
+		unwatch_close(s, s->link);
 	s->link = -1;
 	while (s->out) {
 		struct out_msg *o = s->out;
@@ -324,7 +332,7 @@ slot_ended(struct supervisor *s, struct slot *t)
 	*p = t->next;
 	s->nslots--;
 	slot_unlink(s, t);
-	close(t->pidfd);	/* nobody else has it, so epoll forgets it as well */
+	unwatch_close(s, t->pidfd);
 	log_debug("worker_ended", LS("id", t->id), LI("pid", t->pid), LI("status", m.status));
 	if (!t->orphan)
 		tell(s, &m);
@@ -672,7 +680,7 @@ removal_free(struct supervisor *s, struct removal *r)
 	if (r->pid)
 		s->removing--;
 	if (r->pidfd >= 0)
-		close(r->pidfd);
+		unwatch_close(s, r->pidfd);
 	if (r->result >= 0)
 		close(r->result);
 	free(r);
@@ -1019,7 +1027,7 @@ broker_ended(struct supervisor *s)
 	while (s->link >= 0 && link_read(s))
 		;
 	code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-	close(s->broker_pidfd);
+	unwatch_close(s, s->broker_pidfd);
 	s->broker = 0;
 	s->broker_pidfd = -1;
 	link_close(s);
