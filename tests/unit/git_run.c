@@ -105,6 +105,9 @@ child(const char *verb, const char *cwd, int in, int out, const char *pack_in, c
 	char *envp[] = {asan, NULL};
 	int fd = -1;
 
+	/* first, because the pipes may have descriptor 3 */
+	if (dup2(in, 0) < 0 || dup2(out, 1) < 0)
+		_exit(122);
 	if (pack_in != NULL)
 		fd = open(pack_in, O_RDONLY);
 	else if (pack_out != NULL)
@@ -113,8 +116,6 @@ child(const char *verb, const char *cwd, int in, int out, const char *pack_in, c
 		_exit(120);
 	if (cwd != NULL && chdir(cwd) < 0)
 		_exit(121);
-	if (dup2(in, 0) < 0 || dup2(out, 1) < 0)
-		_exit(122);
 	execve(AWO_GIT_PROGRAM, argv, envp);
 	_exit(123);
 }

@@ -31,16 +31,17 @@ print_file(const char *path)
 {
 	char text[65536];
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	ssize_t n;
 
-	if (n < 0) {
+	if (fd < 0) {
 		printf("%s: errno %d\n", path, errno);
-	} else {
-		text[n] = '\0';
-		printf("== %s\n%s\n", path, text);
+		return;
 	}
-	if (fd >= 0)
-		close(fd);
+	printf("== %s\n", path);
+	while ((n = read(fd, text, sizeof(text))) > 0)
+		fwrite(text, 1, (size_t)n, stdout);
+	printf("\n");
+	close(fd);
 }
 
 static void

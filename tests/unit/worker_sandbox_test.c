@@ -223,7 +223,7 @@ body_facts(void)
 	CHECK(has(&r, "dir /awo: cache.git ."));
 	CHECK(has(&r, "dir /proc/1: ."));
 	CHECK(has_not(&r, "/workspace/secret"));
-	CHECK(has_not(&r, " /sys "));
+	CHECK(has_not(&r, " / /sys "));
 	CHECK(has(&r, " / /proc rw,nosuid,nodev,noexec"));
 	CHECK(has(&r, "write_root=30\nwrite_usr=30\nwrite_etc=30\nwrite_dev=30\nwrite_sys=13\n"));
 	CHECK(has(&r, " /sys /proc/sys ro,nosuid,nodev,noexec"));
