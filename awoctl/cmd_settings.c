@@ -197,7 +197,7 @@ ctl_config_show(struct ctl *ctl)
 
 	/* where no daemon runs nothing is started just to be asked: awod itself reads the file */
 	bool running = ctl_running(ctl, &err);
-	if (!running && err.code == AWO_UNAVAILABLE && ctl_find_awod(program, sizeof(program))) {
+	if (!running && err.code == AWO_UNAVAILABLE && !ctl->line->json && ctl_find_awod(program, sizeof(program))) {
 		ctl_note(ctl, "no awod is running: this is what it would run with");
 		fflush(NULL);
 		execl(program, "awod", "--check-config", getuid() == 0 ? (char *)NULL : "--user", (char *)NULL);

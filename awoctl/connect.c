@@ -223,7 +223,8 @@ ctl_connect(struct ctl *ctl, struct awo_err *err)
 		return ERR(err, UNAVAILABLE, "", "no awod answers on %s; start it with \"systemctl start awod\", or name"
 		    " another socket with --socket", ctl->socket);
 	if (ctl->line->no_autostart)
-		return ERR(err, UNAVAILABLE, "", "no awod answers on %s; start it with \"awod --user\"", ctl->socket);
+		return ERR(err, UNAVAILABLE, "", "no awod answers, neither your own nor the system's (tried %s); start one with"
+		    " \"awod --user\"", ctl->socket);
 	return autostart(ctl, err);
 }
 

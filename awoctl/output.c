@@ -34,9 +34,8 @@ ctl_fail(const struct ctl *ctl, const struct awo_err *err)
 		    "\"the error text is no UTF-8\",\"field\":null}}");
 		return awo_code_exit(err->code);
 	}
-	/* the field is named as RPC and HTTP name it, which helps here only where the message does not say enough; an
-	 * order's id is what nearly every command begins with */
-	bool name_field = err->field[0] && !strstr(err->msg, err->field) && strcmp(err->field, "agent_work_order_id") != 0;
+	/* fields are named as RPC and HTTP name them, which helps only with a value that does not fit */
+	bool name_field = err->code == AWO_INVALID_ARGUMENT && err->field[0] && !strstr(err->msg, err->field);
 	CLEAN_FREE char *text = name_field
 	    ? xasprintf("%s: %s", err->field, err->msg)
 	    : xstrdup(err->msg[0] ? err->msg : awo_code_name(err->code));
