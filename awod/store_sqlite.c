@@ -1618,8 +1618,6 @@ run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer 
 	int rc;
 
 	memset(page, 0, sizeof(*page));
-	if (total < 0 && run_count(c, q, &total, err) < 0)
-		return -1;
 	if (!(st = page_st(c, q->by, false, err)))
 		return -1;
 	bind_page(st, q, q->by);
@@ -1641,6 +1639,13 @@ run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer 
 	sqlite3_clear_bindings(st);
 	if (rc != SQLITE_DONE) {
 		sqlite_error(c->db, rc, "cannot read the database", err);
+		P_FREE(order_list_answer, page);
+		return -1;
+	}
+	/* a first page that is the last one has counted them */
+	if (total < 0 && !page->has_more && q->offset == 0 && !(q->by & BY_CURSOR))
+		total = (int64_t)page->agent_work_orders.n;
+	if (total < 0 && run_count(c, q, &total, err) < 0) {
 		P_FREE(order_list_answer, page);
 		return -1;
 	}
