@@ -83,6 +83,9 @@ repository_workspace(struct order *o, struct failure *f)
 	set_string(r, "url", job->canonical);
 	set_string(r, "branch", job->resume.branch);
 	json_object_set_new(r, "port_lines", json_string(ports.len > 0 ? ports.p : ""));
+	/* so that the agent can commit with git's own commands */
+	set_string(r, "author_name", job->git.author_name);
+	set_string(r, "author_email", job->git.author_email);
 	answer = call_git(o, "workspace", false, r, f);
 	if (answer == NULL)
 		return failure_prefix(f, "the workspace could not be made: ");

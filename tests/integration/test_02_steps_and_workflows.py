@@ -81,7 +81,8 @@ def test_missing_context(instance, repo, steps, message):
 
 @pytest.mark.parametrize("told, step, words", [
     ("demo@planning: false-success", "planning", "plan"), ("demo@testing: fail-tests", "testing", "test"),
-    ("demo@prp-review: review-blocker", "prp-review", "blocker"), ("demo@testing: no-commit", "testing", "test_results"),
+    ("demo@prp-review: review-blocker", "prp-review", "blocker"),
+    ("demo@testing: false-success", "testing", "test_results.json"),
     ("demo@execute: fail", "execute", "fail"), ("demo@execute: exit 3", "execute", "3"),
     ("demo@create-branch: exit 0", "create-branch", "result")])
 def test_step_that_did_not_do_its_work_fails_the_order(instance, repo, told, step, words):

@@ -24,6 +24,8 @@ def check(instance, repo, ids):
     for order_id in ids:
         order = instance.completed(order_id, timeout=90)
         assert order["attempt"] == 1
+        # the line follows the commit that makes the order completed
+        instance.wait_event(order_id, "agent_work_order_completed")
         events = instance.events(order_id)
         for name in ONCE:
             assert events.count(name) == 1, (name, events)

@@ -7,7 +7,7 @@ import pytest
 
 from awo_testlib import processes
 from awo_testlib.remotes import Repository
-from awo_testlib.rpc import RpcError
+from awo_testlib.rpc import RpcError, connect
 from conftest import needs_root
 
 pytestmark = needs_root
@@ -179,10 +179,12 @@ def test_local_repositories_need_permission(make_instance, place):
 
 
 def test_socket_admits_its_group_only(make_instance):
-    instance = make_instance({"socket": {"group": "root", "mode": "0660"}})
-    assert (instance.socket.stat().st_mode & 0o777, instance.socket.stat().st_gid) == (0o660, 0)
+    instance = make_instance({"socket": {"mode": "0660"}})
+    assert (instance.socket.stat().st_mode & 0o777, instance.socket.stat().st_gid) == (0o660, 64000)
     with pytest.raises(OSError):
         instance.client(uid=BOB)
+    with connect(str(instance.socket), uid=BOB, groups=[64000]):
+        pass
     done = instance.awoctl("ls", uid=BOB)
     assert done.rc in (4, 5) and done.err
 

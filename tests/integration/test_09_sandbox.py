@@ -63,7 +63,7 @@ def test_limits(make_instance, repo):
     text = inside(instance, repo, "demo: print-limits")[0]
     limit = lambda name: re.search(rf"^{name} +(\S+) +(\S+)", text, re.M).groups()
     assert limit("Max open files") == ("512", "512") and limit("Max file size") == ("16777216", "16777216")
-    assert limit("Max processes") == ("300", "300") and limit("Max core file size") == ("1", "1")
+    assert limit("Max processes") == ("300", "300") and limit("Max core file size")[1] == "1"
     assert limit("Max locked memory") == ("65536", "65536")
 
 
@@ -74,8 +74,11 @@ def test_file_size_limit_holds(make_instance, repo):
 
 
 def test_process_limit_holds(make_instance, repo):
-    instance = make_instance({"limits": {"nproc": 40}})
-    text = inside(instance, repo, "demo: forkbomb 400")[0]
+    instance = make_instance({"limits": {"nproc": 40}, "retry": {"max_attempts": 1}})
+    # what it left behind keeps the agent from starting git: how the order ends is not the question
+    order_id = instance.create(repo.path, "Look around\ndemo: forkbomb 400", selected_commands=STEPS)
+    instance.wait_event(order_id, "step_completed")
+    text = instance.agent_text(order_id, "create-branch")[0]
     got, want = map(int, re.search(r"(\d+) of (\d+)", text).groups())
     assert got < 40 and want == 400
 
@@ -161,12 +164,18 @@ def test_layers_are_recorded(instance, repo):
 
 
 def test_processes_that_outlive_the_agent_end_with_the_step(instance, repo):
-    order_id = instance.create(repo.path, "Add it\ndemo: daemon 3600\ndemo: forkbomb 20", selected_commands=STEPS)
+    order_id = instance.create(repo.path, "Add it\ndemo: daemon 3600\ndemo: forkbomb 20\ndemo: sleep 1",
+                               selected_commands=["create-branch", "planning"])
+    instance.wait_event(order_id, "agent_output", kind="text")
+    worker, = instance.workers()
+    first = processes.descendants(worker.pid)
+    assert len(first) > 20
+    instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+    # the next step begins without them
+    assert not processes.wait_gone(first, 1)
     instance.completed(order_id)
     line = instance.events(order_id, "sandbox_cleanup_completed")[-1]
-    assert line["clean"] is True
-    assert not [p for p in processes.everything() if p.state != "Z" and any("awo-demo-agent" in a for a in p.argv[:1])
-                and p.ppid != os.getpid()]
+    assert line["clean"] is True and not instance.workers()
 
 
 def test_big_and_broken_output(instance, repo):
@@ -180,7 +189,7 @@ def test_big_and_broken_output(instance, repo):
 
 def test_log_limit(make_instance, repo):
     instance = make_instance({"limits": {"log_bytes": 65536}})
-    order_id = instance.create(repo.path, "Add it\ndemo: flood 1000000", selected_commands=["create-branch", "commit"])
+    order_id = instance.create(repo.path, "Add it\ndemo: flood 1000000", selected_commands=["create-branch", "planning"])
     instance.completed(order_id)
     path, = instance.log_dir.glob(f"agent_work_orders/*/{order_id}.jsonl")
     assert path.stat().st_size < 200_000
@@ -212,8 +221,10 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("trick", sorted(HOSTILE))
-def test_repository_as_a_weapon(instance, repo, place, trick):
+def test_repository_as_a_weapon(make_instance, repo, trick):
     """Nothing that an agent writes into its repository runs, or does harm, outside the sandbox."""
+    # some tricks stop the agent's own git for ever
+    instance = make_instance({"timeouts": {"idle": 6, "kill": 1}})
     marker = Path(f"/tmp/awo-it-marker-{os.getpid()}-{trick}")
     command = HOSTILE[trick].replace("{m}", str(marker))
     before = repo.files("main")

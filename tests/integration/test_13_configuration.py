@@ -23,7 +23,7 @@ def check(instance, text, env=None):
     ("log:\n  format: xml\n", 2, None, ["json"]),
     ("a: [1, 2\n", None, None, []),
     ("max_concurrent: 3\nmax_concurrent: 4\n", 2, None, ["max_concurrent"]),
-    ("agents:\n  x:\n    adapter: nonsense\n", 3, None, ["nonsense"]),
+    ("agents:\n  x:\n    adapter: nonsense\n", 3, None, ["agents.x.adapter", "opencode"]),
     ("retry: 5\n", 1, None, ["retry"]), ("\t\n- x", None, None, []), ("a: &x 1\nb: *x\n", 1, None, [])])
 def test_mistakes_are_shown_where_they_are(make_instance, text, line, column, words):
     instance = make_instance(start=False)
@@ -41,11 +41,17 @@ def test_effective_values_and_their_sources(make_instance):
     instance = make_instance(start=False)
     done = check(instance, "max_concurrent: 3\nretry: {backoff: 2m}\n", {"AWO_RETENTION_DAYS": "9", "LOG_LEVEL": "warning"})
     assert done.returncode == 0, done.stderr
-    lines = {line.split()[0].rstrip(":="): line for line in done.stdout.splitlines() if line.strip()}
-    assert "3" in lines["max_concurrent"] and "config.yaml:1" in lines["max_concurrent"]
-    assert "AWO_RETENTION_DAYS" in lines["retention.workspace_days"] and "9" in lines["retention.workspace_days"]
+    section, lines = "", {}
+    for line in done.stdout.splitlines():
+        key = line.strip().partition(":")[0]
+        section = section if line.startswith(" ") else key
+        lines[key if key == section else f"{section}.{key}"] = line
+    assert ": 3" in lines["max_concurrent"] and "config.yaml:1" in lines["max_concurrent"]
+    assert "AWO_RETENTION_DAYS" in lines["retention.workspace_days"] and ": 9" in lines["retention.workspace_days"]
     assert "default" in lines["max_concurrent_per_user"]
-    assert "120" in lines["retry.backoff"] or "2m" in lines["retry.backoff"]
+    assert ": 120" in lines["retry.backoff"] and "config.yaml:2" in lines["retry.backoff"]
+    # what is printed is a configuration file again
+    assert check(instance, done.stdout).returncode == 0
 
 
 def test_environment_wins_over_the_file_and_is_fixed(make_instance):

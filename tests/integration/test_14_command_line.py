@@ -155,7 +155,7 @@ def test_repositories(instance, repo):
     assert instance.awoctl("repo", "set", key, "--steps", "create-branch,planning").rc == 0
     assert instance.awoctl("repo", "show", key, "--json").json["default_commands"] == ["create-branch", "planning"]
     assert instance.awoctl("repo", "verify", repo.path).rc == 0
-    assert instance.awoctl("repo", "verify", f"{repo.path}-not-there").rc == 1
+    assert instance.awoctl("repo", "verify", f"file://{repo.path}-not-there").rc == 1
     order_id = instance.create(repo.path)
     assert instance.completed(order_id)["selected_commands"] == ["create-branch", "planning"]
     assert instance.awoctl("repo", "rm", key).rc == 0

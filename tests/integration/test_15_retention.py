@@ -113,7 +113,7 @@ def test_hostile_trees_are_removed_without_following_links(make_instance, repo):
     victim.chmod(0o777)
     order_id = instance.create(
         repo.path, f"x\ndemo@planning: run ln -s {victim} link; ln -s / root; mkdir -p locked/deep; echo x > locked/deep/f; "
-        "chmod 000 locked/deep locked; mkfifo fifo; i=0; d=.; while [ $i -lt 200 ]; do d=$d/n; i=$((i+1)); done; mkdir -p $d",
+        "chmod 000 locked/deep locked; mkfifo fifo; i=0; d=.; while [ $i -lt 60 ]; do d=$d/n; i=$((i+1)); done; mkdir -p $d",
         selected_commands=STEPS)
     instance.completed(order_id)
     report = instance.call("system.cleanup")

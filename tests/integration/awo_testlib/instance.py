@@ -332,6 +332,10 @@ class Instance:
         return self.call("credential.set", name=name, kind=kind, value=value, uid=uid,
                          **({"host": host} if host else {}), **more)
 
+    def daemon_words(self):
+        """The end of awod's own log, without the tests' own calls."""
+        return "\n".join(line for line in self.daemon_log().splitlines() if " rpc_called " not in line)[-2500:]
+
     def tail(self, order_id, n=25):
         try:
             lines = [json.dumps({k: v for k, v in line.items() if k not in
@@ -339,4 +343,4 @@ class Instance:
                                   "sandbox_type")})[:400] for line in self.log(order_id)[-n:]]
         except Exception as e:  # only words for a failure that is being reported already
             lines = [f"(log not readable: {e})"]
-        return "\nlast lines of its log:\n  " + "\n  ".join(lines) + "\nawod:\n" + self.daemon_log()[-2500:]
+        return "\nlast lines of its log:\n  " + "\n  ".join(lines) + "\nawod:\n" + self.daemon_words()
