@@ -566,7 +566,8 @@ order_main(struct worker_args *a)
 	const char *step = NULL;
 	int r;
 
-	umask(027);
+	/* what is pushed to a local remote must be readable there; files of the order get their modes one by one */
+	umask(022);
 	sigaction(SIGPIPE, &pipes, NULL);
 	r = read_job(&o, &f);
 	journal_open(&o.journal, a->journal_fd, a->id, o.job.context,

@@ -108,7 +108,7 @@ repository_reset(struct order *o, struct failure *f)
 		.program = HELPER_GIT, .verb = "tree-reset", .sandboxed = true, .fd3 = -1, .seconds = LOCAL_SECONDS};
 
 	snprintf(dir, sizeof(dir), "/awo/order/outputs/uncommitted-%lld", (long long)o->job.attempt);
-	if (mkdir(dir, 0770) != 0 && errno != EEXIST) {
+	if (mkdir(dir, 0750) != 0 && errno != EEXIST) {
 		json_decref(r);
 		return FAIL(f, resource, "a directory for uncommitted files could not be made: %s", strerror(errno));
 	}
