@@ -29,9 +29,9 @@ struct row {
 	const char *key;
 	enum kind kind;
 	size_t offset;
-	int64_t lo, hi;		/* K_INT, K_DURATION: value; K_STR: bytes */
-	int64_t def;		/* K_INT, K_DURATION, K_BOOL; K_BOOL -1: true in user mode */
-	const char *text_def;	/* the others; NULL: not set */
+	int64_t lo, hi;	      /* K_INT, K_DURATION: value; K_STR: bytes */
+	int64_t def;	      /* K_INT, K_DURATION, K_BOOL; K_BOOL -1: true in user mode */
+	const char *text_def; /* the others; NULL: not set */
 	const char *choices;
 	unsigned flags;
 	const char *env;
@@ -115,7 +115,7 @@ static const struct {
 
 /* Where a value came from. sources[] has one for each row, then A__COUNT for each agent. */
 struct config_source {
-	char *text;		/* NULL: default */
+	char *text; /* NULL: default */
 	bool fixed;
 };
 
@@ -192,15 +192,18 @@ check_text(const char *name, const char *s, size_t len, int64_t max, struct awo_
 	if (len != strlen(s) || !text_is_utf8(s, len))
 		return ERR(err, INVALID_ARGUMENT, name, "%s must be UTF-8 text without NUL", name);
 	if (len > (uint64_t)max)
-		return ERR(err, INVALID_ARGUMENT, name, "%s has %zu bytes; at most %" PRId64 " are allowed", name, len, max);
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s has %zu bytes; at most %" PRId64 " are allowed", name, len, max);
 	for (const char *p = s; *p; p++)
 		if ((unsigned char)*p < ' ' || *p == 0x7f)
-			return ERR(err, INVALID_ARGUMENT, name, "%s must not contain control characters", name);
+			return ERR(err, INVALID_ARGUMENT, name,
+			    "%s must not contain control characters", name);
 	return 0;
 }
 
 static int
-parse_number(const struct row *r, const char *name, const json_t *v, bool text, int64_t *out, struct awo_err *err)
+parse_number(const struct row *r, const char *name, const json_t *v, bool text, int64_t *out,
+    struct awo_err *err)
 {
 	const char *s = json_string_value(v);
 	int64_t n = 0;
@@ -217,12 +220,15 @@ parse_number(const struct row *r, const char *name, const json_t *v, bool text, 
 		ok = errno == 0 && end != s && *end == '\0' && !isspace((unsigned char)*s);
 	}
 	if (!ok)
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be %s from %" PRId64 " to %" PRId64 "%s%s", name,
-		    r->kind == K_DURATION ? "a duration (seconds, or like 15m, 2h, 7d)" : "an integer", r->lo, r->hi,
-		    text ? "" : ", not ", text ? "" : type_word(v));
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s must be %s from %" PRId64 " to %" PRId64 "%s%s", name,
+		    r->kind == K_DURATION ? "a duration (seconds, or like 15m, 2h, 7d)"
+					  : "an integer",
+		    r->lo, r->hi, text ? "" : ", not ", text ? "" : type_word(v));
 	if (n < r->lo || n > r->hi)
-		return ERR(err, INVALID_ARGUMENT, name, "%s is %" PRId64 "; it must be from %" PRId64 " to %" PRId64, name, n,
-		    r->lo, r->hi);
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s is %" PRId64 "; it must be from %" PRId64 " to %" PRId64, name, n, r->lo,
+		    r->hi);
 	*out = n;
 	return 0;
 }
@@ -230,7 +236,8 @@ parse_number(const struct row *r, const char *name, const json_t *v, bool text, 
 static int
 parse_bool(const char *name, const json_t *v, bool text, int64_t *out, struct awo_err *err)
 {
-	static const char *const words[][2] = { { "true", "false" }, { "1", "0" }, { "yes", "no" }, { "on", "off" } };
+	static const char *const words[][2] = {
+	    {"true", "false"}, {"1", "0"}, {"yes", "no"}, {"on", "off"}};
 	const char *s = json_string_value(v);
 
 	if (json_is_boolean(v)) {
@@ -243,8 +250,8 @@ parse_bool(const char *name, const json_t *v, bool text, int64_t *out, struct aw
 				*out = side == 0;
 				return 0;
 			}
-	return ERR(err, INVALID_ARGUMENT, name, "%s must be true or false%s%s", name, text ? "" : ", not ",
-	    text ? "" : type_word(v));
+	return ERR(err, INVALID_ARGUMENT, name, "%s must be true or false%s%s", name,
+	    text ? "" : ", not ", text ? "" : type_word(v));
 }
 
 static int
@@ -256,11 +263,13 @@ parse_str(const struct row *r, const char *name, const json_t *v, char **out, st
 
 	/* a user id, or a mode: YAML reads what looks like a number as one */
 	if (json_is_integer(v)) {
-		len = (size_t)snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+		len = (size_t)snprintf(
+		    digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(v));
 		s = digits;
 	}
 	if (!s)
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be a string, not %s; put it in quotes", name, type_word(v));
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s must be a string, not %s; put it in quotes", name, type_word(v));
 	if (check_text(name, s, len, r->hi, err) < 0)
 		return -1;
 	if ((r->flags & CONF_PATH) && *s && *s != '/')
@@ -269,20 +278,22 @@ parse_str(const struct row *r, const char *name, const json_t *v, char **out, st
 	return 0;
 }
 
-static int
-refuse_storage(const char *name, const char *s, char *const *environ_, struct awo_err *err);
+static int refuse_storage(
+    const char *name, const char *s, char *const *environ_, struct awo_err *err);
 
 static int
-parse_choice(const struct row *r, const char *name, const json_t *v, char *const *environ_, char **out,
-    struct awo_err *err)
+parse_choice(const struct row *r, const char *name, const json_t *v, char *const *environ_,
+    char **out, struct awo_err *err)
 {
 	const char *s = json_string_value(v);
-	struct buf known CLEAN_BUF = { 0 };
+	struct buf known CLEAN_BUF = {0};
 
 	if (!s)
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be one of %s, not %s", name, r->choices, type_word(v));
+		return ERR(err, INVALID_ARGUMENT, name, "%s must be one of %s, not %s", name,
+		    r->choices, type_word(v));
 	for (size_t i = 0; i < sizeof(choice_aliases) / sizeof(choice_aliases[0]); i++)
-		if (strcmp(choice_aliases[i].key, r->key) == 0 && strcasecmp(choice_aliases[i].alias, s) == 0) {
+		if (strcmp(choice_aliases[i].key, r->key) == 0 &&
+		    strcasecmp(choice_aliases[i].alias, s) == 0) {
 			*out = xstrdup(choice_aliases[i].choice);
 			return 0;
 		}
@@ -308,7 +319,8 @@ list_add(struct p_strv *l, const char *name, const char *s, size_t len, struct a
 	if (check_text(name, item, len, LIST_ITEM_MAX, err) < 0)
 		return -1;
 	if (l->n >= LIST_MAX)
-		return ERR(err, INVALID_ARGUMENT, name, "%s has more than %d entries", name, LIST_MAX);
+		return ERR(
+		    err, INVALID_ARGUMENT, name, "%s has more than %d entries", name, LIST_MAX);
 	p_strv_add(l, item);
 	return 0;
 }
@@ -335,13 +347,17 @@ parse_list(const char *name, const json_t *v, struct p_strv *out, struct awo_err
 		return 0;
 	}
 	if (!json_is_array(v))
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be a list of strings, not %s", name, type_word(v));
-	json_array_foreach(v, i, item) {
+		return ERR(err, INVALID_ARGUMENT, name, "%s must be a list of strings, not %s",
+		    name, type_word(v));
+	json_array_foreach(v, i, item)
+	{
 		if (!json_is_string(item))
-			return ERR(err, INVALID_ARGUMENT, name, "%s must be a list of strings; entry %zu is %s", name, i + 1,
+			return ERR(err, INVALID_ARGUMENT, name,
+			    "%s must be a list of strings; entry %zu is %s", name, i + 1,
 			    type_word(item));
 		if (strlen(json_string_value(item)) != json_string_length(item))
-			return ERR(err, INVALID_ARGUMENT, name, "entry %zu of %s contains a NUL", i + 1, name);
+			return ERR(err, INVALID_ARGUMENT, name, "entry %zu of %s contains a NUL",
+			    i + 1, name);
 		if (list_add(out, name, json_string_value(item), json_string_length(item), err) < 0)
 			return -1;
 	}
@@ -366,37 +382,44 @@ parse_map(const char *name, const json_t *v, json_t **out, struct awo_err *err)
 	const json_t *item;
 
 	if (!json_is_object(v))
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be a mapping of names to strings, not %s", name, type_word(v));
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s must be a mapping of names to strings, not %s", name, type_word(v));
 	*out = json_object();
 	if (json_object_size(v) > LIST_MAX)
-		return ERR(err, INVALID_ARGUMENT, name, "%s has more than %d entries", name, LIST_MAX);
+		return ERR(
+		    err, INVALID_ARGUMENT, name, "%s has more than %d entries", name, LIST_MAX);
 	for (void *it = json_object_iter((json_t *)(uintptr_t)v); it;
-	    it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
+	     it = json_object_iter_next((json_t *)(uintptr_t)v, it)) {
 		char digits[24];
 
 		key = json_object_iter_key(it);
 		item = json_object_iter_value(it);
 		if (!is_env_name(key))
-			return ERR(err, INVALID_ARGUMENT, name, "%s: \"%.64s\" is no name of an environment variable", name, key);
+			return ERR(err, INVALID_ARGUMENT, name,
+			    "%s: \"%.64s\" is no name of an environment variable", name, key);
 		if (json_is_integer(item)) {
-			snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT, json_integer_value(item));
+			snprintf(digits, sizeof(digits), "%" JSON_INTEGER_FORMAT,
+			    json_integer_value(item));
 			json_object_set_new(*out, key, json_string(digits));
 			continue;
 		}
 		if (!json_is_string(item))
-			return ERR(err, INVALID_ARGUMENT, name, "%s.%.64s must be a string, not %s; put it in quotes", name, key,
+			return ERR(err, INVALID_ARGUMENT, name,
+			    "%s.%.64s must be a string, not %s; put it in quotes", name, key,
 			    type_word(item));
-		if (check_text(name, json_string_value(item), json_string_length(item), 65536, err) < 0)
+		if (check_text(
+			name, json_string_value(item), json_string_length(item), 65536, err) < 0)
 			return -1;
 		json_object_set_new(*out, key, json_string(json_string_value(item)));
 	}
 	return 0;
 }
 
-/* text: the value comes from the environment, where everything is a string. On failure nothing is left to free. */
+/* text: the value comes from the environment, where everything is a string. On failure nothing is
+ * left to free. */
 static int
-parse_value(const struct row *r, const char *name, const json_t *v, bool text, char *const *environ_,
-    struct value *out, struct awo_err *err)
+parse_value(const struct row *r, const char *name, const json_t *v, bool text,
+    char *const *environ_, struct value *out, struct awo_err *err)
 {
 	int result = -1;
 
@@ -447,7 +470,7 @@ assign(const struct row *r, void *at, struct value *v)
 	case K_LIST:
 		p_strv_free(at);
 		*(struct p_strv *)at = v->l;
-		v->l = (struct p_strv){ 0 };
+		v->l = (struct p_strv){0};
 		break;
 	case K_MAP:
 		json_decref(*(json_t **)at);
@@ -460,7 +483,7 @@ assign(const struct row *r, void *at, struct value *v)
 static void
 free_at(const struct row *r, void *at)
 {
-	struct value nothing = { 0 };
+	struct value nothing = {0};
 
 	assign(r, at, &nothing);
 }
@@ -477,24 +500,30 @@ static const char *
 env_get(char *const *environ_, const char *name, size_t len)
 {
 	for (; environ_ && *environ_; environ_++)
-		if (strncmp(*environ_, name, len) == 0 && (*environ_)[len] == '=' && (*environ_)[len + 1] != '\0')
-			return *environ_ + len + 1;	/* set but empty is not set */
+		if (strncmp(*environ_, name, len) == 0 && (*environ_)[len] == '=' &&
+		    (*environ_)[len + 1] != '\0')
+			return *environ_ + len + 1; /* set but empty is not set */
 	return NULL;
 }
 
 static int
 refuse_storage(const char *name, const char *s, char *const *environ_, struct awo_err *err)
 {
-	if (strcasecmp(s, "supabase") != 0 && strcasecmp(s, "postgresql") != 0 && strcasecmp(s, "postgres") != 0)
+	if (strcasecmp(s, "supabase") != 0 && strcasecmp(s, "postgresql") != 0 &&
+	    strcasecmp(s, "postgres") != 0)
 		return 0;
 	if (env_get(environ_, "AWO_DATABASE_URL", strlen("AWO_DATABASE_URL")))
-		return ERR(err, UNIMPLEMENTED, name, "PostgreSQL is not in this version; use sqlite (the default) or memory");
+		return ERR(err, UNIMPLEMENTED, name,
+		    "PostgreSQL is not in this version; use sqlite (the default) or memory");
 	if (env_get(environ_, "SUPABASE_URL", strlen("SUPABASE_URL")))
 		return ERR(err, INVALID_ARGUMENT, name,
-		    "PostgreSQL needs AWO_DATABASE_URL, a libpq URL (postgresql://user@host/database), and is not in this "
-		    "version; SUPABASE_URL is an HTTP address and cannot be used; use sqlite (the default) or memory");
+		    "PostgreSQL needs AWO_DATABASE_URL, a libpq URL "
+		    "(postgresql://user@host/database), and is not in this "
+		    "version; SUPABASE_URL is an HTTP address and cannot be used; use sqlite (the "
+		    "default) or memory");
 	return ERR(err, INVALID_ARGUMENT, name,
-	    "PostgreSQL needs AWO_DATABASE_URL, a libpq URL, and is not in this version; use sqlite (the default) or memory");
+	    "PostgreSQL needs AWO_DATABASE_URL, a libpq URL, and is not in this version; use "
+	    "sqlite (the default) or memory");
 }
 
 static int
@@ -514,7 +543,8 @@ apply_environment(struct config *c, const struct config_input *in, struct awo_er
 				continue;
 			source = xasprintf("environment %.*s", (int)n, p);
 			if (!(v = json_string(s)))
-				return ERR(err, INVALID_ARGUMENT, r->key, "%s: %s must be UTF-8 text", source, r->key);
+				return ERR(err, INVALID_ARGUMENT, r->key,
+				    "%s: %s must be UTF-8 text", source, r->key);
 			if (parse_value(r, r->key, v, true, in->environ, &value, err) < 0)
 				return awo_err_prefix(err, "%s: ", source);
 			assign(r, member(c, r), &value);
@@ -533,7 +563,7 @@ is_agent_name(const char *s)
 	size_t n = strlen(s);
 
 	return n >= 1 && n <= 64 && *s != '-' && *s != '.' && strcmp(s, "default") != 0 &&
-	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+	       strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
 }
 
 static ssize_t
@@ -584,24 +614,29 @@ check_agent_value(enum agent_key key, const char *name, const struct value *v, s
 			if (strcmp(*a, v->s) == 0)
 				return 0;
 		near = text_nearest(v->s, adapters);
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be claude, codex, opencode, gemini or command%s%s%s", name,
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s must be claude, codex, opencode, gemini or command%s%s%s", name,
 		    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
 	}
 	if (key == A_PROGRAM && v->s && *v->s != '/' && strchr(v->s, '/'))
-		return ERR(err, INVALID_ARGUMENT, name, "%s must be a program's name or an absolute path", name);
+		return ERR(err, INVALID_ARGUMENT, name,
+		    "%s must be a program's name or an absolute path", name);
 	for (size_t i = 0; key == A_PATHS && i < v->l.n; i++)
 		if (v->l.v[i][0] != '/')
-			return ERR(err, INVALID_ARGUMENT, name, "entry %zu of %s must be an absolute path", i + 1, name);
+			return ERR(err, INVALID_ARGUMENT, name,
+			    "entry %zu of %s must be an absolute path", i + 1, name);
 	for (size_t i = 0; key == A_KEYS && i < v->l.n; i++)
 		if (!is_env_name(v->l.v[i]))
 			return ERR(err, INVALID_ARGUMENT, name,
-			    "entry %zu of %s must be the name of an environment variable, not its value", i + 1, name);
+			    "entry %zu of %s must be the name of an environment variable, not its "
+			    "value",
+			    i + 1, name);
 	return 0;
 }
 
 static int
-parse_agent_value(const char *agent, enum agent_key key, const json_t *v, bool text, struct value *out,
-    struct awo_err *err)
+parse_agent_value(const char *agent, enum agent_key key, const json_t *v, bool text,
+    struct value *out, struct awo_err *err)
 {
 	char *name CLEAN_FREE = xasprintf("agents.%s.%s", agent, agent_rows[key].key);
 
@@ -615,7 +650,8 @@ parse_agent_value(const char *agent, enum agent_key key, const json_t *v, bool t
 }
 
 static void
-assign_agent(struct config *c, size_t agent, enum agent_key key, struct value *v, const char *source, bool fixed)
+assign_agent(struct config *c, size_t agent, enum agent_key key, struct value *v,
+    const char *source, bool fixed)
 {
 	assign(&agent_rows[key], (char *)&c->agents[agent] + agent_offsets[key], v);
 	set_source(agent_source(c, agent, key), source, fixed);
@@ -643,8 +679,10 @@ apply_agent_environment(struct config *c, const struct config_input *in, struct 
 		if (!s || agent < 0)
 			continue;
 		if (!v)
-			return ERR(err, INVALID_ARGUMENT, "agents", "%s must be UTF-8 text", source);
-		if (parse_agent_value(agent_env[i].agent, agent_env[i].key, v, true, &value, err) < 0)
+			return ERR(
+			    err, INVALID_ARGUMENT, "agents", "%s must be UTF-8 text", source);
+		if (parse_agent_value(agent_env[i].agent, agent_env[i].key, v, true, &value, err) <
+		    0)
 			return awo_err_prefix(err, "%s: ", source);
 		assign_agent(c, (size_t)agent, agent_env[i].key, &value, source, true);
 	}
@@ -665,7 +703,9 @@ complete_agents(struct config *c, struct awo_err *err)
 		}
 		if (!a->adapter)
 			return ERR(err, INVALID_ARGUMENT, "agents",
-			    "agents.%s needs an adapter: claude, codex, opencode, gemini or command", a->name);
+			    "agents.%s needs an adapter: claude, codex, opencode, gemini or "
+			    "command",
+			    a->name);
 		if (!a->program)
 			a->program = xstrdup(a->name);
 	}
@@ -675,7 +715,7 @@ complete_agents(struct config *c, struct awo_err *err)
 /* ---- files */
 
 struct file {
-	const char *name;	/* for messages: "config.yaml" */
+	const char *name; /* for messages: "config.yaml" */
 	struct yaml_marks *marks;
 };
 
@@ -706,8 +746,8 @@ unknown_key(const char *where, const char *key, struct awo_err *err)
 }
 
 static int
-apply_agent(struct config *c, const struct file *f, const json_t *parent, const char *name, json_t *tree,
-    struct awo_err *err)
+apply_agent(struct config *c, const struct file *f, const json_t *parent, const char *name,
+    json_t *tree, struct awo_err *err)
 {
 	char *where CLEAN_FREE = where_of(f, parent, name);
 	ssize_t found = find_agent(c, name, strlen(name));
@@ -717,32 +757,38 @@ apply_agent(struct config *c, const struct file *f, const json_t *parent, const 
 
 	if (!is_agent_name(name))
 		return ERR(err, INVALID_ARGUMENT, "agents",
-		    "%s: \"%.64s\" cannot be an agent's name: 1 to 64 letters, digits, '.', '_' or '-'", where, name);
+		    "%s: \"%.64s\" cannot be an agent's name: 1 to 64 letters, digits, '.', '_' or "
+		    "'-'",
+		    where, name);
 	if (json_is_null(tree))
 		tree = NULL;
 	else if (!json_is_object(tree))
-		return ERR(err, INVALID_ARGUMENT, "agents", "%s: agents.%s must be a mapping, not %s", where, name,
-		    type_word(tree));
+		return ERR(err, INVALID_ARGUMENT, "agents",
+		    "%s: agents.%s must be a mapping, not %s", where, name, type_word(tree));
 	if (found < 0 && c->nagents >= AGENTS_MAX)
-		return ERR(err, INVALID_ARGUMENT, "agents", "%s: more than %d agents", where, AGENTS_MAX);
+		return ERR(
+		    err, INVALID_ARGUMENT, "agents", "%s: more than %d agents", where, AGENTS_MAX);
 	agent = found < 0 ? add_agent(c, name) : (size_t)found;
 
-	json_object_foreach(tree, key, v) {
+	json_object_foreach(tree, key, v)
+	{
 		char *at CLEAN_FREE = where_of(f, tree, key);
 		int k = find_agent_key(key);
 		struct value value;
 
 		if (k < 0) {
-			const char *names[A__COUNT + 1] = { NULL }, *near;
+			const char *names[A__COUNT + 1] = {NULL}, *near;
 
 			for (int i = 0; i < A__COUNT; i++)
 				names[i] = agent_rows[i].key;
 			near = text_nearest(key, names);
-			return ERR(err, INVALID_ARGUMENT, "agents", "%s: unknown key \"agents.%s.%.64s\"%s%s%s", at, name, key,
+			return ERR(err, INVALID_ARGUMENT, "agents",
+			    "%s: unknown key \"agents.%s.%.64s\"%s%s%s", at, name, key,
 			    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 		}
 		if (agent_source(c, agent, (enum agent_key)k)->text)
-			return ERR(err, INVALID_ARGUMENT, "agents", "%s: agents.%s.%s was already given at %s", at, name, key,
+			return ERR(err, INVALID_ARGUMENT, "agents",
+			    "%s: agents.%s.%s was already given at %s", at, name, key,
 			    agent_source(c, agent, (enum agent_key)k)->text);
 		if (json_is_null(v))
 			continue;
@@ -774,8 +820,8 @@ is_section(const char *key)
 }
 
 static int
-apply_member(struct config *c, const struct config_input *in, const struct file *f, const json_t *parent,
-    const char *name, const char *key, json_t *v, struct awo_err *err)
+apply_member(struct config *c, const struct config_input *in, const struct file *f,
+    const json_t *parent, const char *name, const char *key, json_t *v, struct awo_err *err)
 {
 	char *where CLEAN_FREE = where_of(f, parent, name);
 	int i = find_row(key);
@@ -786,7 +832,7 @@ apply_member(struct config *c, const struct config_input *in, const struct file 
 	if (row_source(c, (size_t)i)->text)
 		return ERR(err, INVALID_ARGUMENT, key, "%s: %s was already given at %s", where, key,
 		    row_source(c, (size_t)i)->text);
-	if (json_is_null(v))	/* a key with nothing behind it */
+	if (json_is_null(v)) /* a key with nothing behind it */
 		return 0;
 	if (parse_value(&rows[i], key, v, false, in->environ, &value, err) < 0)
 		return awo_err_prefix(err, "%s: ", where);
@@ -796,25 +842,28 @@ apply_member(struct config *c, const struct config_input *in, const struct file 
 }
 
 static int
-apply_agents(struct config *c, const struct config_input *in, const struct file *f, json_t *tree, struct awo_err *err)
+apply_agents(struct config *c, const struct config_input *in, const struct file *f, json_t *tree,
+    struct awo_err *err)
 {
 	const char *name;
 	json_t *v;
 
-	json_object_foreach(tree, name, v)
-		if (strcmp(name, "default") == 0 ? apply_member(c, in, f, tree, name, "agents.default", v, err) < 0
-						 : apply_agent(c, f, tree, name, v, err) < 0)
-			return -1;
+	json_object_foreach(tree, name,
+	    v) if (strcmp(name, "default") == 0
+		       ? apply_member(c, in, f, tree, name, "agents.default", v, err) < 0
+		       : apply_agent(c, f, tree, name, v, err) < 0) return -1;
 	return 0;
 }
 
 static int
-apply_tree(struct config *c, const struct config_input *in, const struct file *f, json_t *tree, struct awo_err *err)
+apply_tree(struct config *c, const struct config_input *in, const struct file *f, json_t *tree,
+    struct awo_err *err)
 {
 	const char *key, *inner;
 	json_t *v, *w;
 
-	json_object_foreach(tree, key, v) {
+	json_object_foreach(tree, key, v)
+	{
 		if (!is_section(key)) {
 			if (apply_member(c, in, f, tree, key, key, v, err) < 0)
 				return -1;
@@ -825,15 +874,16 @@ apply_tree(struct config *c, const struct config_input *in, const struct file *f
 		if (!json_is_object(v)) {
 			char *where CLEAN_FREE = where_of(f, tree, key);
 
-			return ERR(err, INVALID_ARGUMENT, key, "%s: %s is a section: write its keys below it, indented", where,
-			    key);
+			return ERR(err, INVALID_ARGUMENT, key,
+			    "%s: %s is a section: write its keys below it, indented", where, key);
 		}
 		if (strcmp(key, "agents") == 0) {
 			if (apply_agents(c, in, f, v, err) < 0)
 				return -1;
 			continue;
 		}
-		json_object_foreach(v, inner, w) {
+		json_object_foreach(v, inner, w)
+		{
 			char *full CLEAN_FREE = xasprintf("%s.%s", key, inner);
 
 			if (apply_member(c, in, f, v, inner, full, w, err) < 0)
@@ -843,38 +893,43 @@ apply_tree(struct config *c, const struct config_input *in, const struct file *f
 	return 0;
 }
 
-/* One YAML file. agents: the file is the agents section. A missing file is no error unless it must be there. */
+/* One YAML file. agents: the file is the agents section. A missing file is no error unless it must
+ * be there. */
 static int
-apply_file(struct config *c, const struct config_input *in, const char *path, bool must, bool agents,
-    struct awo_err *err)
+apply_file(struct config *c, const struct config_input *in, const char *path, bool must,
+    bool agents, struct awo_err *err)
 {
 	size_t len;
 	char *text CLEAN_FREE = files_read(AT_FDCWD, path, CONFIG_TEXT_MAX, &len);
-	struct file f = { .name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path };
+	struct file f = {.name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path};
 	json_t *tree CLEAN_JSON = NULL, *section;
 	int result;
 
 	if (!text) {
 		if (errno == ENOENT && !must)
 			return 0;
-		return ERR(err, INVALID_ARGUMENT, "", "cannot read the configuration file %.512s: %s", path, strerror(errno));
+		return ERR(err, INVALID_ARGUMENT, "",
+		    "cannot read the configuration file %.512s: %s", path, strerror(errno));
 	}
 	tree = yaml_parse(f.name, text, len, &f.marks, err);
 	if (!tree)
 		return -1;
-	section = json_is_object(json_object_get(tree, "agents")) ? json_object_get(tree, "agents") : tree;
+	section = json_is_object(json_object_get(tree, "agents")) ? json_object_get(tree, "agents")
+								  : tree;
 	if (json_is_null(tree))
-		result = 0;	/* only comments */
+		result = 0; /* only comments */
 	else if (!json_is_object(tree))
-		result = ERR(err, INVALID_ARGUMENT, "", "%s:1:1: must be a mapping of keys to values, not %s", f.name,
-		    type_word(tree));
+		result = ERR(err, INVALID_ARGUMENT, "",
+		    "%s:1:1: must be a mapping of keys to values, not %s", f.name, type_word(tree));
 	else
-		result = agents ? apply_agents(c, in, &f, section, err) : apply_tree(c, in, &f, tree, err);
+		result = agents ? apply_agents(c, in, &f, section, err)
+				: apply_tree(c, in, &f, tree, err);
 	yaml_marks_free(f.marks);
 	return result;
 }
 
-/* ---- stored settings: what is not valid any more must not keep awod from starting, so it is logged and left out */
+/* ---- stored settings: what is not valid any more must not keep awod from starting, so it is
+ * logged and left out */
 
 /* "agents.claude.model": the agent's index and the key's, or false. */
 static bool
@@ -895,19 +950,22 @@ find_agent_setting(const struct config *c, const char *key, size_t *agent, enum 
 	return true;
 }
 
-static int
-check_together(const struct config *c, struct awo_err *err);
+static int check_together(const struct config *c, struct awo_err *err);
 
 /*
- * Runs the checks between values with one of them replaced, leaving c as it is. Takes the value over and, when it is
- * good and target is given, assigns it there.
+ * Runs the checks between values with one of them replaced, leaving c as it is. Takes the value
+ * over and, when it is good and target is given, assigns it there.
  */
 static int
-check_replaced(const struct config *c, const struct row *r, struct value *v, struct config *target, struct awo_err *err)
+check_replaced(const struct config *c, const struct row *r, struct value *v, struct config *target,
+    struct awo_err *err)
 {
 	struct config view = *c;
 
-	memset(member(&view, r), 0, r->kind == K_BOOL ? sizeof(bool) : r->kind == K_LIST ? sizeof(struct p_strv) : 8);
+	memset(member(&view, r), 0,
+	    r->kind == K_BOOL	? sizeof(bool)
+	    : r->kind == K_LIST ? sizeof(struct p_strv)
+				: 8);
 	assign(r, member(&view, r), v);
 	if (check_together(&view, err) < 0) {
 		free_at(r, member(&view, r));
@@ -925,11 +983,11 @@ static void
 apply_stored(struct config *c, const struct config_input *in)
 {
 	for (void *it = json_object_iter((json_t *)(uintptr_t)in->stored); it;
-	    it = json_object_iter_next((json_t *)(uintptr_t)in->stored, it)) {
+	     it = json_object_iter_next((json_t *)(uintptr_t)in->stored, it)) {
 		const char *key = json_object_iter_key(it);
 		const json_t *v = json_object_iter_value(it);
 		int i = find_row(key);
-		struct awo_err err = { 0 };
+		struct awo_err err = {0};
 		struct value value;
 		enum agent_key k;
 		size_t agent;
@@ -941,7 +999,8 @@ apply_stored(struct config *c, const struct config_input *in)
 				continue;
 			}
 		} else if (find_agent_setting(c, key, &agent, &k)) {
-			if (parse_agent_value(c->agents[agent].name, k, v, false, &value, &err) == 0) {
+			if (parse_agent_value(c->agents[agent].name, k, v, false, &value, &err) ==
+			    0) {
 				assign_agent(c, agent, k, &value, "stored", false);
 				continue;
 			}
@@ -953,9 +1012,8 @@ apply_stored(struct config *c, const struct config_input *in)
 
 /* ---- checks between values */
 
-static int
-value_error(const struct config *c, const char *key, struct awo_err *err, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+static int value_error(const struct config *c, const char *key, struct awo_err *err,
+    const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 static int
 value_error(const struct config *c, const char *key, struct awo_err *err, const char *fmt, ...)
@@ -967,7 +1025,8 @@ value_error(const struct config *c, const char *key, struct awo_err *err, const 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return ERR(err, INVALID_ARGUMENT, key, "%s: %s %s", source_text(row_source(c, (size_t)i)), key, text);
+	return ERR(err, INVALID_ARGUMENT, key, "%s: %s %s", source_text(row_source(c, (size_t)i)),
+	    key, text);
 }
 
 static int
@@ -977,13 +1036,15 @@ check_mode(const struct config *c, struct awo_err *err)
 	long mode;
 	char *end;
 
-	if (!s)		/* a stored "": the mode's default follows */
+	if (!s) /* a stored "": the mode's default follows */
 		return 0;
 	mode = strtol(s, &end, 8);
 	if (*end || end == s || *s == '-' || mode < 0 || mode > 0777)
-		return value_error(c, "socket.mode", err, "must be a mode in octal, in quotes: \"0660\"");
+		return value_error(
+		    c, "socket.mode", err, "must be a mode in octal, in quotes: \"0660\"");
 	if ((mode & 0600) != 0600 || (mode & 0111) != 0)
-		return value_error(c, "socket.mode", err, "must let its owner read and write, and nobody execute: \"0660\"");
+		return value_error(c, "socket.mode", err,
+		    "must let its owner read and write, and nobody execute: \"0660\"");
 	return 0;
 }
 
@@ -1007,9 +1068,11 @@ check_prefix(const struct config *c, struct awo_err *err)
 	const char *s = c->branch_prefix;
 	size_t n = strlen(s);
 
-	if (n > 0 && (*s == '-' || *s == '/' || *s == '.' || s[n - 1] == '/' || s[n - 1] == '.' || strstr(s, "..") ||
-	    strstr(s, "//") || strpbrk(s, " ~^:?*[\\") || strstr(s, "@{")))
-		return value_error(c, "git.branch_prefix", err, "cannot be the beginning of a branch's name");
+	if (n > 0 &&
+	    (*s == '-' || *s == '/' || *s == '.' || s[n - 1] == '/' || s[n - 1] == '.' ||
+		strstr(s, "..") || strstr(s, "//") || strpbrk(s, " ~^:?*[\\") || strstr(s, "@{")))
+		return value_error(
+		    c, "git.branch_prefix", err, "cannot be the beginning of a branch's name");
 	return 0;
 }
 
@@ -1017,19 +1080,24 @@ static int
 check_together(const struct config *c, struct awo_err *err)
 {
 	if (c->ports_end < c->ports_start + 10)
-		return value_error(c, "ports.end", err, "is %" PRId64 "; it must be at least ports.start + 10 = %" PRId64,
-		    c->ports_end, c->ports_start + 10);
+		return value_error(c, "ports.end", err,
+		    "is %" PRId64 "; it must be at least ports.start + 10 = %" PRId64, c->ports_end,
+		    c->ports_start + 10);
 	if (c->retry_max_backoff < c->retry_backoff)
 		return value_error(c, "retry.max_backoff", err, "is shorter than retry.backoff");
-	if (strncmp(c->github_api_url, "https://", 8) != 0 && strncmp(c->github_api_url, "http://", 7) != 0)
+	if (strncmp(c->github_api_url, "https://", 8) != 0 &&
+	    strncmp(c->github_api_url, "http://", 7) != 0)
 		return value_error(c, "github.api_url", err, "must begin with https:// or http://");
 	if (strpbrk(c->author_name, "<>") || strpbrk(c->author_email, "<> "))
-		return value_error(c, strpbrk(c->author_name, "<>") ? "git.author_name" : "git.author_email", err,
+		return value_error(c,
+		    strpbrk(c->author_name, "<>") ? "git.author_name" : "git.author_email", err,
 		    "must not contain '<' or '>'");
 	if (!config_agent(c, c->default_agent))
-		return value_error(c, "agents.default", err, "names \"%.64s\", and there is no such agent", c->default_agent);
+		return value_error(c, "agents.default", err,
+		    "names \"%.64s\", and there is no such agent", c->default_agent);
 	if (!strrchr(c->gateway_listen, ':'))
-		return value_error(c, "gateway.listen", err, "must be an address and a port: \"127.0.0.1:8053\"");
+		return value_error(
+		    c, "gateway.listen", err, "must be an address and a port: \"127.0.0.1:8053\"");
 	if (check_mode(c, err) < 0 || check_local(c, err) < 0 || check_prefix(c, err) < 0)
 		return -1;
 	return 0;
@@ -1042,7 +1110,7 @@ set_defaults(struct config *c, bool user_mode)
 {
 	for (size_t i = 0; i < NROWS; i++) {
 		const struct row *r = &rows[i];
-		struct value v = { .i = r->kind == K_BOOL && r->def < 0 ? user_mode : r->def };
+		struct value v = {.i = r->kind == K_BOOL && r->def < 0 ? user_mode : r->def};
 
 		if (r->kind == K_LIST) {
 			json_t *list CLEAN_JSON = json_string(r->text_def);
@@ -1069,15 +1137,17 @@ struct config *
 config_load(const struct config_input *in, struct awo_err *err)
 {
 	struct config *c = xcalloc(1, sizeof(*c));
-	char *file CLEAN_FREE = in->config_file ? xstrdup(in->config_file)
-			      : in->config_dir	? xasprintf("%s/config.yaml", in->config_dir)
-						: NULL;
-	char *agents CLEAN_FREE = in->config_dir ? xasprintf("%s/agents.yaml", in->config_dir) : NULL;
+	char *file CLEAN_FREE = in->config_file	 ? xstrdup(in->config_file)
+				: in->config_dir ? xasprintf("%s/config.yaml", in->config_dir)
+						 : NULL;
+	char *agents CLEAN_FREE =
+	    in->config_dir ? xasprintf("%s/agents.yaml", in->config_dir) : NULL;
 
 	c->sources = xcalloc(NROWS + (size_t)AGENTS_MAX * A__COUNT, sizeof(*c->sources));
 	set_defaults(c, in->user_mode);
 	if ((file && apply_file(c, in, file, in->config_file != NULL, false, err) < 0) ||
-	    (agents && apply_file(c, in, agents, false, true, err) < 0) || complete_agents(c, err) < 0)
+	    (agents && apply_file(c, in, agents, false, true, err) < 0) ||
+	    complete_agents(c, err) < 0)
 		goto fail;
 	set_mode_defaults(c, in->user_mode);
 	if (check_together(c, err) < 0)
@@ -1160,7 +1230,8 @@ value_json(const struct row *r, const void *at)
 		/* environment variables of agents may well be secrets */
 		map = *(json_t *const *)at;
 		copy = json_object();
-		json_object_foreach(map, key, v) {
+		json_object_foreach(map, key, v)
+		{
 			secret_mask(json_string_value(v), mask);
 			json_object_set_new(copy, key, json_string(mask));
 		}
@@ -1213,23 +1284,27 @@ no_such_setting(const char *key, struct awo_err *err)
 		names[i] = rows[i].key;
 	names[NROWS] = NULL;
 	near = text_nearest(key, names);
-	return ERR(err, NOT_FOUND, "key", "there is no setting \"%.128s\"%s%s%s", key, near ? "; did you mean \"" : "",
-	    near ? near : "", near ? "\"?" : "");
+	return ERR(err, NOT_FOUND, "key", "there is no setting \"%.128s\"%s%s%s", key,
+	    near ? "; did you mean \"" : "", near ? near : "", near ? "\"?" : "");
 }
 
 int
-config_settings(const struct config *c, const char *key, struct p_settings_answer *out, struct awo_err *err)
+config_settings(
+    const struct config *c, const char *key, struct p_settings_answer *out, struct awo_err *err)
 {
 	memset(out, 0, sizeof(*out));
 	for (size_t i = 0; i < NROWS; i++)
 		if (is_wanted(rows[i].key, key))
-			add_setting(out, rows[i].key, &rows[i], member(c, &rows[i]), row_source(c, i));
+			add_setting(
+			    out, rows[i].key, &rows[i], member(c, &rows[i]), row_source(c, i));
 	for (size_t i = 0; i < c->nagents; i++)
 		for (int k = 0; k < A__COUNT; k++) {
-			char *name CLEAN_FREE = xasprintf("agents.%s.%s", c->agents[i].name, agent_rows[k].key);
+			char *name CLEAN_FREE =
+			    xasprintf("agents.%s.%s", c->agents[i].name, agent_rows[k].key);
 
 			if (is_wanted(name, key))
-				add_setting(out, name, &agent_rows[k], (char *)&c->agents[i] + agent_offsets[k],
+				add_setting(out, name, &agent_rows[k],
+				    (char *)&c->agents[i] + agent_offsets[k],
 				    agent_source(c, i, (enum agent_key)k));
 		}
 	if (out->settings.n == 0)
@@ -1242,11 +1317,13 @@ config_settings(const struct config *c, const char *key, struct p_settings_answe
 static int
 refuse_fixed(const char *key, const struct config_source *s, struct awo_err *err)
 {
-	return ERR(err, FAILED_PRECONDITION, "key", "%s is fixed by %s; change it there", key, source_text(s));
+	return ERR(err, FAILED_PRECONDITION, "key", "%s is fixed by %s; change it there", key,
+	    source_text(s));
 }
 
 int
-config_check_setting(const struct config *c, const char *key, const json_t *value, bool *restart, struct awo_err *err)
+config_check_setting(const struct config *c, const char *key, const json_t *value, bool *restart,
+    struct awo_err *err)
 {
 	int i = find_row(key);
 	struct value v;
@@ -1263,8 +1340,10 @@ config_check_setting(const struct config *c, const char *key, const json_t *valu
 			return 0;
 		if (k == A_ENV)
 			return ERR(err, INVALID_ARGUMENT, "key",
-			    "%s may hold secrets and is not stored in clear; write it into the configuration file, or store a "
-			    "credential of kind agent_key", key);
+			    "%s may hold secrets and is not stored in clear; write it into the "
+			    "configuration file, or store a "
+			    "credential of kind agent_key",
+			    key);
 		if (parse_agent_value(c->agents[agent].name, k, value, false, &v, err) < 0)
 			return -1;
 		value_free(&v);
@@ -1276,7 +1355,8 @@ config_check_setting(const struct config *c, const char *key, const json_t *valu
 	if (json_is_null(value))
 		return 0;
 	if (rows[i].flags & CONF_SECRET)
-		return ERR(err, INVALID_ARGUMENT, "key", "%s is a secret and is not stored in clear; store it as a credential", key);
+		return ERR(err, INVALID_ARGUMENT, "key",
+		    "%s is a secret and is not stored in clear; store it as a credential", key);
 	if (parse_value(&rows[i], key, value, false, NULL, &v, err) < 0)
 		return -1;
 	if (check_replaced(c, &rows[i], &v, NULL, err) < 0)
@@ -1287,7 +1367,7 @@ config_check_setting(const struct config *c, const char *key, const json_t *valu
 void
 config_log_ignored(char *const *environ_)
 {
-	struct buf names CLEAN_BUF = { 0 };
+	struct buf names CLEAN_BUF = {0};
 
 	for (const char *const *n = ignored_names; *n; n++)
 		if (env_get(environ_, *n, strlen(*n)))
@@ -1303,14 +1383,16 @@ print_line(struct buf *b, int indent, const char *key, const struct row *r, cons
 {
 	json_t *v CLEAN_JSON = value_json(r, at);
 	char *text CLEAN_FREE = json_dumps(v, JSON_ENCODE_ANY);
-	bool secret = ((r->flags & CONF_SECRET) && !json_is_null(v)) || (r->kind == K_MAP && json_object_size(v) > 0);
+	bool secret = ((r->flags & CONF_SECRET) && !json_is_null(v)) ||
+		      (r->kind == K_MAP && json_object_size(v) > 0);
 
 	/* an empty mapping, or a number that is not set, would be refused or mean something else */
 	if (r->kind == K_MAP && !secret)
 		return;
 	if (r->kind == K_INT && *(const int64_t *)at < r->lo)
 		return;
-	buf_printf(b, "%*s%s%s: %s\t# %s\n", indent, "", secret ? "# " : "", key, text, source_text(source));
+	buf_printf(b, "%*s%s%s: %s\t# %s\n", indent, "", secret ? "# " : "", key, text,
+	    source_text(source));
 }
 
 static void
@@ -1319,7 +1401,8 @@ print_agents(struct buf *b, const struct config *c)
 	for (size_t i = 0; i < c->nagents; i++) {
 		buf_printf(b, "  %s:\n", c->agents[i].name);
 		for (int k = 0; k < A__COUNT; k++)
-			print_line(b, 4, agent_rows[k].key, &agent_rows[k], (char *)&c->agents[i] + agent_offsets[k],
+			print_line(b, 4, agent_rows[k].key, &agent_rows[k],
+			    (char *)&c->agents[i] + agent_offsets[k],
 			    agent_source(c, i, (enum agent_key)k));
 	}
 }
@@ -1327,7 +1410,7 @@ print_agents(struct buf *b, const struct config *c)
 void
 config_print(const struct config *c, int fd)
 {
-	struct buf b CLEAN_BUF = { 0 };
+	struct buf b CLEAN_BUF = {0};
 	const char *section = "";
 	size_t section_len = 0;
 
@@ -1340,7 +1423,8 @@ config_print(const struct config *c, int fd)
 			section_len = n;
 			buf_printf(&b, "%.*s:\n", (int)n, section);
 		}
-		print_line(&b, dot ? 2 : 0, dot ? dot + 1 : rows[i].key, &rows[i], member(c, &rows[i]), row_source(c, i));
+		print_line(&b, dot ? 2 : 0, dot ? dot + 1 : rows[i].key, &rows[i],
+		    member(c, &rows[i]), row_source(c, i));
 		if (strcmp(rows[i].key, "agents.default") == 0)
 			print_agents(&b, c);
 	}

@@ -1,4 +1,5 @@
-/* Secrets at rest: the key file, sealing and opening with libsodium's secretbox, masks and hashes. */
+/* Secrets at rest: the key file, sealing and opening with libsodium's secretbox, masks and hashes.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <sodium.h>
@@ -13,7 +14,7 @@
 #include "common/files.h"
 
 #define KEY_LEN crypto_secretbox_KEYBYTES
-#define FORMAT 1		/* first byte of what is sealed */
+#define FORMAT 1 /* first byte of what is sealed */
 #define SEALED_MAX (1U << 20)
 
 struct keyring {
@@ -44,7 +45,8 @@ read_key(int fd, unsigned char key[KEY_LEN])
 	return -1;
 }
 
-/* A new key under a name that is not there yet. A file beside it, synced, then linked: never half a key. */
+/* A new key under a name that is not there yet. A file beside it, synced, then linked: never half a
+ * key. */
 static int
 make_key(const char *path, struct awo_err *err)
 {
@@ -64,19 +66,23 @@ make_key(const char *path, struct awo_err *err)
 
 	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
-		return ERR(err, UNAVAILABLE, "credentials.key_file", "cannot make the key file %s: %s", path, strerror(errno));
+		return ERR(err, UNAVAILABLE, "credentials.key_file",
+		    "cannot make the key file %s: %s", path, strerror(errno));
 	randombytes_buf(key, sizeof(key));
 	/* the mode is set again because the umask may have taken bits from the owner */
 	if (fchmod(fd, 0600) < 0 || files_write_all(fd, key, sizeof(key)) < 0 || fsync(fd) < 0)
-		result = ERR(err, UNAVAILABLE, "credentials.key_file", "cannot write the key file %s: %s", path, strerror(errno));
-	else if (link(beside, path) < 0 && errno != EEXIST)	/* another process may have been first: its key holds */
-		result = ERR(err, UNAVAILABLE, "credentials.key_file", "cannot make the key file %s: %s", path, strerror(errno));
+		result = ERR(err, UNAVAILABLE, "credentials.key_file",
+		    "cannot write the key file %s: %s", path, strerror(errno));
+	else if (link(beside, path) < 0 &&
+		 errno != EEXIST) /* another process may have been first: its key holds */
+		result = ERR(err, UNAVAILABLE, "credentials.key_file",
+		    "cannot make the key file %s: %s", path, strerror(errno));
 	sodium_memzero(key, sizeof(key));
 	unlink(beside);
 	dirfd = open(slash ? dir : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (result == 0 && (dirfd < 0 || fsync(dirfd) < 0))
-		result = ERR(err, UNAVAILABLE, "credentials.key_file", "cannot sync the directory of the key file %s: %s", path,
-		    strerror(errno));
+		result = ERR(err, UNAVAILABLE, "credentials.key_file",
+		    "cannot sync the directory of the key file %s: %s", path, strerror(errno));
 	return result;
 }
 
@@ -87,22 +93,29 @@ load_key(const char *path, bool own, unsigned char key[KEY_LEN], struct awo_err 
 	struct stat st;
 
 	if (fd < 0)
-		return ERR(err, UNAVAILABLE, "credentials.key_file", "cannot open the key file %s: %s", path, strerror(errno));
+		return ERR(err, UNAVAILABLE, "credentials.key_file",
+		    "cannot open the key file %s: %s", path, strerror(errno));
 	if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode))
-		return ERR(err, FAILED_PRECONDITION, "credentials.key_file", "the key file %s is not a regular file", path);
+		return ERR(err, FAILED_PRECONDITION, "credentials.key_file",
+		    "the key file %s is not a regular file", path);
 	if (own && st.st_uid != geteuid() && st.st_uid != 0)
 		return ERR(err, FAILED_PRECONDITION, "credentials.key_file",
-		    "the key file %s belongs to another user (uid %u); remove it if its secrets are not needed, or run chown %u %s",
+		    "the key file %s belongs to another user (uid %u); remove it if its secrets "
+		    "are not needed, or run chown %u %s",
 		    path, (unsigned)st.st_uid, (unsigned)geteuid(), path);
 	/* systemd hands credentials over read-only for the service alone, with a mode of its own */
 	if (own && (st.st_mode & 077) != 0)
 		return ERR(err, FAILED_PRECONDITION, "credentials.key_file",
-		    "the key file %s has mode %04o, so others may have read it; run chmod 0600 %s, and replace the stored "
-		    "credentials if they did", path, (unsigned)(st.st_mode & 07777), path);
+		    "the key file %s has mode %04o, so others may have read it; run chmod 0600 %s, "
+		    "and replace the stored "
+		    "credentials if they did",
+		    path, (unsigned)(st.st_mode & 07777), path);
 	if (read_key(fd, key) < 0)
 		return ERR(err, FAILED_PRECONDITION, "credentials.key_file",
-		    errno == EINVAL ? "the key file %s must hold exactly 32 bytes; restore it from a backup%s"
-				    : "cannot read the key file %s: %s", path, errno == EINVAL ? "" : strerror(errno));
+		    errno == EINVAL
+			? "the key file %s must hold exactly 32 bytes; restore it from a backup%s"
+			: "cannot read the key file %s: %s",
+		    path, errno == EINVAL ? "" : strerror(errno));
 	return 0;
 }
 
@@ -110,17 +123,20 @@ struct keyring *
 keyring_open(const char *path, struct awo_err *err)
 {
 	const char *directory = getenv("CREDENTIALS_DIRECTORY");
-	char *credential CLEAN_FREE = directory && *directory == '/' ? xasprintf("%s/awo-key", directory) : NULL;
+	char *credential CLEAN_FREE =
+	    directory && *directory == '/' ? xasprintf("%s/awo-key", directory) : NULL;
 	struct keyring *k;
 	bool own = true;
 
 	if (sodium_init() < 0) {
-		ERR(err, INTERNAL, "", "libsodium cannot be used: it found no source of random numbers");
+		ERR(err, INTERNAL, "",
+		    "libsodium cannot be used: it found no source of random numbers");
 		return NULL;
 	}
 	k = sodium_malloc(sizeof(*k));
 	if (!k) {
-		ERR(err, RESOURCE_EXHAUSTED, "", "no locked memory for the key; raise RLIMIT_MEMLOCK");
+		ERR(err, RESOURCE_EXHAUSTED, "",
+		    "no locked memory for the key; raise RLIMIT_MEMLOCK");
 		return NULL;
 	}
 	if (credential && access(credential, F_OK) == 0) {
@@ -139,17 +155,18 @@ fail:
 void
 keyring_close(struct keyring *k)
 {
-	sodium_free(k);	/* wipes; NULL accepted */
+	sodium_free(k); /* wipes; NULL accepted */
 }
 
 /*
- * What is sealed: format byte, nonce, box. The key of a box is derived from the keyring's and the context by keyed
- * BLAKE2b: a row that was moved to another name or owner does not open.
+ * What is sealed: format byte, nonce, box. The key of a box is derived from the keyring's and the
+ * context by keyed BLAKE2b: a row that was moved to another name or owner does not open.
  */
 static void
 derive(const struct keyring *k, const char *context, unsigned char key[KEY_LEN])
 {
-	crypto_generichash(key, KEY_LEN, (const unsigned char *)context, strlen(context), k->key, KEY_LEN);
+	crypto_generichash(
+	    key, KEY_LEN, (const unsigned char *)context, strlen(context), k->key, KEY_LEN);
 }
 
 void *
@@ -164,13 +181,15 @@ keyring_seal(const struct keyring *k, const char *context, const char *secret, s
 	out[0] = FORMAT;
 	randombytes_buf(out + 1, crypto_secretbox_NONCEBYTES);
 	derive(k, context, key);
-	crypto_secretbox_easy(out + 1 + crypto_secretbox_NONCEBYTES, (const unsigned char *)secret, n, out + 1, key);
+	crypto_secretbox_easy(
+	    out + 1 + crypto_secretbox_NONCEBYTES, (const unsigned char *)secret, n, out + 1, key);
 	sodium_memzero(key, sizeof(key));
 	return out;
 }
 
 char *
-keyring_open_sealed(const struct keyring *k, const char *context, const void *sealed, size_t len, struct awo_err *err)
+keyring_open_sealed(const struct keyring *k, const char *context, const void *sealed, size_t len,
+    struct awo_err *err)
 {
 	const size_t head = 1 + crypto_secretbox_NONCEBYTES;
 	const unsigned char *p = sealed;
@@ -191,7 +210,9 @@ keyring_open_sealed(const struct keyring *k, const char *context, const void *se
 	if (bad || memchr(out, '\0', n)) {
 		sodium_memzero(out, n);
 		free(out);
-		ERR(err, INTERNAL, "", "a stored credential cannot be decrypted: the key file was replaced, or the row is another's; "
+		ERR(err, INTERNAL, "",
+		    "a stored credential cannot be decrypted: the key file was replaced, or the "
+		    "row is another's; "
 		    "store the credential again");
 		return NULL;
 	}

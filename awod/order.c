@@ -1,4 +1,5 @@
-/* The life of an order: the table of transitions, what each changes, and what a worker's lines tell. */
+/* The life of an order: the table of transitions, what each changes, and what a worker's lines
+ * tell. */
 #include <string.h>
 
 #include "awod/order.h"
@@ -88,7 +89,8 @@ const struct order_workflow order_workflows[] = {
 };
 /* clang-format on */
 
-static const char *const default_steps[] = { "create-branch", "planning", "execute", "commit", "create-pr", NULL };
+static const char *const default_steps[] = {
+    "create-branch", "planning", "execute", "commit", "create-pr", NULL};
 
 void
 order_row_free(struct order_row *r)
@@ -134,7 +136,8 @@ order_next(enum p_order_status from, enum order_cause cause)
 bool
 order_is_terminal(enum p_order_status s)
 {
-	return s == order_status_completed || s == order_status_failed || s == order_status_cancelled;
+	return s == order_status_completed || s == order_status_failed ||
+	       s == order_status_cancelled;
 }
 
 bool
@@ -176,11 +179,14 @@ order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, struct 
 	const char *was = P_ENUM_NAME(order_status, o->status);
 
 	if (next == NONE)
-		return ERR(err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s and cannot be %s",
-		    o->agent_work_order_id ? o->agent_work_order_id : "?", was ? was : "in no known state",
+		return ERR(err, FAILED_PRECONDITION, "agent_work_order_id",
+		    "order %s is %s and cannot be %s",
+		    o->agent_work_order_id ? o->agent_work_order_id : "?",
+		    was ? was : "in no known state",
 		    (unsigned)cause < ORDER_CAUSE__COUNT ? cause_words[cause] : "changed so");
 	if ((cause == ORDER_RETRY || cause == ORDER_REQUEUE) && o->attempt >= ATTEMPT_MAX)
-		return ERR(err, FAILED_PRECONDITION, "attempt", "order %s has used up its %d attempts; hand it in again",
+		return ERR(err, FAILED_PRECONDITION, "attempt",
+		    "order %s has used up its %d attempts; hand it in again",
 		    o->agent_work_order_id ? o->agent_work_order_id : "?", ATTEMPT_MAX);
 
 	P_SET(order, o, status, next);
@@ -207,8 +213,10 @@ order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, struct 
 		P_SET(order, o, execution_completed_at, now_us);
 		break;
 	case ORDER_CANCEL:
-		/* an older error, of an attempt that was to be repeated, is not why this order ended */
-		if (P_HAS(order, o, error_category) && o->error_category != error_category_cancelled)
+		/* an older error, of an attempt that was to be repeated, is not why this order
+		 * ended */
+		if (P_HAS(order, o, error_category) &&
+		    o->error_category != error_category_cancelled)
 			clear_error(o);
 		ensure_error(o, error_category_cancelled, "cancelled");
 		clear_time(o, p_order_f_retry_at, &o->retry_at);
@@ -265,13 +273,14 @@ take_strv(struct p_strv *sv, const struct p_field *f, const json_t *list)
 
 static void take_object(const struct p_type *type, void *obj, const json_t *tree);
 
-/* Sets one field from a JSON value when its type and range are right; else leaves it. Long prose is cut. */
+/* Sets one field from a JSON value when its type and range are right; else leaves it. Long prose is
+ * cut. */
 static bool
 take_value(const struct p_type *type, void *obj, unsigned number, const json_t *v)
 {
 	const struct p_field *f = &type->fields[number];
 	char *at = (char *)obj + f->offset;
-	uint64_t *has = obj;	/* every message begins with it */
+	uint64_t *has = obj; /* every message begins with it */
 	const char *s;
 
 	switch (f->kind) {
@@ -280,7 +289,7 @@ take_value(const struct p_type *type, void *obj, unsigned number, const json_t *
 		if (!s || strlen(s) < (size_t)f->min)
 			return false;
 		if (strlen(s) > (size_t)f->max) {
-			struct buf cut CLEAN_BUF = { 0 };
+			struct buf cut CLEAN_BUF = {0};
 
 			if (f->max < 1024)
 				return false;
@@ -291,12 +300,14 @@ take_value(const struct p_type *type, void *obj, unsigned number, const json_t *
 		p_set_str(has, number, (char **)(void *)at, s);
 		return true;
 	case P_INT:
-		if (!json_is_integer(v) || json_integer_value(v) < f->min || json_integer_value(v) > f->max)
+		if (!json_is_integer(v) || json_integer_value(v) < f->min ||
+		    json_integer_value(v) > f->max)
 			return false;
 		*(int64_t *)(void *)at = json_integer_value(v);
 		break;
 	case P_DBL:
-		if (!json_is_number(v) || !(json_number_value(v) >= f->dmin && json_number_value(v) <= f->dmax))
+		if (!json_is_number(v) ||
+		    !(json_number_value(v) >= f->dmin && json_number_value(v) <= f->dmax))
 			return false;
 		*(double *)(void *)at = json_number_value(v);
 		break;
@@ -339,7 +350,8 @@ take_object(const struct p_type *type, void *obj, const json_t *tree)
 		take_value(type, obj, i, json_object_get(tree, type->fields[i].name));
 }
 
-#define TAKE(r, f, line) take_value(&p_type_order, &(r)->pub, p_order_f_##f, json_object_get((line), #f))
+#define TAKE(r, f, line)                                                                           \
+	take_value(&p_type_order, &(r)->pub, p_order_f_##f, json_object_get((line), #f))
 
 static void
 take_sha(char **field, const json_t *v)
@@ -398,12 +410,13 @@ take_pull_request(struct order_row *r, const json_t *line)
 		snprintf(text, sizeof(text), "%lld", (long long)json_integer_value(number));
 		P_SETS(order, &r->pub, github_pull_request_number, text);
 	} else if (text_of(number) && *text_of(number) &&
-	    strspn(text_of(number), "0123456789") == json_string_length(number))
+		   strspn(text_of(number), "0123456789") == json_string_length(number))
 		TAKE(r, github_pull_request_number, line);
 	/* becomes a link: other schemes could be made to run in a browser */
 	if (url && (strncmp(url, "https://", 8) == 0 || strncmp(url, "http://", 7) == 0))
 		TAKE(r, github_pull_request_url, line);
-	if (!TAKE(r, github_pull_request_state, line) && P_HAS(order, &r->pub, github_pull_request_url))
+	if (!TAKE(r, github_pull_request_state, line) &&
+	    P_HAS(order, &r->pub, github_pull_request_url))
 		P_SET(order, &r->pub, github_pull_request_state, pull_request_state_open);
 }
 
@@ -461,8 +474,8 @@ line_time(const struct order_row *r, const json_t *line, int64_t now_us)
 }
 
 /*
- * The next start begins with this step of the order's list, or behind it. Found by name from where the order stands: prompts
- * that ran in between shift the numbers, and are not of the list.
+ * The next start begins with this step of the order's list, or behind it. Found by name from where
+ * the order stands: prompts that ran in between shift the numbers, and are not of the list.
  */
 static void
 set_resume(struct order_row *r, const char *step, bool done)
@@ -530,7 +543,7 @@ take_step_completed(struct order_row *r, const json_t *line, int64_t now_us, str
 		P_SETS(order, &r->pub, agent_session_id, step->session_id);
 	take_plan_file(r, json_object_get(line, "plan_file"));
 
-	used = step->usage;	/* holds scalars only: a plain copy is one */
+	used = step->usage; /* holds scalars only: a plain copy is one */
 	if (!P_HAS(usage, &used, wall_seconds) && P_HAS(step, step, duration_seconds))
 		P_SET(usage, &used, wall_seconds, step->duration_seconds);
 	add_usage(&r->pub.usage, &used);
@@ -541,15 +554,16 @@ take_step_completed(struct order_row *r, const json_t *line, int64_t now_us, str
 }
 
 void
-order_take_line(struct order_row *r, enum p_event_id event, const json_t *line, int64_t now_us, struct p_step *step,
-    bool *step_changed)
+order_take_line(struct order_row *r, enum p_event_id event, const json_t *line, int64_t now_us,
+    struct p_step *step, bool *step_changed)
 {
 	*step_changed = false;
 	if (!json_is_object(line))
 		return;
 	switch (event) {
 	case P_E_sandbox_created:
-		take_value(&p_type_order, &r->pub, p_order_f_sandbox_layers, json_object_get(line, "layers"));
+		take_value(&p_type_order, &r->pub, p_order_f_sandbox_layers,
+		    json_object_get(line, "layers"));
 		break;
 	case P_E_workspace_created:
 		TAKE(r, base_branch, line);
@@ -560,7 +574,8 @@ order_take_line(struct order_row *r, enum p_event_id event, const json_t *line, 
 		TAKE(r, total_steps, line);
 		break;
 	case P_E_workflow_phase_started:
-		take_value(&p_type_order, &r->pub, p_order_f_current_phase, json_object_get(line, "phase"));
+		take_value(&p_type_order, &r->pub, p_order_f_current_phase,
+		    json_object_get(line, "phase"));
 		break;
 	case P_E_step_started:
 		*step_changed = take_step_started(r, line, now_us, step);
@@ -590,7 +605,8 @@ order_take_line(struct order_row *r, enum p_event_id event, const json_t *line, 
 		clear_error(&r->pub);
 		TAKE(r, error_message, line);
 		TAKE(r, error_category, line);
-		ensure_error(&r->pub, error_category_internal, "the worker did not say why it failed");
+		ensure_error(
+		    &r->pub, error_category_internal, "the worker did not say why it failed");
 		break;
 	default:
 		return;
@@ -639,25 +655,29 @@ is_trusted(const struct p_strv *trusted, const char *name)
 
 /* "unknown <what> "x"; did you mean y? Known: a, b" */
 static int
-unknown(struct awo_err *err, const char *field, const char *what, const char *name, const char *const *known)
+unknown(struct awo_err *err, const char *field, const char *what, const char *name,
+    const char *const *known)
 {
-	struct buf list CLEAN_BUF = { 0 };
+	struct buf list CLEAN_BUF = {0};
 	const char *near = text_nearest(name, known);
 
 	for (const char *const *k = known; *k; k++)
 		buf_printf(&list, "%s%s", k == known ? "" : ", ", *k);
-	return ERR(err, INVALID_ARGUMENT, field, "unknown %s \"%.128s\"%s%s%s; known are %.400s", what, name,
-	    near ? ", did you mean " : "", near ? near : "", near ? "?" : "", list.p ? list.p : "none");
+	return ERR(err, INVALID_ARGUMENT, field, "unknown %s \"%.128s\"%s%s%s; known are %.400s",
+	    what, name, near ? ", did you mean " : "", near ? near : "", near ? "?" : "",
+	    list.p ? list.p : "none");
 }
 
 static int
-plan_selected(const struct p_strv *selected, const struct p_strv *trusted, struct p_strv *steps, struct awo_err *err)
+plan_selected(const struct p_strv *selected, const struct p_strv *trusted, struct p_strv *steps,
+    struct awo_err *err)
 {
 	const struct p_field *f = &p_type_order.fields[p_order_f_selected_commands];
 
 	if (selected->n > (size_t)f->max)
-		return ERR(err, INVALID_ARGUMENT, "selected_commands", "%zu steps are more than the %lld that an order may have",
-		    selected->n, (long long)f->max);
+		return ERR(err, INVALID_ARGUMENT, "selected_commands",
+		    "%zu steps are more than the %lld that an order may have", selected->n,
+		    (long long)f->max);
 	for (size_t i = 0; i < selected->n; i++) {
 		const char *name = selected->v[i];
 
@@ -676,7 +696,8 @@ plan_selected(const struct p_strv *selected, const struct p_strv *trusted, struc
 }
 
 static int
-plan_workflow(const char *type, const struct p_strv *trusted, struct p_strv *steps, struct awo_err *err)
+plan_workflow(
+    const char *type, const struct p_strv *trusted, struct p_strv *steps, struct awo_err *err)
 {
 	const char *names[sizeof(order_workflows) / sizeof(order_workflows[0])];
 	const struct order_workflow *w;
@@ -703,14 +724,15 @@ plan_workflow(const char *type, const struct p_strv *trusted, struct p_strv *ste
 }
 
 /*
- * Whether a plan or a branch will be there is known only when a step runs (a plan may be in the repository, an agent
- * may make a branch in any step), so the worker reports what is missing, and nothing is refused here for it.
+ * Whether a plan or a branch will be there is known only when a step runs (a plan may be in the
+ * repository, an agent may make a branch in any step), so the worker reports what is missing, and
+ * nothing is refused here for it.
  */
 int
-order_plan(const char *workflow_type, const struct p_strv *selected, const struct p_strv *trusted_commands,
-    struct p_strv *steps, struct awo_err *err)
+order_plan(const char *workflow_type, const struct p_strv *selected,
+    const struct p_strv *trusted_commands, struct p_strv *steps, struct awo_err *err)
 {
-	*steps = (struct p_strv){ 0 };
+	*steps = (struct p_strv){0};
 	if (selected && selected->n > 0)
 		return plan_selected(selected, trusted_commands, steps, err);
 	if (workflow_type)
@@ -720,7 +742,8 @@ order_plan(const char *workflow_type, const struct p_strv *selected, const struc
 }
 
 int64_t
-order_backoff_us(int64_t attempt, int64_t base_s, int64_t max_s, double random, int64_t retry_after_s)
+order_backoff_us(
+    int64_t attempt, int64_t base_s, int64_t max_s, double random, int64_t retry_after_s)
 {
 	double wait = (double)(base_s > 0 ? base_s : 0);
 	int64_t us, least;

@@ -1,4 +1,5 @@
-/* Decides who runs next: a binary heap of users inside each class of equal precedence, one pass over the candidates. */
+/* Decides who runs next: a binary heap of users inside each class of equal precedence, one pass
+ * over the candidates. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,8 +8,9 @@
 #include "common/clean.h"
 
 /*
- * Precedence: jump, priority, wake. Among equals the user with the fewest running orders goes first, which changes with
- * every start; so each user's orders of a class stand in a queue (oldest first), and a heap of the users picks the next.
+ * Precedence: jump, priority, wake. Among equals the user with the fewest running orders goes
+ * first, which changes with every start; so each user's orders of a class stand in a queue (oldest
+ * first), and a heap of the users picks the next.
  */
 struct count {
 	uint64_t key;
@@ -16,8 +18,8 @@ struct count {
 };
 
 struct user {
-	size_t running;		/* index in the counts of users */
-	size_t next, end;	/* what is left of its stretch in the sorted candidates */
+	size_t running;	  /* index in the counts of users */
+	size_t next, end; /* what is left of its stretch in the sorted candidates */
 };
 
 /* ---- counts by key: sorted once, then found by bisection */
@@ -88,7 +90,8 @@ compare_age(const struct sched_order *x, const struct sched_order *y)
 static int
 compare_candidates(const void *a, const void *b)
 {
-	const struct sched_order *x = *(struct sched_order *const *)a, *y = *(struct sched_order *const *)b;
+	const struct sched_order *x = *(struct sched_order *const *)a,
+				 *y = *(struct sched_order *const *)b;
 	int c = compare_class(x, y);
 
 	if (c != 0)
@@ -101,7 +104,8 @@ compare_candidates(const void *a, const void *b)
 static int
 compare_waiters(const void *a, const void *b)
 {
-	const struct sched_order *x = *(struct sched_order *const *)a, *y = *(struct sched_order *const *)b;
+	const struct sched_order *x = *(struct sched_order *const *)a,
+				 *y = *(struct sched_order *const *)b;
 
 	if (x->retry_at != y->retry_at)
 		return x->retry_at < y->retry_at ? -1 : 1;
@@ -151,7 +155,7 @@ struct run {
 	const struct sched_limits *l;
 	struct count *users, *repositories;
 	size_t nusers, nrepositories;
-	int64_t running;	/* orders with a slot, those started here included */
+	int64_t running; /* orders with a slot, those started here included */
 	int64_t position;
 };
 
@@ -159,7 +163,8 @@ struct run {
 static void
 place(struct run *r, struct sched_order *o, struct count *user)
 {
-	struct count *repository = &r->repositories[find_count(r->repositories, r->nrepositories, o->repository)];
+	struct count *repository =
+	    &r->repositories[find_count(r->repositories, r->nrepositories, o->repository)];
 
 	o->position = ++r->position;
 	if (r->l->per_user > 0 && user->running >= r->l->per_user)
@@ -180,15 +185,17 @@ place(struct run *r, struct sched_order *o, struct count *user)
 static void
 run_class(struct run *r, struct sched_order **candidates, size_t from, size_t to, struct user *room)
 {
-	struct heap h = { .v = room, .users = r->users, .candidates = candidates };
+	struct heap h = {.v = room, .users = r->users, .candidates = candidates};
 
 	for (size_t i = from; i < to;) {
 		size_t end = i + 1;
 
 		while (end < to && candidates[end]->owner_uid == candidates[i]->owner_uid)
 			end++;
-		h.v[h.n++] = (struct user){ .running = find_count(r->users, r->nusers, candidates[i]->owner_uid),
-			.next = i, .end = end };
+		h.v[h.n++] = (struct user){
+		    .running = find_count(r->users, r->nusers, candidates[i]->owner_uid),
+		    .next = i,
+		    .end = end};
 		i = end;
 	}
 	for (size_t i = h.n; i-- > 0;)
@@ -204,9 +211,10 @@ run_class(struct run *r, struct sched_order **candidates, size_t from, size_t to
 }
 
 void
-scheduler_run(const struct sched_limits *l, struct sched_order *o, size_t n, int64_t now_us, int64_t *next_us)
+scheduler_run(
+    const struct sched_limits *l, struct sched_order *o, size_t n, int64_t now_us, int64_t *next_us)
 {
-	struct run r = { .l = l };
+	struct run r = {.l = l};
 	struct sched_order **candidates CLEAN_FREE = xcalloc(n + 1, sizeof(struct sched_order *));
 	struct sched_order **waiters CLEAN_FREE = xcalloc(n + 1, sizeof(struct sched_order *));
 	struct count *users CLEAN_FREE = xcalloc(n + 1, sizeof(*users));
@@ -216,8 +224,8 @@ scheduler_run(const struct sched_limits *l, struct sched_order *o, size_t n, int
 
 	*next_us = 0;
 	for (size_t i = 0; i < n; i++) {
-		users[i] = (struct count){ .key = o[i].owner_uid, .running = o[i].running };
-		repositories[i] = (struct count){ .key = o[i].repository, .running = o[i].running };
+		users[i] = (struct count){.key = o[i].owner_uid, .running = o[i].running};
+		repositories[i] = (struct count){.key = o[i].repository, .running = o[i].running};
 		if (o[i].running)
 			r.running++;
 		else if (o[i].retry_at > now_us && !o[i].jump)

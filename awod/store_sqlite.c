@@ -1,4 +1,5 @@
-/* The store on SQLite: one thread writes, many transactions to a commit; the loop reads through its own connection. */
+/* The store on SQLite: one thread writes, many transactions to a commit; the loop reads through its
+ * own connection. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,11 +20,11 @@
 #include "common/ids.h"
 #include "common/log.h"
 
-#define APPLICATION_ID 0x41574f31	/* "AWO1", in the database's header */
-#define BATCH_MAX 4096			/* transactions that share one commit */
-#define BACKUP_PAGES 2000		/* copied between two commits */
-#define OFFSET_MAX 1000			/* a larger one is answered by the store thread */
-#define SCAN_MAX 5000			/* rows that a page may walk over in the loop */
+#define APPLICATION_ID 0x41574f31 /* "AWO1", in the database's header */
+#define BATCH_MAX 4096		  /* transactions that share one commit */
+#define BACKUP_PAGES 2000	  /* copied between two commits */
+#define OFFSET_MAX 1000		  /* a larger one is answered by the store thread */
+#define SCAN_MAX 5000		  /* rows that a page may walk over in the loop */
 #define NSTATES (order_status_cancelled + 1)
 
 /* ---- errors: the only place that knows SQLite's codes */
@@ -35,23 +36,30 @@ sqlite_error(sqlite3 *db, int rc, const char *what, struct awo_err *err)
 
 	switch (rc & 0xff) {
 	case SQLITE_FULL:
-		return ERR(err, UNAVAILABLE, "", "%s: the disk that holds the database is full; free some space", what);
+		return ERR(err, UNAVAILABLE, "",
+		    "%s: the disk that holds the database is full; free some space", what);
 	case SQLITE_READONLY:
 	case SQLITE_PERM:
 	case SQLITE_CANTOPEN:
 	case SQLITE_AUTH:
 		return ERR(err, UNAVAILABLE, "",
-		    "%s: the database cannot be written (%s); check owner and mode of its file and directory, and that the file "
-		    "system is mounted writable", what, text);
+		    "%s: the database cannot be written (%s); check owner and mode of its file and "
+		    "directory, and that the file "
+		    "system is mounted writable",
+		    what, text);
 	case SQLITE_CORRUPT:
 	case SQLITE_NOTADB:
-		return ERR(err, INTERNAL, "", "%s: the database is damaged (%s); stop awod and put a backup in its place", what, text);
+		return ERR(err, INTERNAL, "",
+		    "%s: the database is damaged (%s); stop awod and put a backup in its place",
+		    what, text);
 	case SQLITE_IOERR:
-		return ERR(err, UNAVAILABLE, "", "%s: the disk that holds the database fails (%s, errno %d)", what, text,
+		return ERR(err, UNAVAILABLE, "",
+		    "%s: the disk that holds the database fails (%s, errno %d)", what, text,
 		    db ? sqlite3_system_errno(db) : 0);
 	case SQLITE_BUSY:
 	case SQLITE_LOCKED:
-		return ERR(err, UNAVAILABLE, "", "%s: another process holds the database; stop it", what);
+		return ERR(
+		    err, UNAVAILABLE, "", "%s: another process holds the database; stop it", what);
 	case SQLITE_NOMEM:
 		return ERR(err, RESOURCE_EXHAUSTED, "", "%s: no memory", what);
 	default:
@@ -80,22 +88,65 @@ is_broken(int rc)
 /* ---- statements: each prepared once a connection, from the tables of columns */
 
 enum st_id {
-	ST_BEGIN, ST_COMMIT, ST_ROLLBACK, ST_SAVE, ST_RELEASE, ST_UNDO,
-	ST_ORDER_INSERT, ST_ORDER_UPDATE, ST_ORDER_OLD, ST_ORDER_ROWID, ST_ORDER_DELETE,
-	ST_ORDER_DELETE_STEPS, ST_ORDER_DELETE_EVENTS, ST_ORDER_DELETE_PROMPTS, ST_META_PUT,
-	ST_STEP_PUT, ST_EVENT_INSERT, ST_PROMPT_INSERT, ST_PROMPT_DONE,
-	ST_REPOSITORY_PUT, ST_REPOSITORY_DELETE, ST_SETTING_PUT, ST_SETTING_DELETE,
-	ST_CREDENTIAL_PUT, ST_CREDENTIAL_DELETE, ST_TOKEN_PUT, ST_TOKEN_DELETE,
-	ST_ORDER_GET, ST_FIND_ANY, ST_FIND_OWN, ST_FIND_OWN_SHORT, ST_BY_KEY, ST_SCAN, ST_STEPS, ST_PROMPTS,
-	ST_EVENTS, ST_EVENTS_ORDER, ST_REPOSITORY_GET, ST_REPOSITORY_LIST, ST_SETTINGS,
-	ST_CREDENTIAL_LIST, ST_CREDENTIAL_GET, ST_TOKEN_LIST, ST_TOKEN_FIND, ST_TERMINAL,
+	ST_BEGIN,
+	ST_COMMIT,
+	ST_ROLLBACK,
+	ST_SAVE,
+	ST_RELEASE,
+	ST_UNDO,
+	ST_ORDER_INSERT,
+	ST_ORDER_UPDATE,
+	ST_ORDER_OLD,
+	ST_ORDER_ROWID,
+	ST_ORDER_DELETE,
+	ST_ORDER_DELETE_STEPS,
+	ST_ORDER_DELETE_EVENTS,
+	ST_ORDER_DELETE_PROMPTS,
+	ST_META_PUT,
+	ST_STEP_PUT,
+	ST_EVENT_INSERT,
+	ST_PROMPT_INSERT,
+	ST_PROMPT_DONE,
+	ST_REPOSITORY_PUT,
+	ST_REPOSITORY_DELETE,
+	ST_SETTING_PUT,
+	ST_SETTING_DELETE,
+	ST_CREDENTIAL_PUT,
+	ST_CREDENTIAL_DELETE,
+	ST_TOKEN_PUT,
+	ST_TOKEN_DELETE,
+	ST_ORDER_GET,
+	ST_FIND_ANY,
+	ST_FIND_OWN,
+	ST_FIND_OWN_SHORT,
+	ST_BY_KEY,
+	ST_SCAN,
+	ST_STEPS,
+	ST_PROMPTS,
+	ST_EVENTS,
+	ST_EVENTS_ORDER,
+	ST_REPOSITORY_GET,
+	ST_REPOSITORY_LIST,
+	ST_SETTINGS,
+	ST_CREDENTIAL_LIST,
+	ST_CREDENTIAL_GET,
+	ST_TOKEN_LIST,
+	ST_TOKEN_FIND,
+	ST_TERMINAL,
 	ST__COUNT
 };
 
 /* What a page of orders is filtered by: the bits choose its statement. */
 enum {
-	BY_UID = 1, BY_STATUS = 2, BY_URL = 4, BY_OWNER = 8, BY_Q = 16, BY_SINCE = 32, BY_UNTIL = 64, BY_CURSOR = 128,
-	BY_STATUS_INDEX = 256,	/* walk the index of the state, not the owner's */
+	BY_UID = 1,
+	BY_STATUS = 2,
+	BY_URL = 4,
+	BY_OWNER = 8,
+	BY_Q = 16,
+	BY_SINCE = 32,
+	BY_UNTIL = 64,
+	BY_CURSOR = 128,
+	BY_STATUS_INDEX = 256, /* walk the index of the state, not the owner's */
 	BY__COUNT = 512
 };
 
@@ -105,6 +156,7 @@ struct conn {
 	sqlite3_stmt *page[BY__COUNT], *count[BY__COUNT];
 };
 
+/* clang-format off */
 /* Columns of work_orders that are no field of the message. */
 static const struct private_column {
 	const char *name;
@@ -134,22 +186,28 @@ static const struct private_column {
 	COL(COL_TEXT, request_id),
 #undef COL
 };
+/* clang-format on */
 #define NPRIVATE (sizeof(private_columns) / sizeof(private_columns[0]))
 
 #define SKIP_NONE UINT64_C(0)
-#define SKIP_ORDER P_BIT(order, queue_position)	/* is computed */
+#define SKIP_ORDER P_BIT(order, queue_position) /* is computed */
 #define SKIP_TOKEN P_BIT(token, token)		/* is never stored */
 /* What never changes is left out of updates, so that its indexes are not touched. */
-#define SKIP_UPDATE (SKIP_ORDER | P_BIT(order, agent_work_order_id) | P_BIT(order, created_at) | P_BIT(order, owner))
+#define SKIP_UPDATE                                                                                \
+	(SKIP_ORDER | P_BIT(order, agent_work_order_id) | P_BIT(order, created_at) |               \
+	    P_BIT(order, owner))
 
 /* "a, b, c" of a type's fields, each with what stands before and behind its name. */
 static void
-add_fields(struct buf *b, const struct p_type *type, uint64_t skip, const char *before, const char *behind)
+add_fields(
+    struct buf *b, const struct p_type *type, uint64_t skip, const char *before, const char *behind)
 {
 	for (unsigned i = 0; i < type->nfields; i++)
 		if (!(skip & (UINT64_C(1) << i)))
-			buf_printf(b, "%s%s%s%s", b->len && b->p[b->len - 1] != '(' && b->p[b->len - 1] != ' ' ? ", " : "", before,
-			    type->fields[i].name, behind);
+			buf_printf(b, "%s%s%s%s",
+			    b->len && b->p[b->len - 1] != '(' && b->p[b->len - 1] != ' ' ? ", "
+											 : "",
+			    before, type->fields[i].name, behind);
 }
 
 static void
@@ -178,8 +236,8 @@ add_marks(struct buf *b, size_t n)
 
 /* INSERT INTO table (fields, extra) VALUES (?, ...) ON CONFLICT (key) DO UPDATE SET all of them */
 static void
-add_upsert(struct buf *b, const char *table, const struct p_type *type, uint64_t skip, const char *extra, size_t nextra,
-    const char *key, const char *extra_update)
+add_upsert(struct buf *b, const char *table, const struct p_type *type, uint64_t skip,
+    const char *extra, size_t nextra, const char *key, const char *extra_update)
 {
 	buf_printf(b, "INSERT INTO %s (", table);
 	add_fields(b, type, skip, "", "");
@@ -188,12 +246,14 @@ add_upsert(struct buf *b, const char *table, const struct p_type *type, uint64_t
 	buf_printf(b, ") ON CONFLICT (%s) DO UPDATE SET ", key);
 	for (unsigned i = 0, n = 0; i < type->nfields; i++)
 		if (!(skip & (UINT64_C(1) << i)))
-			buf_printf(b, "%s%s = excluded.%s", n++ ? ", " : "", type->fields[i].name, type->fields[i].name);
+			buf_printf(b, "%s%s = excluded.%s", n++ ? ", " : "", type->fields[i].name,
+			    type->fields[i].name);
 	buf_adds(b, extra_update);
 }
 
 static void
-add_select(struct buf *b, const struct p_type *type, uint64_t skip, const char *extra, const char *rest)
+add_select(
+    struct buf *b, const struct p_type *type, uint64_t skip, const char *extra, const char *rest)
 {
 	buf_adds(b, "SELECT ");
 	add_fields(b, type, skip, "", "");
@@ -244,7 +304,7 @@ st_text(enum st_id id, struct buf *b)
 	case ST_ORDER_UPDATE:
 		buf_adds(b, "UPDATE work_orders SET ");
 		add_fields(b, &p_type_order, SKIP_UPDATE, "", " = ?");
-		for (size_t i = 1; i < NPRIVATE; i++)	/* the first is owner_uid */
+		for (size_t i = 1; i < NPRIVATE; i++) /* the first is owner_uid */
 			buf_printf(b, ", %s = ?", private_columns[i].name);
 		buf_adds(b, " WHERE order_rowid = ?");
 		break;
@@ -267,17 +327,20 @@ st_text(enum st_id id, struct buf *b)
 		buf_adds(b, "DELETE FROM prompts WHERE order_rowid = ?");
 		break;
 	case ST_META_PUT:
-		buf_adds(b, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+		buf_adds(b, "INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO "
+			    "UPDATE SET value = excluded.value");
 		break;
 	case ST_STEP_PUT:
 		add_upsert(b, "work_order_steps", &p_type_step, SKIP_NONE, "order_rowid", 1,
 		    "order_rowid, attempt, step_number, step, timestamp", "");
 		break;
 	case ST_EVENT_INSERT:
-		buf_adds(b, "INSERT INTO events (id, order_rowid, agent_work_order_id, event, line) VALUES (?, ?, ?, ?, ?)");
+		buf_adds(b, "INSERT INTO events (id, order_rowid, agent_work_order_id, event, "
+			    "line) VALUES (?, ?, ?, ?, ?)");
 		break;
 	case ST_PROMPT_INSERT:
-		buf_adds(b, "INSERT INTO prompts (order_rowid, text, by_uid, created_at) VALUES (?, ?, ?, ?)");
+		buf_adds(b, "INSERT INTO prompts (order_rowid, text, by_uid, created_at) VALUES "
+			    "(?, ?, ?, ?)");
 		break;
 	case ST_PROMPT_DONE:
 		buf_adds(b, "UPDATE prompts SET done_at = ? WHERE id = ? AND done_at IS NULL");
@@ -290,13 +353,15 @@ st_text(enum st_id id, struct buf *b)
 		buf_adds(b, "DELETE FROM repositories WHERE owner_uid = ? AND id = ?");
 		break;
 	case ST_SETTING_PUT:
-		buf_adds(b, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value");
+		buf_adds(b, "INSERT INTO settings (name, value) VALUES (?, ?) ON CONFLICT (name) "
+			    "DO UPDATE SET value = excluded.value");
 		break;
 	case ST_SETTING_DELETE:
 		buf_adds(b, "DELETE FROM settings WHERE name = ?");
 		break;
 	case ST_CREDENTIAL_PUT:
-		add_upsert(b, "credentials", &p_type_credential, SKIP_NONE, "owner_uid, shared, sealed", 3, "owner_uid, name",
+		add_upsert(b, "credentials", &p_type_credential, SKIP_NONE,
+		    "owner_uid, shared, sealed", 3, "owner_uid, name",
 		    ", shared = excluded.shared, sealed = excluded.sealed");
 		break;
 	case ST_CREDENTIAL_DELETE:
@@ -313,19 +378,23 @@ st_text(enum st_id id, struct buf *b)
 		add_order_select(b, "WHERE agent_work_order_id = ?");
 		break;
 	case ST_FIND_ANY:
-		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE agent_work_order_id >= ?1 AND "
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE agent_work_order_id "
+			    ">= ?1 AND "
 			    "agent_work_order_id < ?2 LIMIT 2");
 		break;
 	case ST_FIND_OWN:
-		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE agent_work_order_id >= ?1 AND "
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE agent_work_order_id "
+			    ">= ?1 AND "
 			    "agent_work_order_id < ?2 AND +owner_uid = ?3 LIMIT 2");
 		break;
 	case ST_FIND_OWN_SHORT:
-		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE +agent_work_order_id >= ?1 AND "
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE "
+			    "+agent_work_order_id >= ?1 AND "
 			    "+agent_work_order_id < ?2 AND owner_uid = ?3 LIMIT 2");
 		break;
 	case ST_BY_KEY:
-		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE owner_uid = ? AND idempotency_key = ?");
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE owner_uid = ? AND "
+			    "idempotency_key = ?");
 		break;
 	case ST_SCAN:
 		add_order_select(b, "WHERE status = ? ORDER BY order_rowid");
@@ -335,13 +404,16 @@ st_text(enum st_id id, struct buf *b)
 		    "FROM work_order_steps WHERE order_rowid = ? ORDER BY step_rowid");
 		break;
 	case ST_PROMPTS:
-		buf_adds(b, "SELECT id, text FROM prompts WHERE order_rowid = ? AND done_at IS NULL ORDER BY id");
+		buf_adds(b, "SELECT id, text FROM prompts WHERE order_rowid = ? AND done_at IS "
+			    "NULL ORDER BY id");
 		break;
 	case ST_EVENTS:
-		buf_adds(b, "SELECT id, agent_work_order_id, line FROM events WHERE id > ? ORDER BY id LIMIT ?");
+		buf_adds(b, "SELECT id, agent_work_order_id, line FROM events WHERE id > ? ORDER "
+			    "BY id LIMIT ?");
 		break;
 	case ST_EVENTS_ORDER:
-		buf_adds(b, "SELECT id, agent_work_order_id, line FROM events WHERE order_rowid = ?3 AND id > ?1 ORDER BY id LIMIT ?2");
+		buf_adds(b, "SELECT id, agent_work_order_id, line FROM events WHERE order_rowid = "
+			    "?3 AND id > ?1 ORDER BY id LIMIT ?2");
 		break;
 	case ST_REPOSITORY_GET:
 		add_select(b, &p_type_repository, SKIP_NONE, "",
@@ -349,47 +421,57 @@ st_text(enum st_id id, struct buf *b)
 		break;
 	case ST_REPOSITORY_LIST:
 		add_select(b, &p_type_repository, SKIP_NONE, "",
-		    "FROM repositories WHERE owner_uid = ? ORDER BY coalesce(display_name, repository_url), repository_url");
+		    "FROM repositories WHERE owner_uid = ? ORDER BY coalesce(display_name, "
+		    "repository_url), repository_url");
 		break;
 	case ST_SETTINGS:
 		buf_adds(b, "SELECT name, value FROM settings ORDER BY name");
 		break;
 	case ST_CREDENTIAL_LIST:
-		add_select(b, &p_type_credential, SKIP_NONE, "", "FROM credentials WHERE owner_uid = ? OR shared ORDER BY name, shared");
+		add_select(b, &p_type_credential, SKIP_NONE, "",
+		    "FROM credentials WHERE owner_uid = ? OR shared ORDER BY name, shared");
 		break;
 	case ST_CREDENTIAL_GET:
 		add_select(b, &p_type_credential, SKIP_NONE, ", sealed",
-		    "FROM credentials WHERE (owner_uid = ?1 OR shared) AND (?2 IS NULL OR name = ?2) AND (?3 IS NULL OR kind = ?3) "
-		    "AND (?4 IS NULL OR host = ?4) ORDER BY owner_uid = ?1 DESC, shared, updated_at DESC LIMIT 1");
+		    "FROM credentials WHERE (owner_uid = ?1 OR shared) AND (?2 IS NULL OR name = "
+		    "?2) AND (?3 IS NULL OR kind = ?3) "
+		    "AND (?4 IS NULL OR host = ?4) ORDER BY owner_uid = ?1 DESC, shared, "
+		    "updated_at DESC LIMIT 1");
 		break;
 	case ST_TOKEN_LIST:
 		add_select(b, &p_type_token, SKIP_TOKEN, "",
-		    "FROM api_tokens WHERE ?1 OR owner_uid = ?2 ORDER BY created_at DESC, token_rowid DESC");
+		    "FROM api_tokens WHERE ?1 OR owner_uid = ?2 ORDER BY created_at DESC, "
+		    "token_rowid DESC");
 		break;
 	case ST_TOKEN_FIND:
-		add_select(b, &p_type_token, SKIP_TOKEN, ", owner_uid", "FROM api_tokens WHERE hash = ?");
+		add_select(
+		    b, &p_type_token, SKIP_TOKEN, ", owner_uid", "FROM api_tokens WHERE hash = ?");
 		break;
 	case ST_TERMINAL:
-		add_order_select(b, "WHERE execution_completed_at IS NOT NULL AND execution_completed_at < ? AND "
-				    "+status IN ('completed', 'failed', 'cancelled') ORDER BY execution_completed_at, order_rowid");
+		add_order_select(b,
+		    "WHERE execution_completed_at IS NOT NULL AND execution_completed_at < ? AND "
+		    "+status IN ('completed', 'failed', 'cancelled') ORDER BY "
+		    "execution_completed_at, order_rowid");
 		break;
 	case ST__COUNT:
 		break;
 	}
 }
 
-/* A statement ready to be bound: the cached one, or a fresh one when that is being stepped further up the stack. */
+/* A statement ready to be bound: the cached one, or a fresh one when that is being stepped further
+ * up the stack. */
 static sqlite3_stmt *
 st_get(struct conn *c, enum st_id id, struct awo_err *err)
 {
-	struct buf sql CLEAN_BUF = { 0 };
+	struct buf sql CLEAN_BUF = {0};
 	sqlite3_stmt *st = NULL;
 	int rc;
 
 	if (c->st[id] && !sqlite3_stmt_busy(c->st[id]))
 		return c->st[id];
 	st_text(id, &sql);
-	rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.len + 1, c->st[id] ? 0 : SQLITE_PREPARE_PERSISTENT, &st, NULL);
+	rc = sqlite3_prepare_v3(
+	    c->db, sql.p, (int)sql.len + 1, c->st[id] ? 0 : SQLITE_PREPARE_PERSISTENT, &st, NULL);
 	if (rc != SQLITE_OK) {
 		sqlite_error(c->db, rc, "cannot use the database", err);
 		return NULL;
@@ -424,7 +506,8 @@ conn_close(struct conn *c)
 	memset(c, 0, sizeof(*c));
 }
 
-/* ---- values in and out of statements, by the tables. Text is bound in place: it stays until st_put(). */
+/* ---- values in and out of statements, by the tables. Text is bound in place: it stays until
+ * st_put(). */
 
 static void
 bind_text(sqlite3_stmt *st, int col, const char *s)
@@ -462,11 +545,12 @@ bind_strv(sqlite3_stmt *st, int col, const struct p_strv *sv)
 	bind_json(st, col, list);
 }
 
-/* Binds the fields from column *col on. A field that must be there is bound even when it was not marked. */
+/* Binds the fields from column *col on. A field that must be there is bound even when it was not
+ * marked. */
 static void
 bind_fields(sqlite3_stmt *st, int *col, const struct p_type *type, const void *obj, uint64_t skip)
 {
-	const uint64_t has = *(const uint64_t *)obj;	/* every message begins with it */
+	const uint64_t has = *(const uint64_t *)obj; /* every message begins with it */
 
 	for (unsigned i = 0; i < type->nfields; i++) {
 		const struct p_field *f = &type->fields[i];
@@ -528,7 +612,8 @@ column_json(sqlite3_stmt *st, int col)
 {
 	const char *text = (const char *)sqlite3_column_text(st, col);
 
-	return text ? json_loadb(text, (size_t)sqlite3_column_bytes(st, col), JSON_DECODE_ANY, NULL) : NULL;
+	return text ? json_loadb(text, (size_t)sqlite3_column_bytes(st, col), JSON_DECODE_ANY, NULL)
+		    : NULL;
 }
 
 static void
@@ -584,7 +669,7 @@ read_fields(sqlite3_stmt *st, int *col, const struct p_type *type, void *obj, ui
 		case P_ENUM:
 			value = p_enum_value(f->en, (const char *)sqlite3_column_text(st, *col));
 			memcpy(at, &value, sizeof(value));
-			if (value == 0)	/* of a version that knew more */
+			if (value == 0) /* of a version that knew more */
 				*has &= ~(UINT64_C(1) << i);
 			break;
 		case P_STRV:
@@ -669,20 +754,31 @@ struct owner_counts {
 #define NBUCKETS 256
 
 enum op_kind {
-	OP_ORDER_INSERT, OP_ORDER_UPDATE, OP_ORDER_DELETE, OP_STEP_PUT, OP_EVENT, OP_PROMPT_INSERT, OP_PROMPT_DONE,
-	OP_REPOSITORY_PUT, OP_REPOSITORY_DELETE, OP_SETTING_PUT, OP_CREDENTIAL_PUT, OP_CREDENTIAL_DELETE,
-	OP_TOKEN_PUT, OP_TOKEN_DELETE
+	OP_ORDER_INSERT,
+	OP_ORDER_UPDATE,
+	OP_ORDER_DELETE,
+	OP_STEP_PUT,
+	OP_EVENT,
+	OP_PROMPT_INSERT,
+	OP_PROMPT_DONE,
+	OP_REPOSITORY_PUT,
+	OP_REPOSITORY_DELETE,
+	OP_SETTING_PUT,
+	OP_CREDENTIAL_PUT,
+	OP_CREDENTIAL_DELETE,
+	OP_TOKEN_PUT,
+	OP_TOKEN_DELETE
 };
 
 /* One change. Which members are used depends on the kind. */
 struct op {
 	struct op *next;
 	enum op_kind kind;
-	bool flag;		/* shared; any owner */
+	bool flag; /* shared; any owner */
 	uint32_t uid;
-	int64_t n;		/* prompt id */
+	int64_t n; /* prompt id */
 	struct order_row *row;
-	const struct p_type *type;	/* of obj */
+	const struct p_type *type; /* of obj */
 	void *obj;
 	char *id, *name, *text;
 	void *blob;
@@ -692,7 +788,7 @@ struct op {
 /* An order came into or left a state: for the counters. */
 struct delta {
 	uint32_t uid;
-	enum p_order_status from, to;	/* order_status_none: was not there, is gone */
+	enum p_order_status from, to; /* order_status_none: was not there, is gone */
 };
 
 enum job_kind { JOB_TX, JOB_LIST, JOB_BACKUP };
@@ -726,7 +822,7 @@ struct page_query {
 	enum p_order_status status;
 	char *url, *owner, *q;
 	int64_t since, until, cursor, limit, offset;
-	int64_t total;		/* known, or -1: to be counted */
+	int64_t total; /* known, or -1: to be counted */
 };
 
 struct list_job {
@@ -746,22 +842,22 @@ struct backup_job {
 };
 
 struct store {
-	char *path;			/* NULL: in memory */
-	struct conn writer;		/* the thread's, after the start */
-	struct conn reader;		/* the loop's */
+	char *path;	    /* NULL: in memory */
+	struct conn writer; /* the thread's, after the start */
+	struct conn reader; /* the loop's */
 	/*
-	 * In memory there is no write-ahead log: the reader would meet locks. So the two take turns; a batch without a disk
-	 * is short. Recursive: a row's callback may read again.
+	 * In memory there is no write-ahead log: the reader would meet locks. So the two take
+	 * turns; a batch without a disk is short. Recursive: a row's callback may read again.
 	 */
 	pthread_mutex_t turn;
 
 	pthread_t thread;
 	bool started;
-	pthread_mutex_t lock;		/* the queues */
+	pthread_mutex_t lock; /* the queues */
 	pthread_cond_t wake, idle;
 	struct job *in, **in_last;
 	struct job *out, **out_last;
-	size_t busy;			/* jobs that the thread has taken and not yet handed back */
+	size_t busy; /* jobs that the thread has taken and not yet handed back */
 	bool stop;
 	int efd;
 	struct event *ev;
@@ -972,8 +1068,8 @@ store_tx_setting_put(struct store_tx *tx, const char *key, const char *json)
 }
 
 void
-store_tx_credential_put(struct store_tx *tx, uint32_t owner_uid, bool shared, const struct p_credential *c,
-    const void *sealed, size_t len)
+store_tx_credential_put(struct store_tx *tx, uint32_t owner_uid, bool shared,
+    const struct p_credential *c, const void *sealed, size_t len)
 {
 	struct op *op = add_op(tx, OP_CREDENTIAL_PUT);
 
@@ -993,7 +1089,8 @@ store_tx_credential_delete(struct store_tx *tx, uint32_t owner_uid, const char *
 }
 
 void
-store_tx_token_put(struct store_tx *tx, uint32_t owner_uid, const struct p_token *t, const unsigned char hash[32])
+store_tx_token_put(
+    struct store_tx *tx, uint32_t owner_uid, const struct p_token *t, const unsigned char hash[32])
 {
 	struct op *op = add_op(tx, OP_TOKEN_PUT);
 
@@ -1104,7 +1201,7 @@ add_delta(struct store_tx *tx, uint32_t uid, enum p_order_status from, enum p_or
 	if (from == to)
 		return;
 	tx->deltas = xrealloc(tx->deltas, tx->ndeltas + 1, sizeof(*tx->deltas));
-	tx->deltas[tx->ndeltas++] = (struct delta){ .uid = uid, .from = from, .to = to };
+	tx->deltas[tx->ndeltas++] = (struct delta){.uid = uid, .from = from, .to = to};
 }
 
 static void
@@ -1129,16 +1226,19 @@ do_order_insert(struct store *s, struct store_tx *tx, const struct op *op, struc
 	sqlite3_bind_int64(st, ++col, rowid);
 	bind_text(st, ++col, op->name);
 	rc = run(c, ST_ORDER_INSERT, st);
-	if ((rc & 0xff) == SQLITE_CONSTRAINT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE) {
+	if ((rc & 0xff) == SQLITE_CONSTRAINT &&
+	    sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE) {
 		bool key = strstr(sqlite3_errmsg(c->db), "idempotency_key") != NULL;
 
 		return ERR(err, ALREADY_EXISTS, key ? "idempotency_key" : "agent_work_order_id",
-		    key ? "an order with this idempotency key is there already" : "an order with this id is there already");
+		    key ? "an order with this idempotency key is there already"
+			: "an order with this id is there already");
 	}
 	if (rc != SQLITE_OK)
 		return failed(c, rc, err);
 	set_rowid(tx, rowid);
-	if (op->row->pub.agent_work_order_id && strlen(op->row->pub.agent_work_order_id) == ID_ORDER_LEN) {
+	if (op->row->pub.agent_work_order_id &&
+	    strlen(op->row->pub.agent_work_order_id) == ID_ORDER_LEN) {
 		memcpy(tx->last_id, op->row->pub.agent_work_order_id, ID_ORDER_LEN + 1);
 		tx->last_rowid = rowid;
 	}
@@ -1148,7 +1248,8 @@ do_order_insert(struct store *s, struct store_tx *tx, const struct op *op, struc
 
 /* State and owner that a row has now. 1 found, 0 not there, -1 on failure. */
 static int
-old_state(struct conn *c, int64_t rowid, enum p_order_status *status, uint32_t *uid, struct awo_err *err)
+old_state(
+    struct conn *c, int64_t rowid, enum p_order_status *status, uint32_t *uid, struct awo_err *err)
 {
 	sqlite3_stmt *st = st_get(c, ST_ORDER_OLD, err);
 	int rc;
@@ -1158,7 +1259,8 @@ old_state(struct conn *c, int64_t rowid, enum p_order_status *status, uint32_t *
 	sqlite3_bind_int64(st, 1, rowid);
 	rc = sqlite3_step(st);
 	if (rc == SQLITE_ROW) {
-		*status = (enum p_order_status)p_enum_value(&p_enum_order_status, (const char *)sqlite3_column_text(st, 0));
+		*status = (enum p_order_status)p_enum_value(
+		    &p_enum_order_status, (const char *)sqlite3_column_text(st, 0));
 		*uid = (uint32_t)sqlite3_column_int64(st, 1);
 	}
 	st_put(c, ST_ORDER_OLD, st);
@@ -1225,8 +1327,8 @@ put_meta(struct conn *c, const char *name, int64_t value, struct awo_err *err)
 static int
 do_order_delete(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err *err)
 {
-	static const enum st_id all[] = { ST_ORDER_DELETE_STEPS, ST_ORDER_DELETE_EVENTS, ST_ORDER_DELETE_PROMPTS,
-		ST_ORDER_DELETE };
+	static const enum st_id all[] = {ST_ORDER_DELETE_STEPS, ST_ORDER_DELETE_EVENTS,
+	    ST_ORDER_DELETE_PROMPTS, ST_ORDER_DELETE};
 	struct conn *c = &s->writer;
 	int64_t rowid = need_rowid(c, tx, op->id, err);
 	enum p_order_status was = order_status_none;
@@ -1238,7 +1340,8 @@ do_order_delete(struct store *s, struct store_tx *tx, const struct op *op, struc
 		if (run_for_order(c, all[i], rowid, err) < 0)
 			return -1;
 	/* numbers are not given twice, even when the highest row is the one that went */
-	if (put_meta(c, "last_event", s->last_event, err) < 0 || put_meta(c, "last_order", s->last_order, err) < 0)
+	if (put_meta(c, "last_event", s->last_event, err) < 0 ||
+	    put_meta(c, "last_order", s->last_order, err) < 0)
 		return -1;
 	tx->last_rowid = 0;
 	add_delta(tx, uid, was, order_status_none);
@@ -1314,7 +1417,7 @@ do_put(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err
 {
 	struct conn *c = &s->writer;
 	enum st_id id = op->kind == OP_REPOSITORY_PUT ? ST_REPOSITORY_PUT
-		      : op->kind == OP_TOKEN_PUT      ? ST_TOKEN_PUT
+			: op->kind == OP_TOKEN_PUT    ? ST_TOKEN_PUT
 						      : ST_CREDENTIAL_PUT;
 	sqlite3_stmt *st = st_get(c, id, err);
 	int col = 0, rc;
@@ -1328,12 +1431,14 @@ do_put(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err
 	if (op->blob)
 		sqlite3_bind_blob64(st, ++col, op->blob, op->len, SQLITE_STATIC);
 	rc = run(c, id, st);
-	if ((rc & 0xff) == SQLITE_CONSTRAINT && sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE)
+	if ((rc & 0xff) == SQLITE_CONSTRAINT &&
+	    sqlite3_extended_errcode(c->db) == SQLITE_CONSTRAINT_UNIQUE)
 		return ERR(err, ALREADY_EXISTS, id == ST_REPOSITORY_PUT ? "repository_url" : "name",
-		    id == ST_REPOSITORY_PUT ? "this repository is registered already" : "this is there already");
+		    id == ST_REPOSITORY_PUT ? "this repository is registered already"
+					    : "this is there already");
 	if (rc != SQLITE_OK)
 		return failed(c, rc, err);
-	if (sqlite3_changes(c->db) == 0)	/* the id is another owner's */
+	if (sqlite3_changes(c->db) == 0) /* the id is another owner's */
 		return ERR(err, ALREADY_EXISTS, "id", "this id is in use");
 	set_rowid(tx, sqlite3_last_insert_rowid(c->db));
 	return 0;
@@ -1344,7 +1449,7 @@ do_delete(struct store *s, const struct op *op, struct awo_err *err)
 {
 	struct conn *c = &s->writer;
 	enum st_id id = op->kind == OP_REPOSITORY_DELETE ? ST_REPOSITORY_DELETE
-		      : op->kind == OP_TOKEN_DELETE	 ? ST_TOKEN_DELETE
+			: op->kind == OP_TOKEN_DELETE	 ? ST_TOKEN_DELETE
 							 : ST_CREDENTIAL_DELETE;
 	sqlite3_stmt *st = st_get(c, id, err);
 	const char *what = op->id ? op->id : op->name;
@@ -1364,8 +1469,12 @@ do_delete(struct store *s, const struct op *op, struct awo_err *err)
 	if (rc != SQLITE_OK)
 		return failed(c, rc, err);
 	if (sqlite3_changes(c->db) == 0)
-		return ERR(err, NOT_FOUND, id == ST_CREDENTIAL_DELETE ? "name" : "id", "there is no %s %.256s",
-		    id == ST_REPOSITORY_DELETE ? "repository" : id == ST_TOKEN_DELETE ? "token" : "credential", what);
+		return ERR(err, NOT_FOUND, id == ST_CREDENTIAL_DELETE ? "name" : "id",
+		    "there is no %s %.256s",
+		    id == ST_REPOSITORY_DELETE ? "repository"
+		    : id == ST_TOKEN_DELETE    ? "token"
+					       : "credential",
+		    what);
 	return 0;
 }
 
@@ -1461,7 +1570,8 @@ do_tx(struct store *s, struct store_tx *tx)
 		failed(c, rc, err);
 }
 
-/* Gives the transactions from first up to end (exclusive) that had succeeded the error of their commit. */
+/* Gives the transactions from first up to end (exclusive) that had succeeded the error of their
+ * commit. */
 static void
 fail_all(struct job *first, const struct job *end, const struct awo_err *err)
 {
@@ -1470,12 +1580,13 @@ fail_all(struct job *first, const struct job *end, const struct awo_err *err)
 			j->err = *err;
 }
 
-/* The transactions at the head of a list in one commit. Returns the first job that is not part of it. */
+/* The transactions at the head of a list in one commit. Returns the first job that is not part of
+ * it. */
 static struct job *
 do_batch(struct store *s, struct job *first)
 {
 	struct conn *c = &s->writer;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct job *j = first;
 	int rc;
 
@@ -1518,15 +1629,16 @@ add_where(struct buf *b, unsigned by)
 		unsigned bit;
 		const char *text;
 	} terms[] = {
-		{ BY_UID, "owner_uid = ?1" },
-		{ BY_STATUS, "status = ?2" },
-		{ BY_URL, "canonical_url = ?3" },
-		{ BY_OWNER, "owner = ?4" },
-		{ BY_Q, "(user_request LIKE ?5 ESCAPE '\\' OR repository_url LIKE ?5 ESCAPE '\\' OR "
-			"git_branch_name LIKE ?5 ESCAPE '\\' OR agent_work_order_id LIKE ?5 ESCAPE '\\')" },
-		{ BY_SINCE, "created_at >= ?6" },
-		{ BY_UNTIL, "created_at < ?7" },
-		{ BY_CURSOR, "order_rowid < ?8" },
+	    {BY_UID, "owner_uid = ?1"},
+	    {BY_STATUS, "status = ?2"},
+	    {BY_URL, "canonical_url = ?3"},
+	    {BY_OWNER, "owner = ?4"},
+	    {BY_Q,
+		"(user_request LIKE ?5 ESCAPE '\\' OR repository_url LIKE ?5 ESCAPE '\\' OR "
+		"git_branch_name LIKE ?5 ESCAPE '\\' OR agent_work_order_id LIKE ?5 ESCAPE '\\')"},
+	    {BY_SINCE, "created_at >= ?6"},
+	    {BY_UNTIL, "created_at < ?7"},
+	    {BY_CURSOR, "order_rowid < ?8"},
 	};
 	const char *joint = " WHERE ";
 
@@ -1547,7 +1659,7 @@ static sqlite3_stmt *
 page_st(struct conn *c, unsigned by, bool count, struct awo_err *err)
 {
 	sqlite3_stmt **at = count ? &c->count[by] : &c->page[by];
-	struct buf sql CLEAN_BUF = { 0 };
+	struct buf sql CLEAN_BUF = {0};
 	int rc;
 
 	if (*at)
@@ -1562,7 +1674,8 @@ page_st(struct conn *c, unsigned by, bool count, struct awo_err *err)
 	add_where(&sql, by);
 	if (!count)
 		buf_adds(&sql, " ORDER BY order_rowid DESC LIMIT ?9 OFFSET ?10");
-	rc = sqlite3_prepare_v3(c->db, sql.p, (int)sql.len + 1, SQLITE_PREPARE_PERSISTENT, at, NULL);
+	rc =
+	    sqlite3_prepare_v3(c->db, sql.p, (int)sql.len + 1, SQLITE_PREPARE_PERSISTENT, at, NULL);
 	if (rc != SQLITE_OK) {
 		sqlite_error(c->db, rc, "cannot use the database", err);
 		return NULL;
@@ -1610,7 +1723,8 @@ run_count(struct conn *c, const struct page_query *q, int64_t *total, struct awo
 }
 
 static int
-run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer *page, struct awo_err *err)
+run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer *page,
+    struct awo_err *err)
 {
 	int64_t last = 0, total = q->total;
 	sqlite3_stmt *st;
@@ -1621,7 +1735,7 @@ run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer 
 	if (!(st = page_st(c, q->by, false, err)))
 		return -1;
 	bind_page(st, q, q->by);
-	sqlite3_bind_int64(st, 9, q->limit + 1);	/* one more tells whether there are more */
+	sqlite3_bind_int64(st, 9, q->limit + 1); /* one more tells whether there are more */
 	sqlite3_bind_int64(st, 10, q->offset);
 	page->agent_work_orders.v = xcalloc((size_t)q->limit, sizeof(*page->agent_work_orders.v));
 	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -1632,7 +1746,8 @@ run_page(struct conn *c, const struct page_query *q, struct p_order_list_answer 
 			rc = SQLITE_DONE;
 			break;
 		}
-		read_fields(st, &col, &p_type_order, &page->agent_work_orders.v[page->agent_work_orders.n++], SKIP_ORDER);
+		read_fields(st, &col, &p_type_order,
+		    &page->agent_work_orders.v[page->agent_work_orders.n++], SKIP_ORDER);
 		last = sqlite3_column_int64(st, col);
 	}
 	sqlite3_reset(st);
@@ -1689,7 +1804,8 @@ backup_end(struct store *s, int rc)
 
 /* Makes the file and starts to copy. False with *err set; then there is no file. */
 static bool
-backup_begin(sqlite3 *from, const char *path, sqlite3 **to, sqlite3_backup **copy, struct awo_err *err)
+backup_begin(
+    sqlite3 *from, const char *path, sqlite3 **to, sqlite3_backup **copy, struct awo_err *err)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int rc;
@@ -1701,8 +1817,9 @@ backup_begin(sqlite3 *from, const char *path, sqlite3 **to, sqlite3_backup **cop
 		return false;
 	}
 	if (fd < 0) {
-		ERR(err, UNAVAILABLE, "path", "cannot make %.512s: %s; awod's user must be able to write to that directory", path,
-		    strerror(errno));
+		ERR(err, UNAVAILABLE, "path",
+		    "cannot make %.512s: %s; awod's user must be able to write to that directory",
+		    path, strerror(errno));
 		return false;
 	}
 	close(fd);
@@ -1711,7 +1828,8 @@ backup_begin(sqlite3 *from, const char *path, sqlite3 **to, sqlite3_backup **cop
 		*copy = sqlite3_backup_init(*to, "main", from, "main");
 	if (*copy)
 		return true;
-	sqlite_error(*to, rc == SQLITE_OK ? sqlite3_errcode(*to) : rc, "cannot write the backup", err);
+	sqlite_error(
+	    *to, rc == SQLITE_OK ? sqlite3_errcode(*to) : rc, "cannot write the backup", err);
 	sqlite3_close_v2(*to);
 	*to = NULL;
 	unlink(path);
@@ -1752,7 +1870,7 @@ hand_back(struct store *s, struct job *first, const struct job *end)
 		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
 	n = write(s->efd, &one, sizeof(one));
-	(void)n;	/* full means that the loop has been told */
+	(void)n; /* full means that the loop has been told */
 }
 
 /* Runs the jobs at the head of a list that belong together; returns the first that does not. */
@@ -1777,11 +1895,12 @@ do_jobs(struct store *s, struct job *first)
 		if (b->job.err.code != AWO_OK)
 			break;
 		if (s->backup)
-			ERR(&b->job.err, FAILED_PRECONDITION, "path", "another backup is being written; wait for its end");
+			ERR(&b->job.err, FAILED_PRECONDITION, "path",
+			    "another backup is being written; wait for its end");
 		else if (backup_begin(s->writer.db, b->path, &b->to, &b->copy, &b->job.err)) {
 			s->backup = b;
 			unlock_turn(s);
-			return end;	/* handed back by the last piece */
+			return end; /* handed back by the last piece */
 		}
 		break;
 	}
@@ -1837,7 +1956,8 @@ store_thread(void *arg)
 static void
 answer_tx(struct store *s, struct store_tx *tx)
 {
-	const struct store_commit commit = { .event_ids = tx->event_ids, .nevents = tx->nevents, .rowid = tx->rowid };
+	const struct store_commit commit = {
+	    .event_ids = tx->event_ids, .nevents = tx->nevents, .rowid = tx->rowid};
 
 	if (tx->job.err.code == AWO_OK)
 		for (size_t i = 0; i < tx->ndeltas; i++) {
@@ -1907,7 +2027,7 @@ on_answers(evutil_socket_t fd, short what, void *arg)
 	ssize_t got = read(fd, &n, sizeof(n));
 
 	(void)what;
-	(void)got;	/* empty: another turn has taken it */
+	(void)got; /* empty: another turn has taken it */
 	answer_all(arg);
 }
 
@@ -1954,7 +2074,9 @@ get_number(sqlite3 *db, const char *sql, int64_t *out, struct awo_err *err)
 		}
 	}
 	sqlite3_finalize(st);
-	return rc == SQLITE_DONE || rc == SQLITE_OK ? 0 : sqlite_error(db, rc, "cannot read the database", err);
+	return rc == SQLITE_DONE || rc == SQLITE_OK
+		   ? 0
+		   : sqlite_error(db, rc, "cannot read the database", err);
 }
 
 static int
@@ -1962,7 +2084,8 @@ open_conn(struct store *s, const char *uri, struct conn *c, struct awo_err *err)
 {
 	int rc;
 
-	rc = sqlite3_open_v2(uri, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
+	rc = sqlite3_open_v2(uri, &c->db,
+	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
 	    NULL);
 	if (rc != SQLITE_OK)
 		return sqlite_error(c->db, rc, s->path ? s->path : "memory", err);
@@ -1970,7 +2093,8 @@ open_conn(struct store *s, const char *uri, struct conn *c, struct awo_err *err)
 	sqlite3_busy_timeout(c->db, 5000);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	if (exec(c->db, "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;", "cannot use the database", err) < 0)
+	if (exec(c->db, "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
+		"cannot use the database", err) < 0)
 		return -1;
 	return 0;
 }
@@ -1993,15 +2117,19 @@ set_journal(struct store *s, struct awo_err *err)
 	if (rc != SQLITE_ROW)
 		return sqlite_error(s->writer.db, rc, s->path, err);
 	if (!wal)
-		return ERR(err, UNAVAILABLE, "", "%.512s: the file system has no shared memory for a write-ahead log; put "
-		    "storage.directory on a local one", s->path);
-	return exec(s->writer.db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000", s->path, err);
+		return ERR(err, UNAVAILABLE, "",
+		    "%.512s: the file system has no shared memory for a write-ahead log; put "
+		    "storage.directory on a local one",
+		    s->path);
+	return exec(s->writer.db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000",
+	    s->path, err);
 }
 
 static int
 backup_whole(struct store *s, const char *dir, int64_t version, struct awo_err *err)
 {
-	char *path CLEAN_FREE = xasprintf("%s/awo-schema-%" PRId64 "-%" PRId64 ".db", dir, version, clock_wall_us());
+	char *path CLEAN_FREE =
+	    xasprintf("%s/awo-schema-%" PRId64 "-%" PRId64 ".db", dir, version, clock_wall_us());
 	sqlite3_backup *copy;
 	sqlite3 *to;
 	int rc;
@@ -2033,12 +2161,15 @@ check_database(struct store *s, int64_t *version, struct awo_err *err)
 	    get_number(db, "SELECT count(*) FROM sqlite_master", &tables, err) < 0)
 		return -1;
 	if (tables > 0 && application != APPLICATION_ID)
-		return ERR(err, FAILED_PRECONDITION, "", "%.512s is not a database of AWO; move it away or set storage.directory",
+		return ERR(err, FAILED_PRECONDITION, "",
+		    "%.512s is not a database of AWO; move it away or set storage.directory",
 		    s->path);
 	if (*version < 0 || *version > nmigrations)
 		return ERR(err, FAILED_PRECONDITION, "",
-		    "%.512s was made by a newer version of AWO (schema %" PRId64 ", this version knows %d); install that version, or "
-		    "put a backup made before its first start in the file's place", s->path, *version, nmigrations);
+		    "%.512s was made by a newer version of AWO (schema %" PRId64
+		    ", this version knows %d); install that version, or "
+		    "put a backup made before its first start in the file's place",
+		    s->path, *version, nmigrations);
 	return 0;
 }
 
@@ -2052,7 +2183,8 @@ migrate(struct store *s, int64_t version, const char *backup_dir, struct awo_err
 
 		if (version > 0 && backup_dir && backup_whole(s, backup_dir, version, err) < 0)
 			return -1;
-		snprintf(number, sizeof(number), "PRAGMA application_id = %d; PRAGMA user_version = %" PRId64 "; COMMIT",
+		snprintf(number, sizeof(number),
+		    "PRAGMA application_id = %d; PRAGMA user_version = %" PRId64 "; COMMIT",
 		    APPLICATION_ID, version + 1);
 		if (exec(db, "BEGIN IMMEDIATE", "cannot migrate the database", err) < 0)
 			return -1;
@@ -2070,18 +2202,21 @@ static int
 load_counts(struct store *s, struct awo_err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(s->writer.db, "SELECT owner_uid, status, count(*) FROM work_orders GROUP BY 1, 2", -1, &st, NULL);
+	int rc = sqlite3_prepare_v2(s->writer.db,
+	    "SELECT owner_uid, status, count(*) FROM work_orders GROUP BY 1, 2", -1, &st, NULL);
 
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-			int status = p_enum_value(&p_enum_order_status, (const char *)sqlite3_column_text(st, 1));
+			int status = p_enum_value(
+			    &p_enum_order_status, (const char *)sqlite3_column_text(st, 1));
 
 			if (status != 0)
-				count_order(s, (uint32_t)sqlite3_column_int64(st, 0), (enum p_order_status)status,
-				    sqlite3_column_int64(st, 2));
+				count_order(s, (uint32_t)sqlite3_column_int64(st, 0),
+				    (enum p_order_status)status, sqlite3_column_int64(st, 2));
 		}
 	sqlite3_finalize(st);
-	return rc == SQLITE_DONE ? 0 : sqlite_error(s->writer.db, rc, "cannot read the database", err);
+	return rc == SQLITE_DONE ? 0
+				 : sqlite_error(s->writer.db, rc, "cannot read the database", err);
 }
 
 static int
@@ -2089,11 +2224,14 @@ load_numbers(struct store *s, struct awo_err *err)
 {
 	return get_number(s->writer.db,
 		   "SELECT max(coalesce((SELECT max(id) FROM events), 0), "
-		   "coalesce((SELECT value FROM meta WHERE name = 'last_event'), 0))", &s->last_event, err) < 0 ||
-	       get_number(s->writer.db,
-		   "SELECT max(coalesce((SELECT max(order_rowid) FROM work_orders), 0), "
-		   "coalesce((SELECT value FROM meta WHERE name = 'last_order'), 0))", &s->last_order, err) < 0
-		 ? -1 : 0;
+		   "coalesce((SELECT value FROM meta WHERE name = 'last_event'), 0))",
+		   &s->last_event, err) < 0 ||
+		       get_number(s->writer.db,
+			   "SELECT max(coalesce((SELECT max(order_rowid) FROM work_orders), 0), "
+			   "coalesce((SELECT value FROM meta WHERE name = 'last_order'), 0))",
+			   &s->last_order, err) < 0
+		   ? -1
+		   : 0;
 }
 
 /* The file with the mode that its siblings take over from it: nobody else's. */
@@ -2104,10 +2242,13 @@ make_file(const char *path, struct awo_err *err)
 	struct stat st;
 
 	if (fd < 0)
-		return ERR(err, UNAVAILABLE, "", "cannot open the database %.512s: %s; check owner and mode of the file and its "
-		    "directory", path, strerror(errno));
+		return ERR(err, UNAVAILABLE, "",
+		    "cannot open the database %.512s: %s; check owner and mode of the file and its "
+		    "directory",
+		    path, strerror(errno));
 	if (fstat(fd, &st) == 0 && (st.st_mode & 077) != 0)
-		log_warning("database_readable_by_others", LS("path", path), LI("mode", st.st_mode & 07777));
+		log_warning("database_readable_by_others", LS("path", path),
+		    LI("mode", st.st_mode & 07777));
 	close(fd);
 	return 0;
 }
@@ -2116,7 +2257,7 @@ make_file(const char *path, struct awo_err *err)
 static char *
 file_uri(const char *path)
 {
-	struct buf b = { 0 };
+	struct buf b = {0};
 
 	buf_adds(&b, "file:");
 	for (; *path; path++)
@@ -2145,7 +2286,8 @@ start(struct store *s, struct event_base *base, struct awo_err *err)
 	rc = pthread_create(&s->thread, NULL, store_thread, s);
 	pthread_sigmask(SIG_SETMASK, &old, NULL);
 	if (rc != 0)
-		return ERR(err, RESOURCE_EXHAUSTED, "", "cannot start the store's thread: %s", strerror(rc));
+		return ERR(err, RESOURCE_EXHAUSTED, "", "cannot start the store's thread: %s",
+		    strerror(rc));
 	s->started = true;
 	return 0;
 }
@@ -2180,9 +2322,12 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 		ids_hex(name, 8);
 		uri = xasprintf("file:/awo-%s?vfs=memdb", name);
 	}
-	if (open_conn(s, uri, &s->writer, err) < 0 || check_database(s, &version, err) < 0 || set_journal(s, err) < 0 ||
-	    migrate(s, version, o->backup_dir, err) < 0 || load_counts(s, err) < 0 || load_numbers(s, err) < 0 || open_conn(s, uri, &s->reader, err) < 0 ||
-	    exec(s->reader.db, "PRAGMA query_only = 1", "cannot use the database", err) < 0 || start(s, base, err) < 0)
+	if (open_conn(s, uri, &s->writer, err) < 0 || check_database(s, &version, err) < 0 ||
+	    set_journal(s, err) < 0 || migrate(s, version, o->backup_dir, err) < 0 ||
+	    load_counts(s, err) < 0 || load_numbers(s, err) < 0 ||
+	    open_conn(s, uri, &s->reader, err) < 0 ||
+	    exec(s->reader.db, "PRAGMA query_only = 1", "cannot use the database", err) < 0 ||
+	    start(s, base, err) < 0)
 		goto fail;
 	return s;
 fail:
@@ -2207,7 +2352,8 @@ store_close(struct store *s)
 		event_free(s->ev);
 	if (s->efd >= 0)
 		close(s->efd);
-	/* the last connection that closes checkpoints and removes the write-ahead log: it must be one that writes */
+	/* the last connection that closes checkpoints and removes the write-ahead log: it must be
+	 * one that writes */
 	conn_close(&s->reader);
 	conn_close(&s->writer);
 	for (int i = 0; i < NBUCKETS; i++)
@@ -2239,7 +2385,8 @@ store_counts(struct store *s, int64_t counts[NSTATES])
 }
 
 void
-store_backup(struct store *s, const char *path, void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg)
+store_backup(struct store *s, const char *path,
+    void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg)
 {
 	struct backup_job *b = xcalloc(1, sizeof(*b));
 
@@ -2301,9 +2448,11 @@ store_order_get(struct store *s, const char *id, struct order_row *out, struct a
 }
 
 int
-store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, char id[12], struct awo_err *err)
+store_order_find(
+    struct store *s, const char *prefix, uint32_t uid, bool any, char id[12], struct awo_err *err)
 {
-	/* a short prefix of everybody's ids would walk over many that are not the caller's: then by owner */
+	/* a short prefix of everybody's ids would walk over many that are not the caller's: then by
+	 * owner */
 	enum st_id which = any ? ST_FIND_ANY : strlen(prefix) < 6 ? ST_FIND_OWN_SHORT : ST_FIND_OWN;
 	char *end CLEAN_FREE = NULL;
 	sqlite3_stmt *st;
@@ -2313,7 +2462,7 @@ store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, ch
 		return ERR(err, INVALID_ARGUMENT, "agent_work_order_id", "an order's id is needed");
 	if (strlen(prefix) > ID_ORDER_LEN)
 		return no_order(prefix, err);
-	end = xasprintf("%s~", prefix);	/* above every character of an id */
+	end = xasprintf("%s~", prefix); /* above every character of an id */
 	if (!(st = read_begin(s, which, err)))
 		return -1;
 	bind_text(st, 1, prefix);
@@ -2332,12 +2481,14 @@ store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, ch
 	if (n == 0)
 		return no_order(prefix, err);
 	if (n > 1)
-		return ERR(err, INVALID_ARGUMENT, "agent_work_order_id", "several orders begin with %s; give more of the id", prefix);
+		return ERR(err, INVALID_ARGUMENT, "agent_work_order_id",
+		    "several orders begin with %s; give more of the id", prefix);
 	return 0;
 }
 
 int
-store_order_by_key(struct store *s, uint32_t uid, const char *idempotency_key, char id[12], struct awo_err *err)
+store_order_by_key(
+    struct store *s, uint32_t uid, const char *idempotency_key, char id[12], struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_BY_KEY, err);
 	int rc;
@@ -2352,15 +2503,17 @@ store_order_by_key(struct store *s, uint32_t uid, const char *idempotency_key, c
 	read_end(s, ST_BY_KEY, st);
 	if (rc == SQLITE_ROW)
 		return 0;
-	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "idempotency_key", "there is no order with this key")
-				 : read_failed(s, rc, err);
+	return rc == SQLITE_DONE
+		   ? ERR(err, NOT_FOUND, "idempotency_key", "there is no order with this key")
+		   : read_failed(s, rc, err);
 }
 
 typedef int row_cb(void *arg, struct order_row *r);
 
 /* Hands each row over and ends the read. What the callback returned last, or -1. */
 static int
-each_order(struct store *s, enum st_id id, sqlite3_stmt *st, row_cb *row, void *arg, struct awo_err *err)
+each_order(
+    struct store *s, enum st_id id, sqlite3_stmt *st, row_cb *row, void *arg, struct awo_err *err)
 {
 	int rc, stop = 0;
 
@@ -2380,9 +2533,9 @@ each_order(struct store *s, enum st_id id, sqlite3_stmt *st, row_cb *row, void *
 int
 store_order_scan(struct store *s, unsigned states, row_cb *row, void *arg, struct awo_err *err)
 {
-	sqlite3_stmt *st[NSTATES] = { NULL };
-	int rc[NSTATES] = { 0 };
-	struct buf sql CLEAN_BUF = { 0 };
+	sqlite3_stmt *st[NSTATES] = {NULL};
+	int rc[NSTATES] = {0};
+	struct buf sql CLEAN_BUF = {0};
 	int result = 0;
 
 	/* an index gives the orders of one state by age; several states are merged */
@@ -2405,8 +2558,9 @@ store_order_scan(struct store *s, unsigned states, row_cb *row, void *arg, struc
 		int best = 0;
 
 		for (int i = 1; i < NSTATES; i++)
-			if (rc[i] == SQLITE_ROW && (best == 0 || sqlite3_column_int64(st[i], rowid) <
-			    sqlite3_column_int64(st[best], rowid)))
+			if (rc[i] == SQLITE_ROW &&
+			    (best == 0 || sqlite3_column_int64(st[i], rowid) <
+					      sqlite3_column_int64(st[best], rowid)))
 				best = i;
 		if (best == 0)
 			break;
@@ -2424,7 +2578,8 @@ store_order_scan(struct store *s, unsigned states, row_cb *row, void *arg, struc
 }
 
 int
-store_terminal_before(struct store *s, int64_t before_us, row_cb *row, void *arg, struct awo_err *err)
+store_terminal_before(
+    struct store *s, int64_t before_us, row_cb *row, void *arg, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_TERMINAL, err);
 
@@ -2438,7 +2593,7 @@ store_terminal_before(struct store *s, int64_t before_us, row_cb *row, void *arg
 static char *
 like_pattern(const char *q)
 {
-	struct buf b = { 0 };
+	struct buf b = {0};
 
 	buf_addc(&b, '%');
 	for (; *q; q++) {
@@ -2458,8 +2613,10 @@ parse_cursor(const char *text, int64_t *rowid, struct awo_err *err)
 
 	errno = 0;
 	n = *text == 'o' && text[1] ? strtoull(text + 1, &end, 16) : 0;
-	if (n == 0 || n > INT64_MAX || errno != 0 || *end || strspn(text + 1, "0123456789abcdef") != strlen(text + 1))
-		return ERR(err, INVALID_ARGUMENT, "cursor", "this cursor was not given by order.list; begin without one");
+	if (n == 0 || n > INT64_MAX || errno != 0 || *end ||
+	    strspn(text + 1, "0123456789abcdef") != strlen(text + 1))
+		return ERR(err, INVALID_ARGUMENT, "cursor",
+		    "this cursor was not given by order.list; begin without one");
 	*rowid = (int64_t)n;
 	return 0;
 }
@@ -2469,7 +2626,7 @@ make_query(const struct store_filter *f, struct page_query *q, struct awo_err *e
 {
 	const struct p_order_list *r = f->request;
 
-	*q = (struct page_query){ .limit = 50, .uid = f->uid, .total = -1 };
+	*q = (struct page_query){.limit = 50, .uid = f->uid, .total = -1};
 	if (P_HAS(order_list, r, limit) && r->limit > 0)
 		q->limit = r->limit < 500 ? r->limit : 500;
 	if (P_HAS(order_list, r, offset))
@@ -2509,8 +2666,8 @@ make_query(const struct store_filter *f, struct page_query *q, struct awo_err *e
 }
 
 /*
- * Chooses the index and fills the total from the counters. True when the page costs little: the newest rows of one
- * index, with no filter beside it (or a short index).
+ * Chooses the index and fills the total from the counters. True when the page costs little: the
+ * newest rows of one index, with no filter beside it (or a short index).
  */
 static bool
 is_bounded(struct store *s, struct page_query *q)
@@ -2523,7 +2680,8 @@ is_bounded(struct store *s, struct page_query *q)
 	if (both && of_state < of_owner)
 		q->by |= BY_STATUS_INDEX;
 	if (q->by & (BY_URL | BY_OWNER | BY_Q | BY_SINCE | BY_UNTIL))
-		return ((q->by & BY_UID) && of_owner <= SCAN_MAX / 10) || s->totals[order_status_none] <= SCAN_MAX / 10;
+		return ((q->by & BY_UID) && of_owner <= SCAN_MAX / 10) ||
+		       s->totals[order_status_none] <= SCAN_MAX / 10;
 	if (both)
 		q->total = own ? own->n[q->status] : 0;
 	else if (q->by & BY_UID)
@@ -2538,7 +2696,7 @@ is_bounded(struct store *s, struct page_query *q)
 void
 store_order_list(struct store *s, const struct store_filter *f, store_list_done *done, void *arg)
 {
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct p_order_list_answer page;
 	struct page_query q;
 	struct list_job *l;
@@ -2600,7 +2758,8 @@ store_steps(struct store *s, const char *id, struct p_step_list_answer *out, str
 }
 
 int
-store_prompts(struct store *s, const char *id, struct store_prompt **out, size_t *n, struct awo_err *err)
+store_prompts(
+    struct store *s, const char *id, struct store_prompt **out, size_t *n, struct awo_err *err)
 {
 	sqlite3_stmt *st;
 	int64_t rowid;
@@ -2631,7 +2790,8 @@ store_prompts(struct store *s, const char *id, struct store_prompt **out, size_t
 
 int
 store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
-    int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg, struct awo_err *err)
+    int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg,
+    struct awo_err *err)
 {
 	enum st_id which = order_id ? ST_EVENTS_ORDER : ST_EVENTS;
 	int64_t rowid = 0;
@@ -2654,14 +2814,16 @@ store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
 	while (stop == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
 		const char *id = (const char *)sqlite3_column_text(st, 1);
 
-		stop = row(arg, sqlite3_column_int64(st, 0), id ? id : "", (const char *)sqlite3_column_text(st, 2));
+		stop = row(arg, sqlite3_column_int64(st, 0), id ? id : "",
+		    (const char *)sqlite3_column_text(st, 2));
 	}
 	read_end(s, which, st);
 	return stop != 0 || rc == SQLITE_DONE ? 0 : read_failed(s, rc, err);
 }
 
 int
-store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struct p_repository *out, struct awo_err *err)
+store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struct p_repository *out,
+    struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_REPOSITORY_GET, err);
 	int rc, col = 0;
@@ -2676,12 +2838,14 @@ store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struc
 	read_end(s, ST_REPOSITORY_GET, st);
 	if (rc == SQLITE_ROW)
 		return 0;
-	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "id", "there is no registered repository %.256s", id_or_url)
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "id",
+				       "there is no registered repository %.256s", id_or_url)
 				 : read_failed(s, rc, err);
 }
 
 int
-store_repository_list(struct store *s, uint32_t uid, struct p_repository_list_answer *out, struct awo_err *err)
+store_repository_list(
+    struct store *s, uint32_t uid, struct p_repository_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_REPOSITORY_LIST, err);
 	int rc;
@@ -2731,7 +2895,8 @@ store_settings(struct store *s, struct awo_err *err)
 }
 
 int
-store_credential_list(struct store *s, uint32_t uid, struct p_credential_list_answer *out, struct awo_err *err)
+store_credential_list(
+    struct store *s, uint32_t uid, struct p_credential_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_CREDENTIAL_LIST, err);
 	int rc;
@@ -2755,8 +2920,8 @@ store_credential_list(struct store *s, uint32_t uid, struct p_credential_list_an
 }
 
 int
-store_credential_get(struct store *s, uint32_t uid, const char *name, enum p_credential_kind kind, const char *host,
-    struct p_credential *c, void **sealed, size_t *len, struct awo_err *err)
+store_credential_get(struct store *s, uint32_t uid, const char *name, enum p_credential_kind kind,
+    const char *host, struct p_credential *c, void **sealed, size_t *len, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_CREDENTIAL_GET, err);
 	int rc, col = 0;
@@ -2778,11 +2943,13 @@ store_credential_get(struct store *s, uint32_t uid, const char *name, enum p_cre
 	read_end(s, ST_CREDENTIAL_GET, st);
 	if (rc == SQLITE_ROW)
 		return 0;
-	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "name", "there is no such credential") : read_failed(s, rc, err);
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "name", "there is no such credential")
+				 : read_failed(s, rc, err);
 }
 
 int
-store_token_list(struct store *s, uint32_t uid, bool any, struct p_token_list_answer *out, struct awo_err *err)
+store_token_list(
+    struct store *s, uint32_t uid, bool any, struct p_token_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_TOKEN_LIST, err);
 	int rc;
@@ -2807,7 +2974,8 @@ store_token_list(struct store *s, uint32_t uid, bool any, struct p_token_list_an
 }
 
 int
-store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, struct p_token *out, struct awo_err *err)
+store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, struct p_token *out,
+    struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_TOKEN_FIND, err);
 	int rc, col = 0;
@@ -2823,5 +2991,6 @@ store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, s
 	read_end(s, ST_TOKEN_FIND, st);
 	if (rc == SQLITE_ROW)
 		return 0;
-	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "token", "this token is not known") : read_failed(s, rc, err);
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "token", "this token is not known")
+				 : read_failed(s, rc, err);
 }

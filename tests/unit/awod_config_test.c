@@ -1,4 +1,5 @@
-/* The configuration: defaults, the order of sources, errors with place and remedy, agents, settings, printing. */
+/* The configuration: defaults, the order of sources, errors with place and remedy, agents,
+ * settings, printing. */
 #include "cmocka_all.h"
 
 #include <fcntl.h>
@@ -46,18 +47,20 @@ tear_down(void **state)
 
 /* Loads with these texts (NULL: no such file), environment and stored settings (JSON). */
 static struct config *
-load(struct place *p, const char *yaml, const char *agents, char *const *env, const char *stored, bool user,
-    struct awo_err *err)
+load(struct place *p, const char *yaml, const char *agents, char *const *env, const char *stored,
+    bool user, struct awo_err *err)
 {
 	json_t *tree CLEAN_JSON = stored ? json_loads(stored, 0, NULL) : NULL;
-	struct config_input in = { .user_mode = user, .config_dir = p->dir, .environ = env, .stored = tree };
+	struct config_input in = {
+	    .user_mode = user, .config_dir = p->dir, .environ = env, .stored = tree};
 
 	unlinkat(p->fd, "config.yaml", 0);
 	unlinkat(p->fd, "agents.yaml", 0);
 	if (yaml)
 		assert_int_equal(files_replace(p->fd, "config.yaml", yaml, strlen(yaml), 0600), 0);
 	if (agents)
-		assert_int_equal(files_replace(p->fd, "agents.yaml", agents, strlen(agents), 0600), 0);
+		assert_int_equal(
+		    files_replace(p->fd, "agents.yaml", agents, strlen(agents), 0600), 0);
 	memset(err, 0, sizeof(*err));
 	return config_load(&in, err);
 }
@@ -86,7 +89,8 @@ shown(const struct config *c, const char *key, char source[512])
 	assert_int_equal(a.settings.n, 1);
 	text = json_dumps(a.settings.v[0].value, JSON_ENCODE_ANY);
 	if (source)
-		snprintf(source, 512, "%s%s", a.settings.v[0].source, a.settings.v[0].fixed ? " (fixed)" : "");
+		snprintf(source, 512, "%s%s", a.settings.v[0].source,
+		    a.settings.v[0].fixed ? " (fixed)" : "");
 	P_FREE(settings_answer, &a);
 	return text;
 }
@@ -150,7 +154,8 @@ test_file(void **state)
 	    "  require: [seccomp, landlock]\n"
 	    "tests: {must_pass: false}\n"
 	    "artifacts: {prompts: false}\n"
-	    "retention:\n", NULL, NULL);
+	    "retention:\n",
+	    NULL, NULL);
 
 	assert_int_equal(c->max_concurrent, 7);
 	assert_int_equal(c->timeout_step, 90);
@@ -174,13 +179,14 @@ test_file(void **state)
 static void
 test_precedence(void **state)
 {
-	char *env[] = { (char[]){ "AWO_MAX_CONCURRENT=9" }, (char[]){ "LOG_LEVEL=WARN" }, (char[]){ "AGENT_WORK_ORDER_TIMEOUT=10m" },
-		(char[]){ "ENABLE_PROMPT_LOGGING=0" }, (char[]){ "CORS_ORIGINS= http://a , http://b" },
-		(char[]){ "ARCHON_AWO_PORT=8888" }, (char[]){ "GITHUB_TOKEN=" }, (char[]){ "GITHUB_PAT_TOKEN=ghp_0123456789wxyz" },
-		NULL };
+	char *env[] = {(char[]){"AWO_MAX_CONCURRENT=9"}, (char[]){"LOG_LEVEL=WARN"},
+	    (char[]){"AGENT_WORK_ORDER_TIMEOUT=10m"}, (char[]){"ENABLE_PROMPT_LOGGING=0"},
+	    (char[]){"CORS_ORIGINS= http://a , http://b"}, (char[]){"ARCHON_AWO_PORT=8888"},
+	    (char[]){"GITHUB_TOKEN="}, (char[]){"GITHUB_PAT_TOKEN=ghp_0123456789wxyz"}, NULL};
 	struct place *p = *state;
-	struct config *c = must_load(p, "max_concurrent: 7\nmax_pending_per_user: 70\nlog: {format: json}\n", env,
-	    "{\"max_concurrent\": 8, \"max_pending_per_user\": 80, \"retry.max_attempts\": 4}");
+	struct config *c =
+	    must_load(p, "max_concurrent: 7\nmax_pending_per_user: 70\nlog: {format: json}\n", env,
+		"{\"max_concurrent\": 8, \"max_pending_per_user\": 80, \"retry.max_attempts\": 4}");
 
 	check(c, "max_concurrent", "9", "environment AWO_MAX_CONCURRENT (fixed)");
 	check(c, "max_pending_per_user", "80", "stored");
@@ -189,7 +195,8 @@ test_precedence(void **state)
 	check(c, "log.level", "\"warning\"", "environment LOG_LEVEL (fixed)");
 	check(c, "timeouts.step", "600", "environment AGENT_WORK_ORDER_TIMEOUT (fixed)");
 	check(c, "artifacts.prompts", "false", "environment ENABLE_PROMPT_LOGGING (fixed)");
-	check(c, "gateway.cors_origins", "[\"http://a\", \"http://b\"]", "environment CORS_ORIGINS (fixed)");
+	check(c, "gateway.cors_origins", "[\"http://a\", \"http://b\"]",
+	    "environment CORS_ORIGINS (fixed)");
 	check(c, "gateway.port", "8888", "environment ARCHON_AWO_PORT (fixed)");
 	/* empty is not set; and a secret is shown masked, used whole */
 	check(c, "github.token", "\"***wxyz\"", "environment GITHUB_PAT_TOKEN (fixed)");
@@ -203,8 +210,10 @@ test_stored_nonsense(void **state)
 {
 	struct place *p = *state;
 	struct config *c = must_load(p, NULL, NULL,
-	    "{\"max_concurrent\": \"many\", \"no.such\": 1, \"ports.end\": 42001, \"github.token\": \"ghp_stored_in_clear\","
-	    "\"agents.claude.model\": \"opus\", \"agents.nobody.model\": \"x\", \"agents.default\": \"nobody\","
+	    "{\"max_concurrent\": \"many\", \"no.such\": 1, \"ports.end\": 42001, "
+	    "\"github.token\": \"ghp_stored_in_clear\","
+	    "\"agents.claude.model\": \"opus\", \"agents.nobody.model\": \"x\", "
+	    "\"agents.default\": \"nobody\","
 	    "\"socket.mode\": \"\", \"repositories.allow_local\": \"\", \"log.level\": null}");
 
 	assert_int_equal(c->max_concurrent, 5);
@@ -223,48 +232,64 @@ test_errors(void **state)
 	static const struct {
 		const char *yaml, *want;
 	} cases[] = {
-		{ "max_concurent: 7\n", "config.yaml:1:1: unknown key \"max_concurent\"; did you mean \"max_concurrent\"?" },
-		{ "git:\n  timout: 3\n", "config.yaml:2:3: unknown key \"git.timout\"; did you mean \"git.timeout\"?" },
-		{ "zzzzzzzzzzzzzzzzzzz: 3\n", "config.yaml:1:1: unknown key \"zzzzzzzzzzzzzzzzzzz\"" },
-		{ "max_concurrent: 0\n", "config.yaml:1:1: max_concurrent is 0; it must be from 1 to 100000" },
-		{ "max_concurrent: seven\n", "config.yaml:1:1: max_concurrent must be an integer from 1 to 100000, not a string" },
-		{ "max_concurrent: 1.5\n", "not a decimal fraction" },
-		{ "max_concurrent: [1]\n", "not a list" },
-		{ "\n\ntimeouts:\n    step: forever\n", "config.yaml:4:5: timeouts.step must be a duration" },
-		{ "timeouts: {kill: 2h}\n", "timeouts.kill is 7200; it must be from 1 to 60" },
-		{ "tests: {must_pass: \"yes\"}\n", "tests.must_pass must be true or false, not a string" },
-		{ "log: {level: loud}\n", "config.yaml:1:7: log.level must be one of debug, info, warning, error" },
-		{ "log: 3\n", "log is a section: write its keys below it, indented" },
-		{ "git: {author_name: true}\n", "git.author_name must be a string, not a boolean; put it in quotes" },
-		{ "git: {author_name: \"a\\nb\"}\n", "control characters" },
-		{ "git: {author_name: \"a<b\"}\n", "config.yaml:1:7: git.author_name must not contain" },
-		{ "git: {branch_prefix: \"a b\"}\n", "git.branch_prefix" },
-		{ "git: {known_hosts: hosts}\n", "git.known_hosts must be an absolute path" },
-		{ "sandbox: {require: [1]}\n", "sandbox.require must be a list of strings; entry 1 is an integer" },
-		{ "sandbox: {require: {a: b}}\n", "sandbox.require must be a list of strings, not a mapping" },
-		{ "ports: {start: 50000, end: 50009}\n", "config.yaml:1:23: ports.end is 50009; it must be at least ports.start + 10" },
-		{ "socket: {mode: \"0888\"}\n", "config.yaml:1:10: socket.mode must be a mode in octal" },
-		{ "socket: {mode: 0o660}\n", "socket.mode must let its owner read and write" },
-		{ "socket: {mode: \"0777\"}\n", "nobody execute" },
-		{ "repositories: {allow_local: \"/a:b\"}\n", "absolute directories" },
-		{ "github: {api_url: \"ftp://x\"}\n", "must begin with https://" },
-		{ "agents: {default: nobody}\n", "agents.default names \"nobody\"" },
-		{ "agents: {claude: {progam: x}}\n", "config.yaml:1:19: unknown key \"agents.claude.progam\"; did you mean \"program\"?" },
-		{ "agents: {claude: 3}\n", "agents.claude must be a mapping, not an integer" },
-		{ "agents: {\"../x\": {}}\n", "cannot be an agent's name" },
-		{ "agents: {mine: {program: x}}\n", "agents.mine needs an adapter" },
-		{ "agents: {mine: {adapter: cluade}}\n", "did you mean claude?" },
-		{ "agents: {claude: {program: ./x}}\n", "absolute path" },
-		{ "agents: {claude: {paths: [x]}}\n", "entry 1 of agents.claude.paths must be an absolute path" },
-		{ "agents: {claude: {keys: [sk-ant-secret]}}\n", "must be the name of an environment variable" },
-		{ "agents: {claude: {env: {\"A B\": x}}}\n", "is no name of an environment variable" },
-		{ "agents: {claude: {env: {A: [x]}}}\n", "agents.claude.env.A must be a string" },
-		{ "agents: {claude: {max_turns: 0}}\n", "agents.claude.max_turns is 0" },
-		{ "storage: {type: postgresql}\n", "needs AWO_DATABASE_URL" },
-		{ "git.timeout: 3\ngit: {timeout: 4}\n", "config.yaml:2:7: git.timeout was already given at config.yaml:1:1" },
-		{ "a: b: c\n", "config.yaml:1:" },
-		{ "- a\n", "must be a mapping" },
-		{ "just text\n", "must be a mapping" },
+	    {"max_concurent: 7\n",
+		"config.yaml:1:1: unknown key \"max_concurent\"; did you mean \"max_concurrent\"?"},
+	    {"git:\n  timout: 3\n",
+		"config.yaml:2:3: unknown key \"git.timout\"; did you mean \"git.timeout\"?"},
+	    {"zzzzzzzzzzzzzzzzzzz: 3\n", "config.yaml:1:1: unknown key \"zzzzzzzzzzzzzzzzzzz\""},
+	    {"max_concurrent: 0\n",
+		"config.yaml:1:1: max_concurrent is 0; it must be from 1 to 100000"},
+	    {"max_concurrent: seven\n", "config.yaml:1:1: max_concurrent must be an integer from 1 "
+					"to 100000, not a string"},
+	    {"max_concurrent: 1.5\n", "not a decimal fraction"},
+	    {"max_concurrent: [1]\n", "not a list"},
+	    {"\n\ntimeouts:\n    step: forever\n",
+		"config.yaml:4:5: timeouts.step must be a duration"},
+	    {"timeouts: {kill: 2h}\n", "timeouts.kill is 7200; it must be from 1 to 60"},
+	    {"tests: {must_pass: \"yes\"}\n",
+		"tests.must_pass must be true or false, not a string"},
+	    {"log: {level: loud}\n",
+		"config.yaml:1:7: log.level must be one of debug, info, warning, error"},
+	    {"log: 3\n", "log is a section: write its keys below it, indented"},
+	    {"git: {author_name: true}\n",
+		"git.author_name must be a string, not a boolean; put it in quotes"},
+	    {"git: {author_name: \"a\\nb\"}\n", "control characters"},
+	    {"git: {author_name: \"a<b\"}\n", "config.yaml:1:7: git.author_name must not contain"},
+	    {"git: {branch_prefix: \"a b\"}\n", "git.branch_prefix"},
+	    {"git: {known_hosts: hosts}\n", "git.known_hosts must be an absolute path"},
+	    {"sandbox: {require: [1]}\n",
+		"sandbox.require must be a list of strings; entry 1 is an integer"},
+	    {"sandbox: {require: {a: b}}\n",
+		"sandbox.require must be a list of strings, not a mapping"},
+	    {"ports: {start: 50000, end: 50009}\n",
+		"config.yaml:1:23: ports.end is 50009; it must be at least ports.start + 10"},
+	    {"socket: {mode: \"0888\"}\n", "config.yaml:1:10: socket.mode must be a mode in octal"},
+	    {"socket: {mode: 0o660}\n", "socket.mode must let its owner read and write"},
+	    {"socket: {mode: \"0777\"}\n", "nobody execute"},
+	    {"repositories: {allow_local: \"/a:b\"}\n", "absolute directories"},
+	    {"github: {api_url: \"ftp://x\"}\n", "must begin with https://"},
+	    {"agents: {default: nobody}\n", "agents.default names \"nobody\""},
+	    {"agents: {claude: {progam: x}}\n",
+		"config.yaml:1:19: unknown key \"agents.claude.progam\"; did you mean "
+		"\"program\"?"},
+	    {"agents: {claude: 3}\n", "agents.claude must be a mapping, not an integer"},
+	    {"agents: {\"../x\": {}}\n", "cannot be an agent's name"},
+	    {"agents: {mine: {program: x}}\n", "agents.mine needs an adapter"},
+	    {"agents: {mine: {adapter: cluade}}\n", "did you mean claude?"},
+	    {"agents: {claude: {program: ./x}}\n", "absolute path"},
+	    {"agents: {claude: {paths: [x]}}\n",
+		"entry 1 of agents.claude.paths must be an absolute path"},
+	    {"agents: {claude: {keys: [sk-ant-secret]}}\n",
+		"must be the name of an environment variable"},
+	    {"agents: {claude: {env: {\"A B\": x}}}\n", "is no name of an environment variable"},
+	    {"agents: {claude: {env: {A: [x]}}}\n", "agents.claude.env.A must be a string"},
+	    {"agents: {claude: {max_turns: 0}}\n", "agents.claude.max_turns is 0"},
+	    {"storage: {type: postgresql}\n", "needs AWO_DATABASE_URL"},
+	    {"git.timeout: 3\ngit: {timeout: 4}\n",
+		"config.yaml:2:7: git.timeout was already given at config.yaml:1:1"},
+	    {"a: b: c\n", "config.yaml:1:"},
+	    {"- a\n", "must be a mapping"},
+	    {"just text\n", "must be a mapping"},
 	};
 	struct place *p = *state;
 
@@ -284,24 +309,31 @@ test_environment_errors(void **state)
 		const char *a, *b, *want;
 		enum awo_code code;
 	} cases[] = {
-		{ "AWO_MAX_CONCURRENT=x", NULL, "environment AWO_MAX_CONCURRENT: max_concurrent must be an integer", AWO_INVALID_ARGUMENT },
-		{ "AWO_MAX_CONCURRENT= 3", NULL, "must be an integer", AWO_INVALID_ARGUMENT },
-		{ "AWO_MAX_CONCURRENT=99999999999999999999", NULL, "must be an integer", AWO_INVALID_ARGUMENT },
-		{ "FILE_STATE_DIRECTORY=state", NULL, "absolute path", AWO_INVALID_ARGUMENT },
-		{ "ENABLE_PROMPT_LOGGING=maybe", NULL, "must be true or false", AWO_INVALID_ARGUMENT },
-		{ "CLAUDE_CLI_MAX_TURNS=x", NULL, "environment CLAUDE_CLI_MAX_TURNS", AWO_INVALID_ARGUMENT },
-		{ "GITHUB_API_URL=\xff", NULL, "UTF-8", AWO_INVALID_ARGUMENT },
-		{ "STATE_STORAGE_TYPE=Supabase", NULL, "needs AWO_DATABASE_URL", AWO_INVALID_ARGUMENT },
-		{ "STATE_STORAGE_TYPE=POSTGRESQL", "SUPABASE_URL=https://x.supabase.co", "SUPABASE_URL is an HTTP address", AWO_INVALID_ARGUMENT },
-		{ "STATE_STORAGE_TYPE=supabase", "AWO_DATABASE_URL=postgresql://h/d", "not in this version", AWO_UNIMPLEMENTED },
-		{ "STATE_STORAGE_TYPE=redis", NULL, "must be one of sqlite, file, memory", AWO_INVALID_ARGUMENT },
+	    {"AWO_MAX_CONCURRENT=x", NULL,
+		"environment AWO_MAX_CONCURRENT: max_concurrent must be an integer",
+		AWO_INVALID_ARGUMENT},
+	    {"AWO_MAX_CONCURRENT= 3", NULL, "must be an integer", AWO_INVALID_ARGUMENT},
+	    {"AWO_MAX_CONCURRENT=99999999999999999999", NULL, "must be an integer",
+		AWO_INVALID_ARGUMENT},
+	    {"FILE_STATE_DIRECTORY=state", NULL, "absolute path", AWO_INVALID_ARGUMENT},
+	    {"ENABLE_PROMPT_LOGGING=maybe", NULL, "must be true or false", AWO_INVALID_ARGUMENT},
+	    {"CLAUDE_CLI_MAX_TURNS=x", NULL, "environment CLAUDE_CLI_MAX_TURNS",
+		AWO_INVALID_ARGUMENT},
+	    {"GITHUB_API_URL=\xff", NULL, "UTF-8", AWO_INVALID_ARGUMENT},
+	    {"STATE_STORAGE_TYPE=Supabase", NULL, "needs AWO_DATABASE_URL", AWO_INVALID_ARGUMENT},
+	    {"STATE_STORAGE_TYPE=POSTGRESQL", "SUPABASE_URL=https://x.supabase.co",
+		"SUPABASE_URL is an HTTP address", AWO_INVALID_ARGUMENT},
+	    {"STATE_STORAGE_TYPE=supabase", "AWO_DATABASE_URL=postgresql://h/d",
+		"not in this version", AWO_UNIMPLEMENTED},
+	    {"STATE_STORAGE_TYPE=redis", NULL, "must be one of sqlite, file, memory",
+		AWO_INVALID_ARGUMENT},
 	};
 	struct place *p = *state;
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		char *a CLEAN_FREE = xstrdup(cases[i].a);
 		char *b CLEAN_FREE = xstrdup(cases[i].b);
-		char *env[] = { a, b, NULL };
+		char *env[] = {a, b, NULL};
 		struct awo_err err;
 		struct config *c = load(p, NULL, NULL, env, NULL, true, &err);
 
@@ -313,13 +345,13 @@ test_environment_errors(void **state)
 static void
 test_storage_type(void **state)
 {
-	static const char *const cases[][2] = { { "STATE_STORAGE_TYPE=FILE", "sqlite" }, { "STATE_STORAGE_TYPE=Sqlite", "sqlite" },
-		{ "STATE_STORAGE_TYPE=MEMORY", "memory" } };
+	static const char *const cases[][2] = {{"STATE_STORAGE_TYPE=FILE", "sqlite"},
+	    {"STATE_STORAGE_TYPE=Sqlite", "sqlite"}, {"STATE_STORAGE_TYPE=MEMORY", "memory"}};
 	struct place *p = *state;
 
 	for (size_t i = 0; i < 3; i++) {
 		char *a CLEAN_FREE = xstrdup(cases[i][0]);
-		char *env[] = { a, NULL };
+		char *env[] = {a, NULL};
 		struct config *c = must_load(p, NULL, env, NULL);
 
 		assert_string_equal(c->storage_type, cases[i][1]);
@@ -330,7 +362,8 @@ test_storage_type(void **state)
 static void
 test_agents(void **state)
 {
-	char *env[] = { (char[]){ "CLAUDE_CLI_PATH=/opt/claude" }, (char[]){ "CLAUDE_CLI_MAX_TURNS=12" }, NULL };
+	char *env[] = {
+	    (char[]){"CLAUDE_CLI_PATH=/opt/claude"}, (char[]){"CLAUDE_CLI_MAX_TURNS=12"}, NULL};
 	struct place *p = *state;
 	struct awo_err err;
 	struct config *c = load(p,
@@ -343,7 +376,8 @@ test_agents(void **state)
 	    "  adapter: command\n"
 	    "  program: /bin/cat\n"
 	    "  env: {LIMIT: 7, NAME: text}\n"
-	    "gemini:\n", env, NULL, true, &err);
+	    "gemini:\n",
+	    env, NULL, true, &err);
 	const struct config_agent *a;
 
 	if (!c)
@@ -361,9 +395,11 @@ test_agents(void **state)
 	config_free(c);
 
 	/* the same agent in both files, and the other spelling of agents.yaml */
-	c = load(p, "agents: {x: {adapter: codex}}\n", "agents: {x: {adapter: codex}}\n", NULL, NULL, true, &err);
+	c = load(p, "agents: {x: {adapter: codex}}\n", "agents: {x: {adapter: codex}}\n", NULL,
+	    NULL, true, &err);
 	assert_null(c);
-	assert_non_null(strstr(err.msg, "agents.yaml:1:14: agents.x.adapter was already given at config.yaml:1:14"));
+	assert_non_null(strstr(
+	    err.msg, "agents.yaml:1:14: agents.x.adapter was already given at config.yaml:1:14"));
 }
 
 static void
@@ -371,8 +407,8 @@ test_files_missing(void **state)
 {
 	struct place *p = *state;
 	char *path CLEAN_FREE = xasprintf("%s/other.yaml", p->dir);
-	struct config_input in = { .config_dir = p->dir, .config_file = path };
-	struct awo_err err = { 0 };
+	struct config_input in = {.config_dir = p->dir, .config_file = path};
+	struct awo_err err = {0};
 	struct config *c;
 
 	/* one that was asked for must be there */
@@ -389,9 +425,10 @@ static void
 test_settings(void **state)
 {
 	struct place *p = *state;
-	struct config *c = must_load(p, "agents: {claude: {env: {TOKEN: 0123456789abcdef}}}\n", NULL, NULL);
+	struct config *c =
+	    must_load(p, "agents: {claude: {env: {TOKEN: 0123456789abcdef}}}\n", NULL, NULL);
 	struct p_settings_answer a;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	char *text;
 
 	assert_int_equal(config_settings(c, NULL, &a, NULL), 0);
@@ -416,7 +453,8 @@ test_settings(void **state)
 }
 
 static int
-check_setting(const struct config *c, const char *key, const char *json, bool *restart, struct awo_err *err)
+check_setting(
+    const struct config *c, const char *key, const char *json, bool *restart, struct awo_err *err)
 {
 	json_t *v CLEAN_JSON = json_loads(json, JSON_DECODE_ANY, NULL);
 
@@ -428,7 +466,7 @@ check_setting(const struct config *c, const char *key, const char *json, bool *r
 static void
 test_check_setting(void **state)
 {
-	char *env[] = { (char[]){ "AWO_MAX_CONCURRENT=9" }, NULL };
+	char *env[] = {(char[]){"AWO_MAX_CONCURRENT=9"}, NULL};
 	struct place *p = *state;
 	struct config *c = must_load(p, NULL, env, NULL);
 	struct awo_err err;
@@ -436,7 +474,7 @@ test_check_setting(void **state)
 
 	assert_int_equal(check_setting(c, "retry.max_attempts", "5", &restart, &err), 0);
 	assert_false(restart);
-	assert_int_equal(c->retry_max_attempts, 3);	/* checked, not set */
+	assert_int_equal(c->retry_max_attempts, 3); /* checked, not set */
 	assert_int_equal(check_setting(c, "storage.directory", "\"/srv/awo\"", &restart, &err), 0);
 	assert_true(restart);
 	assert_null(c->storage_directory);
@@ -449,19 +487,22 @@ test_check_setting(void **state)
 	assert_non_null(strstr(err.msg, "environment AWO_MAX_CONCURRENT"));
 	assert_int_equal(check_setting(c, "retry.max_attempts", "0", &restart, &err), -1);
 	assert_int_equal(err.code, AWO_INVALID_ARGUMENT);
-	assert_int_equal(check_setting(c, "ports.start", "60990", &restart, &err), -1);	/* beyond ports.end - 10 */
+	assert_int_equal(check_setting(c, "ports.start", "60990", &restart, &err),
+	    -1); /* beyond ports.end - 10 */
 	assert_int_equal(err.code, AWO_INVALID_ARGUMENT);
 	assert_int_equal(check_setting(c, "ports.start", "50000", &restart, &err), 0);
 	assert_int_equal(check_setting(c, "agents.default", "\"nobody\"", &restart, &err), -1);
 	assert_int_equal(check_setting(c, "agents.default", "\"demo\"", &restart, &err), 0);
 	assert_int_equal(check_setting(c, "agents.claude.model", "\"opus\"", &restart, &err), 0);
-	assert_int_equal(check_setting(c, "agents.claude.env", "{\"A\":\"b\"}", &restart, &err), -1);
+	assert_int_equal(
+	    check_setting(c, "agents.claude.env", "{\"A\":\"b\"}", &restart, &err), -1);
 	assert_int_equal(check_setting(c, "github.token", "\"ghp_x\"", &restart, &err), -1);
 	assert_non_null(strstr(err.msg, "credential"));
 	assert_null(strstr(err.msg, "ghp_x"));
 	assert_int_equal(check_setting(c, "no.such", "1", &restart, &err), -1);
 	assert_int_equal(err.code, AWO_NOT_FOUND);
-	assert_int_equal(check_setting(c, "retry.max_attempts", "null", &restart, &err), 0);	/* takes the stored one back */
+	assert_int_equal(check_setting(c, "retry.max_attempts", "null", &restart, &err),
+	    0); /* takes the stored one back */
 	config_free(c);
 }
 
@@ -469,10 +510,12 @@ test_check_setting(void **state)
 static void
 test_print(void **state)
 {
-	char *env[] = { (char[]){ "GH_TOKEN=ghp_0123456789wxyz" }, NULL };
+	char *env[] = {(char[]){"GH_TOKEN=ghp_0123456789wxyz"}, NULL};
 	struct place *p = *state;
 	struct config *c = must_load(p,
-	    "max_concurrent: 7\nagents: {mine: {adapter: command, args: [\"a b\", \"#\"], env: {K: 0123456789secret}}}\n", env, NULL);
+	    "max_concurrent: 7\nagents: {mine: {adapter: command, args: [\"a b\", \"#\"], env: {K: "
+	    "0123456789secret}}}\n",
+	    env, NULL);
 	struct config *again;
 	struct awo_err err;
 	char *path CLEAN_FREE = xasprintf("%s/printed", p->dir);
@@ -500,8 +543,8 @@ test_print(void **state)
 static void
 test_ignored_names(void **state)
 {
-	char *env[] = { (char[]){ "SERVICE_DISCOVERY_MODE=local" }, (char[]){ "LOGFIRE_TOKEN=abc" }, (char[]){ "PATH=/bin" },
-		(char[]){ "ARCHON_MCP_URL=" }, NULL };
+	char *env[] = {(char[]){"SERVICE_DISCOVERY_MODE=local"}, (char[]){"LOGFIRE_TOKEN=abc"},
+	    (char[]){"PATH=/bin"}, (char[]){"ARCHON_MCP_URL="}, NULL};
 	struct place *p = *state;
 	char *path CLEAN_FREE = xasprintf("%s/log", p->dir);
 	char *text CLEAN_FREE = NULL;
@@ -518,26 +561,26 @@ test_ignored_names(void **state)
 	assert_non_null(text);
 	assert_non_null(strstr(text, "SERVICE_DISCOVERY_MODE LOGFIRE_TOKEN\""));
 	assert_null(strstr(text, "abc"));
-	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1);	/* one line */
+	assert_ptr_equal(strchr(text, '\n'), text + strlen(text) - 1); /* one line */
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_precedence, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_stored_nonsense, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_environment_errors, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_storage_type, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_agents, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_files_missing, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_check_setting, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_ignored_names, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_precedence, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_stored_nonsense, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_errors, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_environment_errors, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_storage_type, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_agents, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_files_missing, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_settings, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_check_setting, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_print, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_ignored_names, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

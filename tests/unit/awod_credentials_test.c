@@ -1,4 +1,5 @@
-/* Secrets at rest: the key file's making and refusal, sealing bound to a context, damage, masks, hashes. */
+/* Secrets at rest: the key file's making and refusal, sealing bound to a context, damage, masks,
+ * hashes. */
 #include "cmocka_all.h"
 
 #include <fcntl.h>
@@ -47,7 +48,8 @@ static void
 test_round_trip(void **state)
 {
 	struct place *p = *state;
-	static const char *const secrets[] = { "", "x", "ghp_0123456789", "-----BEGIN KEY-----\nabc\n\xc3\xa9\n" };
+	static const char *const secrets[] = {
+	    "", "x", "ghp_0123456789", "-----BEGIN KEY-----\nabc\n\xc3\xa9\n"};
 	struct keyring *k = keyring_open(p->key, NULL);
 
 	assert_non_null(k);
@@ -79,20 +81,21 @@ test_what_does_not_open(void **state)
 	struct place *p = *state;
 	char *other CLEAN_FREE = xasprintf("%s/other", p->dir);
 	struct keyring *k = keyring_open(p->key, NULL), *k2 = keyring_open(other, NULL);
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	size_t n;
 	unsigned char *sealed = keyring_seal(k, "1000/name", "ghp_secret", &n);
 
-	assert_null(keyring_open_sealed(k, "1000/other", sealed, n, &err));	/* a row that was moved */
+	assert_null(
+	    keyring_open_sealed(k, "1000/other", sealed, n, &err)); /* a row that was moved */
 	assert_null(strstr(err.msg, "ghp_secret"));
 	assert_null(keyring_open_sealed(k, "1001/name", sealed, n, &err));
-	assert_null(keyring_open_sealed(k2, "1000/name", sealed, n, &err));	/* another key */
-	for (size_t i = 0; i < n; i++) {	/* any bit */
+	assert_null(keyring_open_sealed(k2, "1000/name", sealed, n, &err)); /* another key */
+	for (size_t i = 0; i < n; i++) {				    /* any bit */
 		sealed[i] ^= 1;
 		assert_null(keyring_open_sealed(k, "1000/name", sealed, n, &err));
 		sealed[i] ^= 1;
 	}
-	for (size_t i = 0; i < n; i++)		/* any length */
+	for (size_t i = 0; i < n; i++) /* any length */
 		assert_null(keyring_open_sealed(k, "1000/name", sealed, i, &err));
 	assert_int_equal(err.code, AWO_INTERNAL);
 	free(sealed);
@@ -104,10 +107,10 @@ static void
 test_key_file(void **state)
 {
 	struct place *p = *state;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct keyring *k;
 	struct stat st;
-	mode_t mask = umask(0777);	/* the mode does not depend on it */
+	mode_t mask = umask(0777); /* the mode does not depend on it */
 	size_t n;
 	void *sealed;
 	char *s, *link_path CLEAN_FREE = xasprintf("%s/link", p->dir);
@@ -145,7 +148,7 @@ test_key_file(void **state)
 	assert_null(keyring_open(p->key, &err));
 	assert_int_equal(unlink(p->key), 0);
 	assert_int_equal(mkfifo(p->key, 0600), 0);
-	assert_null(keyring_open(p->key, &err));	/* and does not hang */
+	assert_null(keyring_open(p->key, &err)); /* and does not hang */
 	assert_non_null(strstr(err.msg, "regular file"));
 	unlink(p->key);
 	assert_null(keyring_open("/tmp/awo-no-such-directory/key", &err));
@@ -203,7 +206,8 @@ test_systemd_credential(void **state)
 	struct keyring *k;
 
 	/* its mode is systemd's business */
-	assert_int_equal(files_replace(AT_FDCWD, path, "01234567890123456789012345678901", 32, 0440), 0);
+	assert_int_equal(
+	    files_replace(AT_FDCWD, path, "01234567890123456789012345678901", 32, 0440), 0);
 	setenv("CREDENTIALS_DIRECTORY", p->dir, 1);
 	k = keyring_open(p->key, NULL);
 	assert_non_null(k);
@@ -216,9 +220,9 @@ test_mask_and_hash(void **state)
 {
 	static const struct {
 		const char *s, *mask;
-	} masks[] = { { "", "***" }, { "abc", "***" }, { "abcdefghijk", "***" }, { "abcdefghijkl", "***ijkl" },
-		{ "ghp_0123456789abcdef", "***cdef" }, { "abcdefghijklm\n", "***" },
-		{ "abcdefghijk\xe2\x82\xacxy", "***xy" } };
+	} masks[] = {{"", "***"}, {"abc", "***"}, {"abcdefghijk", "***"},
+	    {"abcdefghijkl", "***ijkl"}, {"ghp_0123456789abcdef", "***cdef"},
+	    {"abcdefghijklm\n", "***"}, {"abcdefghijk\xe2\x82\xacxy", "***xy"}};
 	unsigned char a[32], b[32];
 	char out[16];
 
@@ -234,19 +238,20 @@ test_mask_and_hash(void **state)
 	assert_memory_not_equal(a, b, 32);
 	/* BLAKE2b-256 of "abc" */
 	token_hash("abc", a);
-	assert_memory_equal(a, "\xbd\xdd\x81\x3c\x63\x42\x39\x72\x31\x71\xef\x3f\xee\x98\x57\x9b", 16);
+	assert_memory_equal(
+	    a, "\xbd\xdd\x81\x3c\x63\x42\x39\x72\x31\x71\xef\x3f\xee\x98\x57\x9b", 16);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_what_does_not_open, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_key_file, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_key_is_made_once, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_systemd_credential, set_up, tear_down),
-		cmocka_unit_test(test_mask_and_hash),
+	    cmocka_unit_test_setup_teardown(test_round_trip, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_what_does_not_open, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_key_file, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_key_is_made_once, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_systemd_credential, set_up, tear_down),
+	    cmocka_unit_test(test_mask_and_hash),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Migrations: an old database is copied, taken further step by step, and left as it was when a step fails. */
+/* Migrations: an old database is copied, taken further step by step, and left as it was when a step
+ * fails. */
 #include "cmocka_all.h"
 
 #include <dirent.h>
@@ -42,10 +43,13 @@ set_up(void **state)
 	snprintf(p->path, sizeof(p->path), "%s/awo.db", p->dir);
 	p->base = event_base_new();
 	migrations[0].name = "001_start.sql";
-	migrations[0].sql = files_read(AT_FDCWD, TEST_SOURCE_DIR "/awod/migrations/001_start.sql", 1U << 20, NULL);
-	migrations[1] = (struct migration){ "002_more.sql", "CREATE TABLE more (x); INSERT INTO more VALUES (2);" };
-	migrations[2] = (struct migration){ "003_and_more.sql", "UPDATE more SET x = x + 1;" };
-	migrations[3] = (struct migration){ "004_broken.sql", "UPDATE more SET x = 99; CREATE TABLE more (x);" };
+	migrations[0].sql =
+	    files_read(AT_FDCWD, TEST_SOURCE_DIR "/awod/migrations/001_start.sql", 1U << 20, NULL);
+	migrations[1] = (struct migration){
+	    "002_more.sql", "CREATE TABLE more (x); INSERT INTO more VALUES (2);"};
+	migrations[2] = (struct migration){"003_and_more.sql", "UPDATE more SET x = x + 1;"};
+	migrations[3] =
+	    (struct migration){"004_broken.sql", "UPDATE more SET x = 99; CREATE TABLE more (x);"};
 	return migrations[0].sql ? 0 : -1;
 }
 
@@ -64,7 +68,7 @@ tear_down(void **state)
 static bool
 try_open(struct place *p, int known, struct awo_err *err)
 {
-	struct store_options o = { .path = p->path, .backup_dir = p->dir };
+	struct store_options o = {.path = p->path, .backup_dir = p->dir};
 	struct store *s;
 
 	nmigrations = known;
@@ -82,7 +86,8 @@ number(const char *path, const char *sql)
 	int n = -1;
 
 	assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
-	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW)
+	if (sqlite3_prepare_v2(db, sql, -1, &st, NULL) == SQLITE_OK &&
+	    sqlite3_step(st) == SQLITE_ROW)
 		n = sqlite3_column_int(st, 0);
 	sqlite3_finalize(st);
 	sqlite3_close(db);
@@ -99,7 +104,8 @@ copies(struct place *p, int version, char *out, size_t len)
 
 	snprintf(prefix, sizeof(prefix), "awo-schema-%d-", version);
 	for (struct dirent *e; (e = readdir(d));)
-		if (strncmp(e->d_name, prefix, strlen(prefix)) == 0 && !strstr(e->d_name, "-wal") && !strstr(e->d_name, "-shm")) {
+		if (strncmp(e->d_name, prefix, strlen(prefix)) == 0 && !strstr(e->d_name, "-wal") &&
+		    !strstr(e->d_name, "-shm")) {
 			snprintf(out, len, "%s/%s", p->dir, e->d_name);
 			n++;
 		}
@@ -116,7 +122,7 @@ test_steps(void **state)
 
 	assert_true(try_open(p, 1, &err));
 	assert_int_equal(number(p->path, "PRAGMA user_version"), 1);
-	assert_int_equal(copies(p, 0, copy, sizeof(copy)), 0);	/* a new one is not worth a copy */
+	assert_int_equal(copies(p, 0, copy, sizeof(copy)), 0); /* a new one is not worth a copy */
 	assert_true(try_open(p, 3, &err));
 	assert_int_equal(number(p->path, "PRAGMA user_version"), 3);
 	assert_int_equal(number(p->path, "SELECT x FROM more"), 3);
@@ -152,8 +158,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
-		cmocka_unit_test_setup_teardown(test_broken_step, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_steps, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_broken_step, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The life of an order: every transition, what it changes, what lines of a worker tell, and the steps of a workflow. */
+/* The life of an order: every transition, what it changes, what lines of a worker tell, and the
+ * steps of a workflow. */
 #include "cmocka_all.h"
 
 #include <stdio.h>
@@ -18,23 +19,23 @@ static const struct {
 	enum order_cause cause;
 	enum p_order_status to;
 } allowed[] = {
-	{ order_status_pending, ORDER_START, order_status_running },
-	{ order_status_pending, ORDER_FAIL, order_status_failed },
-	{ order_status_pending, ORDER_CANCEL, order_status_cancelled },
-	{ order_status_running, ORDER_COMPLETE, order_status_completed },
-	{ order_status_running, ORDER_FAIL, order_status_failed },
-	{ order_status_running, ORDER_CANCEL, order_status_cancelled },
-	{ order_status_running, ORDER_REQUEUE, order_status_pending },
-	{ order_status_running, ORDER_PAUSE, order_status_paused },
-	{ order_status_running, ORDER_WAIT, order_status_waiting },
-	{ order_status_paused, ORDER_WAKE, order_status_running },
-	{ order_status_paused, ORDER_CANCEL, order_status_cancelled },
-	{ order_status_waiting, ORDER_WAKE, order_status_running },
-	{ order_status_waiting, ORDER_CANCEL, order_status_cancelled },
-	{ order_status_failed, ORDER_RETRY, order_status_pending },
-	{ order_status_failed, ORDER_REOPEN, order_status_pending },
-	{ order_status_cancelled, ORDER_RETRY, order_status_pending },
-	{ order_status_completed, ORDER_REOPEN, order_status_pending },
+    {order_status_pending, ORDER_START, order_status_running},
+    {order_status_pending, ORDER_FAIL, order_status_failed},
+    {order_status_pending, ORDER_CANCEL, order_status_cancelled},
+    {order_status_running, ORDER_COMPLETE, order_status_completed},
+    {order_status_running, ORDER_FAIL, order_status_failed},
+    {order_status_running, ORDER_CANCEL, order_status_cancelled},
+    {order_status_running, ORDER_REQUEUE, order_status_pending},
+    {order_status_running, ORDER_PAUSE, order_status_paused},
+    {order_status_running, ORDER_WAIT, order_status_waiting},
+    {order_status_paused, ORDER_WAKE, order_status_running},
+    {order_status_paused, ORDER_CANCEL, order_status_cancelled},
+    {order_status_waiting, ORDER_WAKE, order_status_running},
+    {order_status_waiting, ORDER_CANCEL, order_status_cancelled},
+    {order_status_failed, ORDER_RETRY, order_status_pending},
+    {order_status_failed, ORDER_REOPEN, order_status_pending},
+    {order_status_cancelled, ORDER_RETRY, order_status_pending},
+    {order_status_completed, ORDER_REOPEN, order_status_pending},
 };
 
 static enum p_order_status
@@ -49,7 +50,7 @@ expected(enum p_order_status from, enum order_cause cause)
 static struct order_row
 make_row(enum p_order_status status)
 {
-	struct order_row r = { .canonical_url = xstrdup("https://github.com/o/r") };
+	struct order_row r = {.canonical_url = xstrdup("https://github.com/o/r")};
 	struct p_order *o = &r.pub;
 
 	P_SETS(order, o, agent_work_order_id, "wo-12345678");
@@ -72,18 +73,21 @@ test_matrix(void **state)
 	for (int from = 0; from <= order_status_cancelled; from++)
 		for (int cause = 0; cause < ORDER_CAUSE__COUNT; cause++) {
 			struct order_row r = make_row((enum p_order_status)from);
-			enum p_order_status want = expected((enum p_order_status)from, (enum order_cause)cause);
+			enum p_order_status want =
+			    expected((enum p_order_status)from, (enum order_cause)cause);
 			json_t *before = p_to_json(&p_type_order, &r.pub), *after;
-			struct awo_err err = { 0 };
+			struct awo_err err = {0};
 			int rc;
 
-			assert_int_equal(order_next((enum p_order_status)from, (enum order_cause)cause), want);
+			assert_int_equal(
+			    order_next((enum p_order_status)from, (enum order_cause)cause), want);
 			rc = order_apply(&r, (enum order_cause)cause, NOW, &err);
 			if (want == order_status_none) {
 				assert_int_equal(rc, -1);
 				assert_int_equal(err.code, AWO_FAILED_PRECONDITION);
 				if (from)
-					assert_non_null(strstr(err.msg, P_ENUM_NAME(order_status, from)));
+					assert_non_null(
+					    strstr(err.msg, P_ENUM_NAME(order_status, from)));
 				after = p_to_json(&p_type_order, &r.pub);
 				assert_true(json_equal(before, after));
 				json_decref(after);
@@ -91,7 +95,8 @@ test_matrix(void **state)
 				assert_int_equal(rc, 0);
 				assert_int_equal(r.pub.status, want);
 				assert_int_equal(r.pub.updated_at, NOW);
-				assert_int_equal(P_HAS(order, &r.pub, execution_completed_at), order_is_terminal(want));
+				assert_int_equal(P_HAS(order, &r.pub, execution_completed_at),
+				    order_is_terminal(want));
 			}
 			json_decref(before);
 			order_row_free(&r);
@@ -107,7 +112,8 @@ test_slot_and_terminal(void **state)
 	for (int s = 0; s <= order_status_cancelled; s++) {
 		assert_int_equal(order_has_slot((enum p_order_status)s), s == order_status_running);
 		assert_int_equal(order_is_terminal((enum p_order_status)s),
-		    s == order_status_completed || s == order_status_failed || s == order_status_cancelled);
+		    s == order_status_completed || s == order_status_failed ||
+			s == order_status_cancelled);
 	}
 }
 
@@ -156,7 +162,7 @@ test_fail_requeue_retry(void **state)
 {
 	struct order_row r = make_row(order_status_running);
 	struct p_order *o = &r.pub;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 
 	(void)state;
 	P_SETS(order, o, error_message, "rate limit");
@@ -220,7 +226,7 @@ take(struct order_row *r, enum p_event_id event, const char *text, struct p_step
 	bool changed = true;
 
 	assert_non_null(line);
-	memset(step, 0xa5, sizeof(*step));	/* the caller gives memory of any content */
+	memset(step, 0xa5, sizeof(*step)); /* the caller gives memory of any content */
 	order_take_line(r, event, line, NOW, step, &changed);
 	return changed;
 }
@@ -234,12 +240,14 @@ test_lines_of_git(void **state)
 
 	(void)state;
 	r.workspace_removed = true;
-	assert_false(take(&r, P_E_sandbox_created, "{\"layers\":[\"seccomp\",\"no-landlock\",7]}", &s));
+	assert_false(
+	    take(&r, P_E_sandbox_created, "{\"layers\":[\"seccomp\",\"no-landlock\",7]}", &s));
 	assert_int_equal(o->sandbox_layers.n, 2);
 	assert_string_equal(o->sandbox_layers.v[1], "no-landlock");
 	assert_true(r.worker_started);
 	take(&r, P_E_workspace_created,
-	    "{\"base_branch\":\"main\",\"base_sha\":\"0123456789012345678901234567890123456789\"}", &s);
+	    "{\"base_branch\":\"main\",\"base_sha\":\"0123456789012345678901234567890123456789\"}",
+	    &s);
 	assert_string_equal(o->base_branch, "main");
 	assert_string_equal(r.base_sha, "0123456789012345678901234567890123456789");
 	assert_false(r.workspace_removed);
@@ -250,17 +258,23 @@ test_lines_of_git(void **state)
 	take(&r, P_E_git_branch_created, "{\"git_branch_name\":\"feat/x-wo-12345678\"}", &s);
 	assert_string_equal(o->git_branch_name, "feat/x-wo-12345678");
 	take(&r, P_E_git_commit_created,
-	    "{\"sha\":\"abcdef6789012345678901234567890123456789\",\"git_commit_count\":2,\"git_files_changed\":3,"
-	    "\"git_lines_added\":40,\"git_lines_removed\":5}", &s);
+	    "{\"sha\":\"abcdef6789012345678901234567890123456789\",\"git_commit_count\":2,\"git_"
+	    "files_changed\":3,"
+	    "\"git_lines_added\":40,\"git_lines_removed\":5}",
+	    &s);
 	assert_string_equal(r.head_sha, "abcdef6789012345678901234567890123456789");
 	assert_int_equal(o->git_commit_count, 2);
 	assert_int_equal(o->git_lines_removed, 5);
 	take(&r, P_E_git_push_completed,
-	    "{\"git_branch_name\":\"feat/x-2\",\"sha\":\"abcdef6789012345678901234567890123456789\"}", &s);
+	    "{\"git_branch_name\":\"feat/"
+	    "x-2\",\"sha\":\"abcdef6789012345678901234567890123456789\"}",
+	    &s);
 	assert_string_equal(o->git_branch_name, "feat/x-2");
 	assert_string_equal(r.pushed_sha, "abcdef6789012345678901234567890123456789");
 	take(&r, P_E_github_pull_request_created,
-	    "{\"github_pull_request_number\":42,\"github_pull_request_url\":\"https://github.com/o/r/pull/42\"}", &s);
+	    "{\"github_pull_request_number\":42,\"github_pull_request_url\":\"https://github.com/o/"
+	    "r/pull/42\"}",
+	    &s);
 	assert_string_equal(o->github_pull_request_number, "42");
 	assert_string_equal(o->github_pull_request_url, "https://github.com/o/r/pull/42");
 	assert_int_equal(o->github_pull_request_state, pull_request_state_open);
@@ -285,8 +299,10 @@ test_lines_of_steps(void **state)
 	(void)state;
 	clock_parse("2023-11-14T22:13:19.500000Z", &begin);
 	assert_true(take(&r, P_E_step_started,
-	    "{\"timestamp\":\"2023-11-14T22:13:19.500000Z\",\"step\":\"planning\",\"agent_name\":\"Planner\","
-	    "\"step_number\":2,\"total_steps\":3,\"success\":true}", &s));
+	    "{\"timestamp\":\"2023-11-14T22:13:19.500000Z\",\"step\":\"planning\",\"agent_name\":"
+	    "\"Planner\","
+	    "\"step_number\":2,\"total_steps\":3,\"success\":true}",
+	    &s));
 	assert_string_equal(o->current_step, "planning");
 	assert_int_equal(o->step_number, 2);
 	assert_int_equal(o->total_steps, 3);
@@ -298,10 +314,14 @@ test_lines_of_steps(void **state)
 
 	/* the row that it completes has the same key */
 	assert_true(take(&r, P_E_step_completed,
-	    "{\"timestamp\":\"2023-11-14T22:13:20.000000Z\",\"step\":\"planning\",\"agent_name\":\"Planner\","
-	    "\"step_number\":2,\"total_steps\":3,\"success\":true,\"duration_seconds\":0.5,\"session_id\":\"s-1\","
-	    "\"plan_file\":\"PRPs/p.md\",\"artifacts\":[\"prompts/02-planning.txt\"],\"usage\":{\"input_tokens\":10,"
-	    "\"cost_usd\":0.25,\"memory_peak_bytes\":500,\"num_turns\":\"x\"}}", &s));
+	    "{\"timestamp\":\"2023-11-14T22:13:20.000000Z\",\"step\":\"planning\",\"agent_name\":"
+	    "\"Planner\","
+	    "\"step_number\":2,\"total_steps\":3,\"success\":true,\"duration_seconds\":0.5,"
+	    "\"session_id\":\"s-1\","
+	    "\"plan_file\":\"PRPs/p.md\",\"artifacts\":[\"prompts/"
+	    "02-planning.txt\"],\"usage\":{\"input_tokens\":10,"
+	    "\"cost_usd\":0.25,\"memory_peak_bytes\":500,\"num_turns\":\"x\"}}",
+	    &s));
 	assert_int_equal(s.timestamp, begin);
 	assert_true(s.success);
 	assert_int_equal(s.usage.input_tokens, 10);
@@ -313,8 +333,11 @@ test_lines_of_steps(void **state)
 	assert_int_equal(r.resume_step, 2);
 
 	assert_true(take(&r, P_E_step_completed,
-	    "{\"step\":\"commit\",\"step_number\":3,\"success\":false,\"error_message\":\"e\",\"error_category\":\"git\","
-	    "\"usage\":{\"input_tokens\":5,\"cost_usd\":0.5,\"memory_peak_bytes\":300,\"wall_seconds\":2}}", &s));
+	    "{\"step\":\"commit\",\"step_number\":3,\"success\":false,\"error_message\":\"e\","
+	    "\"error_category\":\"git\","
+	    "\"usage\":{\"input_tokens\":5,\"cost_usd\":0.5,\"memory_peak_bytes\":300,\"wall_"
+	    "seconds\":2}}",
+	    &s));
 	assert_string_equal(s.error_message, "e");
 	P_FREE(step, &s);
 	assert_int_equal(r.resume_step, 2);
@@ -325,7 +348,8 @@ test_lines_of_steps(void **state)
 	assert_false(P_HAS(usage, &o->usage, num_turns));
 
 	/* a prompt is none of the order's own steps */
-	assert_true(take(&r, P_E_step_completed, "{\"step\":\"prompt\",\"step_number\":1,\"success\":true}", &s));
+	assert_true(take(&r, P_E_step_completed,
+	    "{\"step\":\"prompt\",\"step_number\":1,\"success\":true}", &s));
 	P_FREE(step, &s);
 	assert_int_equal(r.resume_step, 2);
 	order_row_free(&r);
@@ -339,27 +363,30 @@ test_lines_hostile(void **state)
 		enum p_event_id event;
 		const char *line;
 	} lines[] = {
-		{ P_E_git_branch_created, "{\"git_branch_name\":\"--upload-pack=x\"}" },
-		{ P_E_git_branch_created, "{\"git_branch_name\":\"a b\"}" },
-		{ P_E_git_branch_created, "{\"git_branch_name\":\"a\\nb\"}" },
-		{ P_E_git_branch_created, "{\"git_branch_name\":\"\"}" },
-		{ P_E_git_branch_created, "{\"git_branch_name\":7}" },
-		{ P_E_git_commit_created, "{\"sha\":\"xyz\",\"git_commit_count\":-1,\"git_files_changed\":\"3\"}" },
-		{ P_E_git_commit_created, "{\"sha\":\"ABCDEF6789012345678901234567890123456789\",\"git_lines_added\":1.5}" },
-		{ P_E_github_pull_request_created, "{\"github_pull_request_number\":\"1;2\",\"github_pull_request_url\":"
-						   "\"javascript:alert(1)\",\"github_pull_request_state\":\"x\"}" },
-		{ P_E_github_pull_request_created, "{\"github_pull_request_number\":-4}" },
-		{ P_E_workflow_phase_started, "{\"phase\":\"dreaming\"}" },
-		{ P_E_workflow_started, "{\"total_steps\":100000}" },
-		{ P_E_workspace_created, "{\"base_branch\":[],\"base_sha\":null}" },
-		{ P_E_sandbox_created, "{\"layers\":\"all\"}" },
-		{ P_E_step_started, "{\"step\":\"planning\"}" },
-		{ P_E_step_started, "{\"step_number\":1}" },
-		{ P_E_step_completed, "{\"step\":\"\",\"step_number\":1}" },
-		{ P_E_step_completed, "{\"step\":\"planning\",\"step_number\":0}" },
-		{ P_E_agent_work_order_completed, "{\"git_branch_name\":\"b\"}" },
-		{ P_E_agent_output, "{\"text\":\"hello\"}" },
-		{ P_E__NONE, "{}" },
+	    {P_E_git_branch_created, "{\"git_branch_name\":\"--upload-pack=x\"}"},
+	    {P_E_git_branch_created, "{\"git_branch_name\":\"a b\"}"},
+	    {P_E_git_branch_created, "{\"git_branch_name\":\"a\\nb\"}"},
+	    {P_E_git_branch_created, "{\"git_branch_name\":\"\"}"},
+	    {P_E_git_branch_created, "{\"git_branch_name\":7}"},
+	    {P_E_git_commit_created,
+		"{\"sha\":\"xyz\",\"git_commit_count\":-1,\"git_files_changed\":\"3\"}"},
+	    {P_E_git_commit_created,
+		"{\"sha\":\"ABCDEF6789012345678901234567890123456789\",\"git_lines_added\":1.5}"},
+	    {P_E_github_pull_request_created,
+		"{\"github_pull_request_number\":\"1;2\",\"github_pull_request_url\":"
+		"\"javascript:alert(1)\",\"github_pull_request_state\":\"x\"}"},
+	    {P_E_github_pull_request_created, "{\"github_pull_request_number\":-4}"},
+	    {P_E_workflow_phase_started, "{\"phase\":\"dreaming\"}"},
+	    {P_E_workflow_started, "{\"total_steps\":100000}"},
+	    {P_E_workspace_created, "{\"base_branch\":[],\"base_sha\":null}"},
+	    {P_E_sandbox_created, "{\"layers\":\"all\"}"},
+	    {P_E_step_started, "{\"step\":\"planning\"}"},
+	    {P_E_step_started, "{\"step_number\":1}"},
+	    {P_E_step_completed, "{\"step\":\"\",\"step_number\":1}"},
+	    {P_E_step_completed, "{\"step\":\"planning\",\"step_number\":0}"},
+	    {P_E_agent_work_order_completed, "{\"git_branch_name\":\"b\"}"},
+	    {P_E_agent_output, "{\"text\":\"hello\"}"},
+	    {P_E__NONE, "{}"},
 	};
 	struct order_row r = make_row(order_status_running);
 	json_t *before, *after;
@@ -383,11 +410,14 @@ test_lines_hostile(void **state)
 	assert_false(changed);
 	json_decref(before);
 
-	/* sums stay in range, times between the order's creation and now, prose is cut at a character's end */
+	/* sums stay in range, times between the order's creation and now, prose is cut at a
+	 * character's end */
 	for (int i = 0; i < 3; i++) {
 		assert_true(take(&r, P_E_step_completed,
-		    "{\"timestamp\":\"2999-01-01T00:00:00Z\",\"step\":\"planning\",\"step_number\":2,\"usage\":"
-		    "{\"input_tokens\":9223372036854775807,\"cost_usd\":1e9}}", &s));
+		    "{\"timestamp\":\"2999-01-01T00:00:00Z\",\"step\":\"planning\",\"step_number\":"
+		    "2,\"usage\":"
+		    "{\"input_tokens\":9223372036854775807,\"cost_usd\":1e9}}",
+		    &s));
 		assert_int_equal(s.timestamp, NOW);
 		assert_false(s.success);
 		P_FREE(step, &s);
@@ -395,11 +425,12 @@ test_lines_hostile(void **state)
 	assert_true(r.pub.usage.input_tokens == INT64_MAX);
 	assert_true(r.pub.usage.cost_usd <= 1e9);
 	assert_true(take(&r, P_E_step_started,
-	    "{\"timestamp\":\"1970-01-01T00:00:01Z\",\"step\":\"planning\",\"step_number\":2}", &s));
+	    "{\"timestamp\":\"1970-01-01T00:00:01Z\",\"step\":\"planning\",\"step_number\":2}",
+	    &s));
 	assert_int_equal(s.timestamp, r.pub.created_at);
 	P_FREE(step, &s);
 	{
-		struct buf b CLEAN_BUF = { 0 };
+		struct buf b CLEAN_BUF = {0};
 
 		buf_adds(&b, "{\"error_category\":\"agent\",\"error_message\":\"");
 		for (int i = 0; i < 8192; i++)
@@ -416,7 +447,7 @@ test_lines_hostile(void **state)
 static char *
 join(const struct p_strv *sv)
 {
-	struct buf b = { 0 };
+	struct buf b = {0};
 
 	for (size_t i = 0; i < sv->n; i++)
 		buf_printf(&b, "%s%s", i ? " " : "", sv->v[i]);
@@ -426,8 +457,8 @@ join(const struct p_strv *sv)
 static void
 check_plan(const char *type, const char *selected, const char *want)
 {
-	struct p_strv list = { 0 }, trusted = { 0 }, steps;
-	struct awo_err err = { 0 };
+	struct p_strv list = {0}, trusted = {0}, steps;
+	struct awo_err err = {0};
 	char *got CLEAN_FREE = NULL;
 	char *copy CLEAN_FREE = xstrdup(selected);
 
@@ -451,15 +482,19 @@ test_plan(void **state)
 	check_plan(NULL, NULL, "create-branch planning execute commit create-pr");
 	check_plan("agent_workflow_plan", NULL, "create-branch planning commit create-pr");
 	check_plan("agent_workflow_build", NULL, "create-branch planning execute commit create-pr");
-	check_plan("agent_workflow_implement", NULL, "create-branch planning execute commit create-pr");
-	check_plan("agent_workflow_plan_build", NULL, "create-branch planning execute commit create-pr");
-	check_plan("agent_workflow_validate", NULL, "create-branch planning execute prp-review testing commit create-pr");
+	check_plan(
+	    "agent_workflow_implement", NULL, "create-branch planning execute commit create-pr");
+	check_plan(
+	    "agent_workflow_plan_build", NULL, "create-branch planning execute commit create-pr");
+	check_plan("agent_workflow_validate", NULL,
+	    "create-branch planning execute prp-review testing commit create-pr");
 	check_plan("agent_workflow_plan_build_test", NULL,
 	    "create-branch planning execute prp-review testing commit create-pr");
 	/* command files */
 	check_plan("my-flow.md", NULL, "create-branch my-flow commit create-pr");
 	check_plan("my-flow", NULL, "create-branch my-flow commit create-pr");
-	check_plan("agent_workflow_test", NULL, "create-branch agent_workflow_test commit create-pr");
+	check_plan(
+	    "agent_workflow_test", NULL, "create-branch agent_workflow_test commit create-pr");
 	/* explicit steps win, and what only a run can tell is not refused */
 	check_plan("agent_workflow_plan", "create-branch execute", "create-branch execute");
 	check_plan("nonsense", "testing", "testing");
@@ -484,8 +519,8 @@ test_plan_without_commands(void **state)
 static void
 test_plan_refused(void **state)
 {
-	struct p_strv list = { 0 }, steps;
-	struct awo_err err = { 0 };
+	struct p_strv list = {0}, steps;
+	struct awo_err err = {0};
 	char *long_name CLEAN_FREE = xcalloc(1, 5001);
 
 	(void)state;
@@ -556,19 +591,19 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_matrix),
-		cmocka_unit_test(test_slot_and_terminal),
-		cmocka_unit_test(test_start_and_complete),
-		cmocka_unit_test(test_fail_requeue_retry),
-		cmocka_unit_test(test_dup),
-		cmocka_unit_test(test_lines_of_git),
-		cmocka_unit_test(test_lines_of_steps),
-		cmocka_unit_test(test_lines_hostile),
-		cmocka_unit_test(test_plan),
-		cmocka_unit_test(test_plan_without_commands),
-		cmocka_unit_test(test_plan_refused),
-		cmocka_unit_test(test_workflows_are_made_of_known_steps),
-		cmocka_unit_test(test_backoff),
+	    cmocka_unit_test(test_matrix),
+	    cmocka_unit_test(test_slot_and_terminal),
+	    cmocka_unit_test(test_start_and_complete),
+	    cmocka_unit_test(test_fail_requeue_retry),
+	    cmocka_unit_test(test_dup),
+	    cmocka_unit_test(test_lines_of_git),
+	    cmocka_unit_test(test_lines_of_steps),
+	    cmocka_unit_test(test_lines_hostile),
+	    cmocka_unit_test(test_plan),
+	    cmocka_unit_test(test_plan_without_commands),
+	    cmocka_unit_test(test_plan_refused),
+	    cmocka_unit_test(test_workflows_are_made_of_known_steps),
+	    cmocka_unit_test(test_backoff),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* Who runs next: tables of small queues, and random ones against a slow reference that picks one order at a time. */
+/* Who runs next: tables of small queues, and random ones against a slow reference that picks one
+ * order at a time. */
 #include "cmocka_all.h"
 
 #include <stdio.h>
@@ -26,6 +27,7 @@ struct table_case {
 	struct one o[8];
 };
 
+/* clang-format off */
 static const struct table_case cases[] = {
 	{ "oldest first", { 2, 0, 0 }, 0,
 	    { { 'a', .created = 3, .uid = 1, .reason = SCHED_SLOTS, .position = 3 },
@@ -69,6 +71,7 @@ static const struct table_case cases[] = {
 	    { { 'a', .retry_at = NOW + 9, .jump = true, .reason = SCHED_START, .position = 1 } } },
 };
 
+/* clang-format on */
 static void
 test_tables(void **state)
 {
@@ -80,15 +83,22 @@ test_tables(void **state)
 		size_t n = 0;
 
 		for (; n < 8 && c->o[n].name; n++)
-			o[n] = (struct sched_order){ .running = c->o[n].running, .wake = c->o[n].wake, .jump = c->o[n].jump,
-				.priority = c->o[n].priority, .created_at = c->o[n].created, .rowid = (int64_t)n + 1,
-				.retry_at = c->o[n].retry_at, .owner_uid = c->o[n].uid, .repository = c->o[n].repository };
+			o[n] = (struct sched_order){.running = c->o[n].running,
+			    .wake = c->o[n].wake,
+			    .jump = c->o[n].jump,
+			    .priority = c->o[n].priority,
+			    .created_at = c->o[n].created,
+			    .rowid = (int64_t)n + 1,
+			    .retry_at = c->o[n].retry_at,
+			    .owner_uid = c->o[n].uid,
+			    .repository = c->o[n].repository};
 		scheduler_run(&c->limits, o, n, NOW, &next);
 		assert_int_equal(next, c->next);
 		for (size_t k = 0; k < n; k++)
-			if (!o[k].running && (o[k].reason != c->o[k].reason || o[k].position != c->o[k].position))
-				fail_msg("%s: %c is %s at %d", c->what, c->o[k].name, scheduler_reason_name(o[k].reason),
-				    (int)o[k].position);
+			if (!o[k].running &&
+			    (o[k].reason != c->o[k].reason || o[k].position != c->o[k].position))
+				fail_msg("%s: %c is %s at %d", c->what, c->o[k].name,
+				    scheduler_reason_name(o[k].reason), (int)o[k].position);
 	}
 }
 
@@ -108,7 +118,8 @@ running_of(const struct reference *r, const struct sched_order *like, bool by_re
 
 	for (size_t i = 0; i < r->n; i++)
 		if (r->o[i].running || r->started[i])
-			n += by_repository ? r->o[i].repository == like->repository : r->o[i].owner_uid == like->owner_uid;
+			n += by_repository ? r->o[i].repository == like->repository
+					   : r->o[i].owner_uid == like->owner_uid;
 	return n;
 }
 
@@ -155,7 +166,8 @@ run_reference(struct reference *r, int64_t now)
 		best->position = ++position;
 		if (r->l->per_user > 0 && running_of(r, best, false) >= r->l->per_user)
 			best->reason = SCHED_USER_LIMIT;
-		else if (r->l->per_repository > 0 && running_of(r, best, true) >= r->l->per_repository)
+		else if (r->l->per_repository > 0 &&
+			 running_of(r, best, true) >= r->l->per_repository)
 			best->reason = SCHED_REPOSITORY_LIMIT;
 		else if (running >= r->l->max_concurrent)
 			best->reason = SCHED_SLOTS;
@@ -175,11 +187,11 @@ test_random(void **state)
 	(void)state;
 	srand(7);
 	for (int round = 0; round < 3000; round++) {
-		struct sched_limits l = { 1 + rand() % 12, rand() % 4, rand() % 4 };
-		struct sched_order a[MOST] = { 0 }, b[MOST];
-		bool started[MOST] = { 0 };
+		struct sched_limits l = {1 + rand() % 12, rand() % 4, rand() % 4};
+		struct sched_order a[MOST] = {0}, b[MOST];
+		bool started[MOST] = {0};
 		size_t n = (size_t)rand() % (MOST + 1);
-		struct reference r = { &l, b, n, started };
+		struct reference r = {&l, b, n, started};
 		int64_t next, least = 0, last = 0;
 
 		for (size_t i = 0; i < n; i++) {
@@ -192,7 +204,8 @@ test_random(void **state)
 			a[i].owner_uid = 1000 + (uint32_t)rand() % 5;
 			a[i].repository = UINT64_MAX - (uint64_t)rand() % 4;
 			a[i].retry_at = rand() % 4 == 0 ? NOW - 5 + rand() % 10 : 0;
-			if (!a[i].running && !a[i].jump && a[i].retry_at > NOW && (least == 0 || a[i].retry_at < least))
+			if (!a[i].running && !a[i].jump && a[i].retry_at > NOW &&
+			    (least == 0 || a[i].retry_at < least))
 				least = a[i].retry_at;
 		}
 		memcpy(b, a, sizeof(a));
@@ -209,8 +222,8 @@ test_random(void **state)
 			}
 			if (a[i].position != b[i].position || a[i].reason != b[i].reason)
 				fail_msg("round %d, order %zu: %s at %d, want %s at %d", round, i,
-				    scheduler_reason_name(a[i].reason), (int)a[i].position, scheduler_reason_name(b[i].reason),
-				    (int)b[i].position);
+				    scheduler_reason_name(a[i].reason), (int)a[i].position,
+				    scheduler_reason_name(b[i].reason), (int)b[i].position);
 		}
 		/* positions are 1, 2, ... of all that do not run */
 		for (int64_t p = 1; p <= last; p++) {
@@ -237,7 +250,7 @@ test_names(void **state)
 static void
 test_empty(void **state)
 {
-	struct sched_limits l = { 1, 1, 1 };
+	struct sched_limits l = {1, 1, 1};
 	int64_t next = -1;
 
 	(void)state;
@@ -249,10 +262,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_names),
-		cmocka_unit_test(test_empty),
+	    cmocka_unit_test(test_tables),
+	    cmocka_unit_test(test_random),
+	    cmocka_unit_test(test_names),
+	    cmocka_unit_test(test_empty),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

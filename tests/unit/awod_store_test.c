@@ -1,4 +1,5 @@
-/* The store: every row comes back as it went in, commits are shared but failures are not, pages, counters, damage. */
+/* The store: every row comes back as it went in, commits are shared but failures are not, pages,
+ * counters, damage. */
 #include "cmocka_all.h"
 
 #include <fcntl.h>
@@ -31,8 +32,8 @@ struct place {
 static void
 open_store(struct place *p)
 {
-	struct store_options o = { .path = p->memory ? NULL : p->path };
-	struct awo_err err = { 0 };
+	struct store_options o = {.path = p->memory ? NULL : p->path};
+	struct awo_err err = {0};
 
 	p->s = store_open(p->base, &o, &err);
 	if (!p->s)
@@ -48,7 +49,8 @@ set_up(void **state, bool memory)
 	snprintf(p->dir, sizeof(p->dir), "/tmp/awo-store-XXXXXX");
 	if (!mkdtemp(p->dir))
 		return -1;
-	snprintf(p->path, sizeof(p->path), "%s/awo ?%%#.db", p->dir);	/* what a URI would take apart */
+	snprintf(
+	    p->path, sizeof(p->path), "%s/awo ?%%#.db", p->dir); /* what a URI would take apart */
 	p->memory = memory;
 	p->base = event_base_new();
 	open_store(p);
@@ -114,7 +116,7 @@ wait_for(struct place *p, const int *calls)
 static struct result
 commit(struct place *p, struct store_tx *tx)
 {
-	struct result r = { 0 };
+	struct result r = {0};
 
 	store_tx_commit(tx, on_done, &r);
 	wait_for(p, &r.calls);
@@ -132,7 +134,7 @@ must(const struct result *r)
 static struct order_row
 make_row(const char *id, uint32_t uid, enum p_order_status status)
 {
-	struct order_row r = { .owner_uid = uid, .canonical_url = xstrdup("https://github.com/o/r") };
+	struct order_row r = {.owner_uid = uid, .canonical_url = xstrdup("https://github.com/o/r")};
 	struct p_order *o = &r.pub;
 	char owner[32];
 
@@ -168,10 +170,11 @@ insert(struct place *p, const char *id, uint32_t uid, enum p_order_status status
 /* ---- the schema and the tables of messages say the same */
 
 static void
-check_columns(sqlite3 *db, const char *table, const struct p_type *type, uint64_t skip, const char *others)
+check_columns(
+    sqlite3 *db, const char *table, const struct p_type *type, uint64_t skip, const char *others)
 {
-	struct buf sql CLEAN_BUF = { 0 };
-	struct buf want CLEAN_BUF = { 0 };
+	struct buf sql CLEAN_BUF = {0};
+	struct buf want CLEAN_BUF = {0};
 	sqlite3_stmt *st;
 	size_t n = 0, nfields = 0;
 	char *others_copy CLEAN_FREE = xstrdup(others);
@@ -184,7 +187,7 @@ check_columns(sqlite3 *db, const char *table, const struct p_type *type, uint64_
 	}
 	sqlite3_finalize(st);
 	for (unsigned i = 0; i < type->nfields; i++) {
-		struct buf name CLEAN_BUF = { 0 };
+		struct buf name CLEAN_BUF = {0};
 
 		if (skip & (UINT64_C(1) << i))
 			continue;
@@ -194,7 +197,7 @@ check_columns(sqlite3 *db, const char *table, const struct p_type *type, uint64_
 			fail_msg("%s has no column%s: write a migration", table, name.p);
 	}
 	for (char *s = strtok(others_copy, " "); s; s = strtok(NULL, " "), nfields++) {
-		struct buf name CLEAN_BUF = { 0 };
+		struct buf name CLEAN_BUF = {0};
 
 		buf_printf(&name, " %s ", s);
 		assert_non_null(strstr(want.p, name.p));
@@ -210,13 +213,17 @@ test_schema(void **state)
 
 	assert_int_equal(sqlite3_open(p->path, &db), SQLITE_OK);
 	check_columns(db, "work_orders", &p_type_order, P_BIT(order, queue_position),
-	    "order_rowid owner_uid canonical_url log_date journal_offset event_appended base_sha head_sha pushed_sha plan_file "
-	    "port_start timeout_seconds elapsed_us resume_step step_started_at worker_started wake jump cancel_requested "
+	    "order_rowid owner_uid canonical_url log_date journal_offset event_appended base_sha "
+	    "head_sha pushed_sha plan_file "
+	    "port_start timeout_seconds elapsed_us resume_step step_started_at worker_started wake "
+	    "jump cancel_requested "
 	    "workspace_removed request_id idempotency_key");
 	check_columns(db, "work_order_steps", &p_type_step, 0, "step_rowid order_rowid");
 	check_columns(db, "repositories", &p_type_repository, 0, "repository_rowid owner_uid");
-	check_columns(db, "credentials", &p_type_credential, 0, "credential_rowid owner_uid shared sealed");
-	check_columns(db, "api_tokens", &p_type_token, P_BIT(token, token), "token_rowid owner_uid hash");
+	check_columns(
+	    db, "credentials", &p_type_credential, 0, "credential_rowid owner_uid shared sealed");
+	check_columns(
+	    db, "api_tokens", &p_type_token, P_BIT(token, token), "token_rowid owner_uid hash");
 	sqlite3_close(db);
 }
 
@@ -326,7 +333,7 @@ test_not_found(void **state)
 {
 	struct place *p = *state;
 	struct order_row row = make_row("wo-00000009", 1, order_status_pending);
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct order_row got;
 	struct result res;
 	struct store_tx *tx;
@@ -412,7 +419,7 @@ test_idempotency_key(void **state)
 	res = commit(p, tx);
 	assert_int_equal(res.err.code, AWO_ALREADY_EXISTS);
 	assert_string_equal(res.err.field, "idempotency_key");
-	tx = store_tx(p->s);	/* another user's key is another key */
+	tx = store_tx(p->s); /* another user's key is another key */
 	store_tx_order_insert(tx, &c, "k");
 	res = commit(p, tx);
 	must(&res);
@@ -430,7 +437,7 @@ static void
 test_find(void **state)
 {
 	struct place *p = *state;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	char id[12];
 
 	insert(p, "wo-aaaaaaa1", 1, order_status_pending);
@@ -477,11 +484,12 @@ see(void *arg, struct order_row *r)
 static void
 test_scan(void **state)
 {
-	static const enum p_order_status states[] = { order_status_running, order_status_pending, order_status_failed,
-		order_status_paused, order_status_pending, order_status_waiting, order_status_completed, order_status_running };
+	static const enum p_order_status states[] = {order_status_running, order_status_pending,
+	    order_status_failed, order_status_paused, order_status_pending, order_status_waiting,
+	    order_status_completed, order_status_running};
 	struct place *p = *state;
-	struct seen s = { .p = p };
-	struct seen two = { .p = p, .stop_after = 2 };
+	struct seen s = {.p = p};
+	struct seen two = {.p = p, .stop_after = 2};
 
 	for (int i = 0; i < 8; i++) {
 		char id[12];
@@ -489,7 +497,8 @@ test_scan(void **state)
 		snprintf(id, sizeof(id), "wo-0000000%d", i);
 		insert(p, id, 1, states[i]);
 	}
-	assert_int_equal(store_order_scan(p->s, W_pending | W_running | W_waiting | W_paused, see, &s, NULL), 0);
+	assert_int_equal(
+	    store_order_scan(p->s, W_pending | W_running | W_waiting | W_paused, see, &s, NULL), 0);
 	assert_string_equal(s.ids, "013457");
 	assert_int_equal(store_order_scan(p->s, W_ANY, see, &two, NULL), 7);
 	assert_string_equal(two.ids, "01");
@@ -498,9 +507,9 @@ test_scan(void **state)
 static void
 test_terminal(void **state)
 {
-	static const int64_t ends[] = { 50, 10, 30, 90 };
+	static const int64_t ends[] = {50, 10, 30, 90};
 	struct place *p = *state;
-	struct seen s = { .p = p };
+	struct seen s = {.p = p};
 
 	for (int i = 0; i < 4; i++) {
 		struct order_row r;
@@ -544,8 +553,8 @@ on_list(void *arg, const struct awo_err *err, struct p_order_list_answer *page)
 static struct listed
 list(struct place *p, const struct p_order_list *request, uint32_t uid, bool any, const char *url)
 {
-	struct store_filter f = { .request = request, .uid = uid, .any = any, .canonical_url = url };
-	struct listed l = { 0 };
+	struct store_filter f = {.request = request, .uid = uid, .any = any, .canonical_url = url};
+	struct listed l = {0};
 
 	store_order_list(p->s, &f, on_list, &l);
 	wait_for(p, &l.calls);
@@ -565,9 +574,10 @@ static struct model model[MODEL];
 static void
 fill_model(struct place *p)
 {
-	static const enum p_order_status states[] = { order_status_pending, order_status_failed, order_status_completed };
+	static const enum p_order_status states[] = {
+	    order_status_pending, order_status_failed, order_status_completed};
 	int calls = 0;
-	struct result last = { 0 };
+	struct result last = {0};
 
 	srand(11);
 	for (int i = 0; i < MODEL; i++) {
@@ -575,7 +585,8 @@ fill_model(struct place *p)
 		struct order_row r;
 		char id[12], text[64];
 
-		model[i] = (struct model){ 1 + (uint32_t)(rand() % 2), states[rand() % 3], T0 + i * 10, rand() % 3 };
+		model[i] = (struct model){
+		    1 + (uint32_t)(rand() % 2), states[rand() % 3], T0 + i * 10, rand() % 3};
 		snprintf(id, sizeof(id), "wo-%08x", (unsigned)i);
 		r = make_row(id, model[i].uid, model[i].status);
 		snprintf(text, sizeof(text), "request %d%% a_b", i);
@@ -598,8 +609,10 @@ matches(const struct p_order_list *q, int i, uint32_t uid, bool any, int url)
 	char owner[32];
 
 	snprintf(owner, sizeof(owner), "user%u", model[i].uid);
-	return (any || model[i].uid == uid) && (!P_HAS(order_list, q, status) || q->status == model[i].status) &&
-	       (url < 0 || model[i].url == url) && (!P_HAS(order_list, q, since) || model[i].created >= q->since) &&
+	return (any || model[i].uid == uid) &&
+	       (!P_HAS(order_list, q, status) || q->status == model[i].status) &&
+	       (url < 0 || model[i].url == url) &&
+	       (!P_HAS(order_list, q, since) || model[i].created >= q->since) &&
 	       (!P_HAS(order_list, q, until) || model[i].created < q->until) &&
 	       (!P_HAS(order_list, q, owner) || strcmp(q->owner, owner) == 0);
 }
@@ -611,8 +624,8 @@ test_list_like_model(void **state)
 
 	fill_model(p);
 	for (int round = 0; round < 300; round++) {
-		struct p_order_list q = { 0 };
-		uint32_t uid = 1 + (uint32_t)(rand() % 3);	/* user 3 has none */
+		struct p_order_list q = {0};
+		uint32_t uid = 1 + (uint32_t)(rand() % 3); /* user 3 has none */
 		bool any = rand() % 2;
 		int url = rand() % 3 ? -1 : rand() % 3, skip, total = 0, have = 0;
 		char url_text[32];
@@ -620,7 +633,8 @@ test_list_like_model(void **state)
 
 		snprintf(url_text, sizeof(url_text), "https://h/%d", url);
 		if (rand() % 2)
-			P_SET(order_list, &q, status, rand() % 2 ? order_status_failed : order_status_running);
+			P_SET(order_list, &q, status,
+			    rand() % 2 ? order_status_failed : order_status_running);
 		if (rand() % 3 == 0)
 			P_SET(order_list, &q, since, T0 + rand() % (MODEL * 10));
 		if (rand() % 3 == 0)
@@ -649,11 +663,13 @@ test_list_like_model(void **state)
 				while (at >= 0 && !matches(&q, at, uid, any, url))
 					at--;
 				snprintf(id, sizeof(id), "wo-%08x", (unsigned)at--);
-				assert_string_equal(l.page.agent_work_orders.v[i].agent_work_order_id, id);
+				assert_string_equal(
+				    l.page.agent_work_orders.v[i].agent_work_order_id, id);
 				got++;
 			}
 			assert_int_equal(l.page.has_more, got < have);
-			assert_int_equal(l.page.has_more, P_HAS(order_list_answer, &l.page, next_cursor));
+			assert_int_equal(
+			    l.page.has_more, P_HAS(order_list_answer, &l.page, next_cursor));
 			P_CLEAR(order_list, &q, offset);
 			if (l.page.has_more) {
 				assert_int_equal((int64_t)l.page.agent_work_orders.n, q.limit);
@@ -671,7 +687,7 @@ test_list_like_model(void **state)
 static int64_t
 search_count(struct place *p, const char *q)
 {
-	struct p_order_list r = { 0 };
+	struct p_order_list r = {0};
 	struct listed l;
 	int64_t n;
 
@@ -688,12 +704,12 @@ static void
 test_search(void **state)
 {
 	struct place *p = *state;
-	struct p_order_list r = { 0 };
+	struct p_order_list r = {0};
 	struct listed l;
 
 	fill_model(p);
-	assert_int_equal(search_count(p, "REQUEST 69"), 11);	/* 69 and 690..699 */
-	assert_int_equal(search_count(p, "69%"), 7);		/* 69, 169, 269 ... 669: '%' is itself */
+	assert_int_equal(search_count(p, "REQUEST 69"), 11); /* 69 and 690..699 */
+	assert_int_equal(search_count(p, "69%"), 7); /* 69, 169, 269 ... 669: '%' is itself */
 	assert_int_equal(search_count(p, "a_b"), MODEL);
 	assert_int_equal(search_count(p, "axb"), 0);
 	assert_int_equal(search_count(p, "wo-000002bb"), 1);
@@ -736,7 +752,7 @@ test_counts(void **state)
 	store_tx_order_delete(tx, "wo-00000002");
 	res = commit(p, tx);
 	must(&res);
-	if (!p->memory) {	/* and the same after a start */
+	if (!p->memory) { /* and the same after a start */
 		store_close(p->s);
 		open_store(p);
 	}
@@ -754,7 +770,7 @@ test_steps(void **state)
 {
 	struct place *p = *state;
 	struct p_step_list_answer got;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct p_step a, b;
 	struct store_tx *tx;
 	struct result res;
@@ -772,7 +788,7 @@ test_steps(void **state)
 	store_tx_step_put(tx, "wo-00000001", &b);
 	P_SET(step, &a, success, true);
 	P_SETS(step, &a, output, "done");
-	store_tx_step_put(tx, "wo-00000001", &a);	/* the same key: the same row */
+	store_tx_step_put(tx, "wo-00000001", &a); /* the same key: the same row */
 	res = commit(p, tx);
 	must(&res);
 	assert_int_equal(store_steps(p->s, "wo-00000001", &got, NULL), 0);
@@ -807,7 +823,7 @@ test_prompts(void **state)
 	assert_true(two.rowid > one.rowid);
 	tx = store_tx(p->s);
 	store_tx_prompt_done(tx, one.rowid);
-	store_tx_prompt_done(tx, 12345);	/* unknown: nothing to do */
+	store_tx_prompt_done(tx, 12345); /* unknown: nothing to do */
 	one = commit(p, tx);
 	must(&one);
 	assert_int_equal(store_prompts(p->s, "wo-00000001", &got, &n, NULL), 0);
@@ -839,7 +855,7 @@ static void
 test_events(void **state)
 {
 	struct place *p = *state;
-	struct events all = { 0 }, own = { 0 }, rest = { 0 }, few = { 0 }, stopped = { .left = 1 };
+	struct events all = {0}, own = {0}, rest = {0}, few = {0}, stopped = {.left = 1};
 	struct store_tx *tx;
 	struct result res;
 	int64_t highest;
@@ -874,7 +890,7 @@ test_events(void **state)
 	must(&res);
 	assert_int_equal(res.events[0], highest + 1);
 	buf_free(&all.b);
-	all = (struct events){ 0 };
+	all = (struct events){0};
 	assert_int_equal(store_events(p->s, 0, NULL, 0, on_event, &all, NULL), 0);
 	assert_string_equal(all.b.p, "wo-00000002b;c;wo-00000001e;");
 	buf_free(&all.b);
@@ -917,7 +933,7 @@ test_repositories(void **state)
 	struct place *p = *state;
 	struct p_repository a, b, got;
 	struct p_repository_list_answer all;
-	struct awo_err err = { 0 };
+	struct awo_err err = {0};
 	struct store_tx *tx;
 	struct result res;
 
@@ -932,16 +948,16 @@ test_repositories(void **state)
 	res = commit(p, tx);
 	must(&res);
 	tx = store_tx(p->s);
-	store_tx_repository_put(tx, 1, &b);	/* the same URL */
+	store_tx_repository_put(tx, 1, &b); /* the same URL */
 	res = commit(p, tx);
 	assert_int_equal(res.err.code, AWO_ALREADY_EXISTS);
 	assert_string_equal(res.err.field, "repository_url");
 	tx = store_tx(p->s);
-	store_tx_repository_put(tx, 2, &b);	/* of another user */
+	store_tx_repository_put(tx, 2, &b); /* of another user */
 	res = commit(p, tx);
 	must(&res);
 	tx = store_tx(p->s);
-	store_tx_repository_put(tx, 2, &a);	/* an id of another user */
+	store_tx_repository_put(tx, 2, &a); /* an id of another user */
 	P_SETS(repository, &a, repository_url, "https://h/a");
 	res = commit(p, tx);
 	assert_int_equal(res.err.code, AWO_ALREADY_EXISTS);
@@ -995,10 +1011,11 @@ test_settings(void **state)
 }
 
 static void
-put_credential(struct place *p, uint32_t uid, bool shared, const char *name, const char *host, const char *sealed)
+put_credential(struct place *p, uint32_t uid, bool shared, const char *name, const char *host,
+    const char *sealed)
 {
 	struct store_tx *tx = store_tx(p->s);
-	struct p_credential c = { 0 };
+	struct p_credential c = {0};
 	struct result res;
 
 	P_SETS(credential, &c, name, name);
@@ -1015,17 +1032,22 @@ put_credential(struct place *p, uint32_t uid, bool shared, const char *name, con
 }
 
 static void
-check_credential(struct place *p, uint32_t uid, const char *name, const char *host, const char *want)
+check_credential(
+    struct place *p, uint32_t uid, const char *name, const char *host, const char *want)
 {
 	struct p_credential c;
 	void *sealed;
 	size_t len;
 
 	if (!want) {
-		assert_int_equal(store_credential_get(p->s, uid, name, credential_kind_github_token, host, &c, &sealed, &len, NULL), -1);
+		assert_int_equal(store_credential_get(p->s, uid, name, credential_kind_github_token,
+				     host, &c, &sealed, &len, NULL),
+		    -1);
 		return;
 	}
-	assert_int_equal(store_credential_get(p->s, uid, name, credential_kind_github_token, host, &c, &sealed, &len, NULL), 0);
+	assert_int_equal(store_credential_get(p->s, uid, name, credential_kind_github_token, host,
+			     &c, &sealed, &len, NULL),
+	    0);
 	assert_int_equal(len, strlen(want));
 	assert_memory_equal(sealed, want, len);
 	free(sealed);
@@ -1047,12 +1069,14 @@ test_credentials(void **state)
 	put_credential(p, 1, false, "mine", "github.com", "own");
 	put_credential(p, 1, false, "other", "h:8443", "other");
 	put_credential(p, 2, false, "secret", "github.com", "of two");
-	check_credential(p, 1, NULL, "github.com", "own");	/* before the shared one */
+	check_credential(p, 1, NULL, "github.com", "own"); /* before the shared one */
 	check_credential(p, 3, NULL, "github.com", "shared");
 	check_credential(p, 1, "common", NULL, "shared");
-	check_credential(p, 1, "secret", NULL, NULL);		/* another user's */
+	check_credential(p, 1, "secret", NULL, NULL); /* another user's */
 	check_credential(p, 3, NULL, "h:8443", NULL);
-	assert_int_equal(store_credential_get(p->s, 1, "mine", credential_kind_ssh_key, NULL, &c, &sealed, &len, NULL), -1);
+	assert_int_equal(store_credential_get(p->s, 1, "mine", credential_kind_ssh_key, NULL, &c,
+			     &sealed, &len, NULL),
+	    -1);
 	put_credential(p, 1, false, "mine", "github.com", "newer");
 	check_credential(p, 1, "mine", NULL, "newer");
 	assert_int_equal(store_credential_list(p->s, 1, &all, NULL), 0);
@@ -1137,7 +1161,7 @@ on_backup(void *arg, const struct awo_err *err, int64_t size)
 static struct backed
 back_up(struct place *p, const char *path)
 {
-	struct backed b = { 0 };
+	struct backed b = {0};
 
 	store_backup(p->s, path, on_backup, &b);
 	wait_for(p, &b.calls);
@@ -1150,7 +1174,7 @@ test_backup(void **state)
 	struct place *p = *state;
 	char *path CLEAN_FREE = xasprintf("%s/copy.db", p->dir);
 	char *nowhere CLEAN_FREE = xasprintf("%s/none/copy.db", p->dir);
-	struct store_options o = { .path = path };
+	struct store_options o = {.path = path};
 	struct backed b;
 	struct order_row got;
 	struct store *copy;
@@ -1185,7 +1209,7 @@ test_durable(void **state)
 	struct place *p = *state;
 	struct order_row r = make_row("wo-00000001", 1, order_status_pending), got;
 	struct store_tx *tx = store_tx(p->s);
-	struct result res = { 0 };
+	struct result res = {0};
 	char *wal CLEAN_FREE = xasprintf("%s-wal", p->path);
 	struct stat st;
 
@@ -1197,20 +1221,21 @@ test_durable(void **state)
 	must(&res);
 	assert_int_equal(stat(p->path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0600);
-	assert_int_equal(access(wal, F_OK), -1);	/* checkpointed */
+	assert_int_equal(access(wal, F_OK), -1); /* checkpointed */
 	open_store(p);
 	assert_int_equal(store_order_get(p->s, "wo-00000001", &got, NULL), 0);
 	order_row_free(&got);
 	order_row_free(&r);
 }
 
-/* A disk that takes no more: an error that says so, nothing of the change, and all is well when there is room again. */
+/* A disk that takes no more: an error that says so, nothing of the change, and all is well when
+ * there is room again. */
 static void
 test_no_room(void **state)
 {
 	struct place *p = *state;
 	struct order_row r = make_row("wo-00000002", 1, order_status_pending), got;
-	struct rlimit old, little = { 0, 0 };
+	struct rlimit old, little = {0, 0};
 	struct result res;
 	struct store_tx *tx;
 	const char *type;
@@ -1242,8 +1267,8 @@ test_no_room(void **state)
 static void
 must_refuse(struct place *p, enum awo_code code, const char *word)
 {
-	struct store_options o = { .path = p->path };
-	struct awo_err err = { 0 };
+	struct store_options o = {.path = p->path};
+	struct awo_err err = {0};
 
 	assert_null(store_open(p->base, &o, &err));
 	if (err.code != code || !strstr(err.msg, word))
@@ -1277,8 +1302,11 @@ test_refused_files(void **state)
 	unlink(p->path);
 	execute(p, "CREATE TABLE somebody_elses (x)");
 	must_refuse(p, AWO_FAILED_PRECONDITION, "not a database of AWO");
-	assert_int_equal(files_replace(AT_FDCWD, p->path, "this is no database, and long enough to be read as one ......"
-	    "......................................................", 100, 0600), 0);
+	assert_int_equal(files_replace(AT_FDCWD, p->path,
+			     "this is no database, and long enough to be read as one ......"
+			     "......................................................",
+			     100, 0600),
+	    0);
 	must_refuse(p, AWO_INTERNAL, "damaged");
 	unlink(p->path);
 	assert_int_equal(mkdir(p->path, 0700), 0);
@@ -1293,7 +1321,7 @@ static void
 test_memory_is_separate(void **state)
 {
 	struct place *p = *state;
-	struct store_options o = { 0 };
+	struct store_options o = {0};
 	struct store *other = store_open(p->base, &o, NULL);
 	struct order_row got;
 	const char *type;
@@ -1308,36 +1336,40 @@ test_memory_is_separate(void **state)
 }
 
 #define FILE_TEST(f) cmocka_unit_test_setup_teardown(f, set_up_file, tear_down)
-#define BOTH(f) FILE_TEST(f), { #f "_in_memory", f, set_up_memory, tear_down, NULL }
+#define BOTH(f)                                                                                    \
+	FILE_TEST(f),                                                                              \
+	{                                                                                          \
+#f "_in_memory", f, set_up_memory, tear_down, NULL                                 \
+	}
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		FILE_TEST(test_schema),
-		BOTH(test_order_round_trip),
-		BOTH(test_not_found),
-		BOTH(test_shared_commit),
-		BOTH(test_idempotency_key),
-		BOTH(test_find),
-		BOTH(test_scan),
-		BOTH(test_terminal),
-		BOTH(test_list_like_model),
-		BOTH(test_search),
-		BOTH(test_counts),
-		BOTH(test_steps),
-		BOTH(test_prompts),
-		BOTH(test_events),
-		FILE_TEST(test_numbers_are_not_reused),
-		BOTH(test_repositories),
-		BOTH(test_settings),
-		BOTH(test_credentials),
-		BOTH(test_tokens),
-		BOTH(test_backup),
-		FILE_TEST(test_durable),
-		FILE_TEST(test_no_room),
-		FILE_TEST(test_refused_files),
-		{ "test_memory_is_separate", test_memory_is_separate, set_up_memory, tear_down, NULL },
+	    FILE_TEST(test_schema),
+	    BOTH(test_order_round_trip),
+	    BOTH(test_not_found),
+	    BOTH(test_shared_commit),
+	    BOTH(test_idempotency_key),
+	    BOTH(test_find),
+	    BOTH(test_scan),
+	    BOTH(test_terminal),
+	    BOTH(test_list_like_model),
+	    BOTH(test_search),
+	    BOTH(test_counts),
+	    BOTH(test_steps),
+	    BOTH(test_prompts),
+	    BOTH(test_events),
+	    FILE_TEST(test_numbers_are_not_reused),
+	    BOTH(test_repositories),
+	    BOTH(test_settings),
+	    BOTH(test_credentials),
+	    BOTH(test_tokens),
+	    BOTH(test_backup),
+	    FILE_TEST(test_durable),
+	    FILE_TEST(test_no_room),
+	    FILE_TEST(test_refused_files),
+	    {"test_memory_is_separate", test_memory_is_separate, set_up_memory, tear_down, NULL},
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
