@@ -142,7 +142,7 @@ test_github(struct rpc_call *c)
 		return;
 	}
 	snprintf(message, sizeof(message),
-	    "there is no token for %s: store one with awoctl credential set NAME github_token, or set GITHUB_TOKEN for awod",
+	    "there is no token for %s: store one with awoctl credential set NAME --kind github_token, or set GITHUB_TOKEN for awod",
 	    b->conf->github_host);
 	answer_test(c, false, message);
 }

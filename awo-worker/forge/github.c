@@ -420,3 +420,28 @@ forge_comment(struct task *t, json_t *answer)
 	free(r.path);
 	return rc < 0 ? -1 : 0;
 }
+
+/* ---- whose token ----------------------------------------------------------------------------------------------- */
+
+int
+forge_user(struct task *t, json_t *answer)
+{
+	CLEAN_ANSWER struct http_answer a = {0};
+	const struct repo none = {"", "", NULL};
+
+	if (http_call(t, "/user", NULL, &a) < 0)
+		return -1;
+	if (a.status == 200 && json_is_object(a.body)) {
+		put_text(answer, "login", a.body, "login", 255);
+		return 0;
+	}
+	/* the token of an app is nobody's, and works all the same */
+	if (a.status == 403 && !a.exhausted && a.retry_after == 0 && strcasestr(text_of(a.body, "message"), "by integration")) {
+		json_object_set_new(answer, "login", json_null());
+		return 0;
+	}
+	if (a.status == 403)
+		a.status = a.exhausted || a.retry_after > 0 ? 429 : 401;
+	return a.status == 0 || a.status == 401 || a.status == 429 || a.status >= 500 ? fail(t, &none, &a, "the token")
+	    : malformed(t);
+}

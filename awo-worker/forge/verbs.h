@@ -12,7 +12,8 @@
 	X(issue,              "issue",              0,          60)                                \
 	X(pull_request,       "pull-request",       NEED_TOKEN, 120)                               \
 	X(pull_request_state, "pull-request-state", 0,          60)                                \
-	X(comment,            "comment",            NEED_TOKEN, 120)
+	X(comment,            "comment",            NEED_TOKEN, 120)                               \
+	X(user,               "user",               NEED_TOKEN, 60)
 /* clang-format on */
 
 #define X(fn, name, needs, seconds) int forge_##fn(struct task *t, json_t *answer);
