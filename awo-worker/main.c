@@ -96,8 +96,9 @@ parse(struct args *a, int argc, char **argv)
 static int
 task_failed(const struct awo_err *err)
 {
-	CLEAN_JSON json_t *answer = json_pack("{s:b,s:{s:s,s:s,s:s}}", "ok", 0, "error", "category", "internal", "message", err->msg,
-	    "reason", "other");
+	bool missing = err->code == AWO_NOT_FOUND;
+	CLEAN_JSON json_t *answer = json_pack("{s:b,s:{s:s,s:s,s:s}}", "ok", 0, "error", "category",
+	    missing ? "git" : "internal", "message", err->msg, "reason", missing ? "not_found" : "other");
 	CLEAN_FREE char *text = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
 
 	log_error("task_failed", LS("error", err->msg));
@@ -162,6 +163,8 @@ task_root(const struct args *a, struct awo_err *err)
 		local = local_path(err);
 		if (!local && err->code)
 			return -1;
+		if (local && access(local, F_OK) < 0)
+			return ERR(err, NOT_FOUND, "", "the repository %s cannot be reached: %s", local, strerror(errno));
 		if (local)
 			mounts[root.nmounts++] = (struct sandbox_mount){.source = local, .target = local};
 	}

@@ -1507,6 +1507,8 @@ ready(struct engine *e)
 		}
 		live_exited(l, -1, false);
 	}
+	/* directories of orders that no record knows, after a crash or a restored backup */
+	engine_reconcile(e, false, NULL, NULL);
 	engine_kick(e);
 }
 

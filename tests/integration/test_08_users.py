@@ -103,7 +103,7 @@ def test_files_are_closed_to_others(instance, ended):
 def test_orders_have_uids_of_their_own(instance, repo):
     ids = [instance.create(repo.path, "demo: hang", uid=u) for u in (ALICE, ALICE, BOB)]
     for order_id in ids:
-        instance.wait(order_id, condition=lambda o: o["current_step"] == "create-branch")
+        instance.wait_event(order_id, "agent_output")
     uids = {order_id: (instance.state / "work-orders" / order_id / "workspace").stat().st_uid for order_id in ids}
     assert len(set(uids.values())) == 3 and all(u >= instance.uid_base for u in uids.values())
     agents = [p for p in processes.everything() if any("awo-demo-agent" in a for a in p.argv[:1])

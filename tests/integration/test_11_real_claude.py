@@ -60,7 +60,10 @@ def test_follow_up_resumes_the_session(instance, repo, api):
     instance.call("order.prompt", agent_work_order_id=order_id, prompt_text="and now the follow-up")
     second = instance.completed(order_id, 120)
     assert repo.subjects(second["git_branch_name"])[-1] == "feat: follow up"
-    assert second["agent_session_id"] == first["agent_session_id"]
+    # every step is a conversation of its own; the prompt goes on with one of them
+    steps = instance.call("order.steps", agent_work_order_id=order_id)["steps"]
+    prompt, = [s for s in steps if s["step"] == "prompt"]
+    assert prompt["session_id"] in {s["session_id"] for s in steps[:len(first["selected_commands"])]}
 
 
 def test_bad_key(instance, repo):

@@ -40,7 +40,7 @@ def test_cleanup_removes_old_workspaces_only(make_instance, repo):
     wait_for(lambda: not (order_dir(instance, ended) / "workspace").exists())
     for order_id in (running, paused):
         assert (order_dir(instance, order_id) / "workspace").exists()
-    assert instance.events(ended, "workspace_removed")
+    instance.wait_event(ended, "workspace_removed")
     # the record and its log stay
     assert instance.order(ended)["status"] == "completed" and len(instance.log(ended)) > 10
     with pytest.raises(RpcError) as e:
