@@ -44,6 +44,10 @@ title_of(const char *text)
 		if (skip < len && strncmp(at + skip, "demo:", 5) != 0 &&
 		    strncmp(at + skip, "demo@", 5) != 0) {
 			text_add_utf8(&b, at + skip, len - skip, TITLE_MAX);
+			if (len - skip > TITLE_MAX && memchr(b.p, ' ', b.len)) {
+				while (b.p[b.len - 1] != ' ')
+					b.p[--b.len] = '\0';
+			}
 			break;
 		}
 		at += len;
