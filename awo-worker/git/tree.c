@@ -133,12 +133,23 @@ verb_tree_branch(struct task *t, json_t *answer)
 
 /* ---- commit ------------------------------------------------------------------------------------------------- */
 
+/*
+ * What is not committed: the ports, and repositories that the agent cloned or made inside the work tree, which would
+ * become submodules that nobody can fetch. arg: the index.
+ */
 static int
-skip_ports(const char *path, const char *spec, void *arg)
+skip(const char *path, const char *spec, void *arg)
 {
+	CLEAN_FREE char *plain = xstrdup(path);
+	size_t len = strlen(plain);
+	struct stat st;
+
 	(void)spec;
-	(void)arg;
-	return strcmp(path, PORTS_FILE) == 0;
+	if (strcmp(path, PORTS_FILE) == 0)
+		return 1;
+	while (len > 0 && plain[len - 1] == '/')
+		plain[--len] = '\0';
+	return lstat(plain, &st) == 0 && S_ISDIR(st.st_mode) && git_index_get_bypath(arg, plain, 0) == NULL;
 }
 
 struct parents {
@@ -164,8 +175,8 @@ stage(struct task *t, git_index **index, git_oid *tree)
 
 	if (git_repository_index(index, repo) < 0)
 		return tree_fail(t, "the index cannot be read");
-	if (git_index_add_all(*index, NULL, GIT_INDEX_ADD_DEFAULT, skip_ports, NULL) < 0 ||
-	    git_index_update_all(*index, NULL, skip_ports, NULL) < 0)
+	if (git_index_add_all(*index, NULL, GIT_INDEX_ADD_DEFAULT, skip, *index) < 0 ||
+	    git_index_update_all(*index, NULL, skip, *index) < 0)
 		return tree_fail(t, "the changes cannot be collected");
 	if (git_index_has_conflicts(*index))
 		return TASK_FAIL(t, "git", "conflict", "the agent left a merge with conflicts");

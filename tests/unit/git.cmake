@@ -1,9 +1,9 @@
 # pure modules
-foreach(module phase fsck)
+foreach(module phase fsck sshkey)
 	awo_unit_test(git_${module}_test SOURCES unit/git_${module}_test.c LIBS awo_git_core)
 endforeach()
 # the program, beside git itself
-foreach(module fetch progress import)
+foreach(module fetch progress import push tree)
 	awo_unit_test(git_${module}_test SOURCES unit/git_${module}_test.c unit/git_run.c LIBS common)
 	target_compile_definitions(git_${module}_test PRIVATE AWO_GIT_PROGRAM="$<TARGET_FILE:awo-git>")
 	add_dependencies(git_${module}_test awo-git)

@@ -90,11 +90,13 @@ sh_status(const char *fmt, ...)
 {
 	CLEAN_FREE char *command = NULL;
 	va_list ap;
+	int status;
 
 	va_start(ap, fmt);
 	assert_true(vasprintf(&command, fmt, ap) >= 0);
 	va_end(ap);
-	return run_shell(command);
+	status = run_shell(command);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
 static _Noreturn void

@@ -1,0 +1,276 @@
+/* Work trees as agents leave them: ordinary ones, and traps. */
+#include "tests/unit/cmocka_all.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/unit/git_run.h"
+
+static int
+setup(void **state)
+{
+	if (git_run_setup(state) < 0)
+		return -1;
+	sh("git init -q -b main origin && cd origin && echo a >a && mkdir d && echo b >d/b && echo ignored >.gitignore && git add . && "
+	   "git commit -qm base && git tag base");
+	return 0;
+}
+
+static int
+fresh(void **state)
+{
+	(void)state;
+	sh("rm -rf t outside && git clone -q origin t && cd t && git config user.name x && mkdir ../outside && echo keep >../outside/f");
+	return 0;
+}
+
+static json_t *
+commit_request(void)
+{
+	return json_pack("{s:s, s:s, s:s}", "message", "chore: leftovers\n\nWork-Order: wo-00000001\n", "author_name", "Bot",
+	    "author_email", "bot@example.org");
+}
+
+static void
+info(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	j = awo_ok("tree-info", "t", json_object());
+	assert_string_equal(str(j, "head_sha"), sh("git -C t rev-parse HEAD"));
+	assert_string_equal(str(j, "branch"), "main");
+	assert_int_equal(num(j, "dirty"), 0);
+	json_decref(j);
+	sh("cd t && echo x >>a && rm d/b && mkdir n && echo n >n/1 && echo n >n/2 && echo i >ignored && echo p >.ports.env && "
+	   "git switch -q --detach");
+	j = awo_ok("tree-info", "t", json_object());
+	assert_true(json_is_null(json_object_get(j, "branch")));
+	assert_int_equal(num(j, "dirty"), 4);
+	json_decref(j);
+	sh("git init -q -b fresh unborn; echo x >unborn/x");
+	j = awo_ok("tree-info", "unborn", json_object());
+	assert_true(json_is_true(json_object_get(j, "unborn")));
+	assert_true(json_is_null(json_object_get(j, "head_sha")));
+	assert_string_equal(str(j, "branch"), "fresh");
+	assert_int_equal(num(j, "dirty"), 1);
+	json_decref(j);
+}
+
+static void
+branch(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	sh("cd t && echo x >>a && git branch taken");
+	j = awo_ok("tree-branch", "t", json_pack("{s:s}", "name", "feat/x-wo-1"));
+	assert_string_equal(str(j, "branch"), "feat/x-wo-1");
+	json_decref(j);
+	assert_string_equal(sh("git -C t symbolic-ref HEAD"), "refs/heads/feat/x-wo-1");
+	assert_string_equal(sh("git -C t status --porcelain"), " M a");
+	j = awo_ok("tree-branch", "t", json_pack("{s:s}", "name", "taken"));
+	assert_string_equal(str(j, "branch"), "taken-2");
+	json_decref(j);
+	j = awo_ok("tree-branch", "t", json_pack("{s:s}", "name", "taken-2"));
+	assert_string_equal(str(j, "branch"), "taken-2");
+	json_decref(j);
+	sh("git -C t commit -qam x");
+	j = awo_ok("tree-branch", "t", json_pack("{s:s, s:b}", "name", "taken", "reset", 1));
+	assert_string_equal(str(j, "branch"), "taken");
+	json_decref(j);
+	assert_string_equal(sh("git -C t log -1 --format=%%s taken"), "x");
+	awo_fails("tree-branch", "t", json_pack("{s:s}", "name", "a b"), "git", "invalid", "a b");
+	awo_fails("tree-branch", "t", json_pack("{s:s}", "name", "../x"), "git", "invalid", "../x");
+	awo_fails("tree-branch", "t", json_pack("{s:s}", "name", "HEAD"), "git", "invalid", "HEAD");
+	/* feat is a directory of branches */
+	j = awo("tree-branch", "t", json_pack("{s:s}", "name", "feat"), NULL, NULL);
+	if (json_is_true(json_object_get(j, "ok")))
+		assert_string_equal(str(j, "branch"), "feat-2");
+	json_decref(j);
+	sh("git -C t fsck 2>&1");
+}
+
+static void
+commit(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	j = awo_ok("tree-commit", "t", commit_request());
+	assert_true(json_is_null(json_object_get(j, "sha")));
+	json_decref(j);
+	sh("cd t && echo x >>a && rm d/b && echo n >'n \xff' && ln -s /etc l && echo i >ignored && echo p >.ports.env && chmod +x a");
+	j = awo_ok("tree-commit", "t", commit_request());
+	assert_string_equal(str(j, "sha"), sh("git -C t rev-parse main"));
+	json_decref(j);
+	assert_string_equal(sh("git -C t log -1 --format='%%an %%ce %%s|%%(trailers:key=Work-Order)'"),
+	    "Bot bot@example.org chore: leftovers|Work-Order: wo-00000001");
+	assert_string_equal(sh("git -C t status --porcelain"), "?? .ports.env");
+	assert_string_equal(sh("git -C t diff --name-status base HEAD | cut -c1 | tr -d '\\n'"), "MDAA");
+	assert_string_equal(sh("git -C t ls-files -s l a | cut -c1-6 | tr '\\n' ' '"), "100755 120000 ");
+	sh("git -C t fsck --strict 2>&1");
+	awo_fails("tree-commit", "t", json_pack("{s:s, s:s, s:s}", "message", "x", "author_name", "<>", "author_email", "e"),
+	    "permanent", "invalid", "author_name");
+}
+
+static void
+commit_odd(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	/* on no branch */
+	sh("cd t && git switch -q --detach && echo x >>a");
+	j = awo_ok("tree-commit", "t", commit_request());
+	assert_string_equal(str(j, "sha"), sh("git -C t rev-parse HEAD"));
+	json_decref(j);
+	/* the first of all */
+	sh("rm -rf first && git init -q -b main first && echo x >first/x");
+	json_decref(awo_ok("tree-commit", "first", commit_request()));
+	assert_string_equal(sh("git -C first rev-list --count HEAD"), "1");
+	/* a repository inside is not taken for a submodule; a real submodule goes on */
+	sh("rm -rf sub super && git clone -q origin sub && git init -q -b main super && cd super && "
+	   "git -c protocol.file.allow=always submodule --quiet add $PWD/../sub lib >/dev/null 2>&1 && git commit -qm lib && "
+	   "git init -q inner && git -C inner commit -q --allow-empty -m x && echo y >inner/y && mkdir plain && echo z >plain/z && "
+	   "git -C lib commit -q --allow-empty -m on");
+	json_decref(awo_ok("tree-commit", "super", commit_request()));
+	assert_string_equal(sh("git -C super ls-files -s | cut -c1-6,50- | tr '\\t\\n' '  '"),
+	    "100644 .gitmodules 160000 lib 100644 plain/z ");
+	assert_string_equal(sh("git -C super rev-parse HEAD:lib"), sh("git -C super/lib rev-parse HEAD"));
+	/* a merge that was left in the middle, its conflicts still there */
+	sh("cd t && git switch -q main && git switch -qc one && echo 1 >a && git commit -qam 1 && git switch -q main && echo 2 >a && "
+	   "git commit -qam 2 && (git merge one >/dev/null 2>&1 || true) && echo both >a && git add a");
+	json_decref(awo_ok("tree-commit", "t", commit_request()));
+	assert_string_equal(sh("git -C t rev-list --parents -1 HEAD | wc -w"), "3");
+	assert_int_equal(sh_status("test -f t/.git/MERGE_HEAD"), 1);
+}
+
+static void
+reset(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	sh("mkdir -p saved && cd t && git switch -qc work && echo more >>a && git commit -qam more && echo x >>a && mkdir -p n/m && echo n >n/m/f && "
+	   "rm d/b && ln -s /etc/passwd link && mkfifo fifo && echo i >ignored && echo p >.ports.env && touch .git/index.lock && "
+	   "git init -q nested && echo y >nested/y");
+	j = awo_ok("tree-reset", "t", json_pack("{s:s, s:s, s:s}", "sha", sh("git -C t rev-parse base"), "branch", "work", "save_to", "../saved"));
+	assert_int_equal(num(j, "saved"), 2);
+	assert_string_equal(str(j, "branch"), "work");
+	json_decref(j);
+	assert_string_equal(sh("cd saved && find . -type f | sort | tr '\\n' ' '; cat n/m/f"), "./a ./n/m/f n");
+	assert_string_equal(sh("git -C t rev-parse work"), sh("git -C t rev-parse base"));
+	assert_string_equal(sh("cd t && cat a d/b ignored .ports.env | tr '\\n' ' '"), "a b i p ");
+	assert_int_equal(sh_status("test -e t/n || test -L t/link"), 1);
+	awo_fails("tree-reset", "t", json_pack("{s:s}", "sha", "1234567890123456789012345678901234567890"), "git", "not_found",
+	    "not in the work tree");
+	sh("rm -rf saved");
+}
+
+/* ---- traps -------------------------------------------------------------------------------------------------- */
+
+static void
+runs(const char *verb, json_t *request, const char *dir)
+{
+	json_t *j;
+
+	json_object_set_new(request, "timeout_seconds", json_integer(1));
+	j = awo(verb, dir, request, NULL, strcmp(verb, "export") == 0 ? "pack" : NULL);
+	/* any answer will do, as long as there is one */
+	assert_true(json_is_boolean(json_object_get(j, "ok")));
+	json_decref(j);
+}
+
+static void
+run_all(const char *dir)
+{
+	runs("tree-info", json_object(), dir);
+	runs("tree-branch", json_pack("{s:s}", "name", "feat/trap"), dir);
+	runs("tree-commit", commit_request(), dir);
+	runs("export", json_object(), dir);
+	runs("tree-reset", json_pack("{s:s}", "sha", sh("git -C origin rev-parse base")), dir);
+	assert_string_equal(sh("cd outside && find . -type f | xargs cat"), "keep");
+}
+
+static void
+traps(void **state)
+{
+	static const char *const sets[] = {
+	    "git config core.worktree ../../outside",
+	    "git config core.bare true",
+	    "rm -rf .git/objects && ln -s ../../outside .git/objects",
+	    "rm .git/refs/heads/main && ln -s ../../../../outside/f .git/refs/heads/main",
+	    "rm -f .git/HEAD && mkfifo .git/HEAD",
+	    "rm -f .git/HEAD && ln -s /dev/zero .git/HEAD",
+	    "rm -f .git/config && mkfifo .git/config",
+	    "rm -f .git/index && mkfifo .git/index",
+	    "mkfifo .git/info/attributes 2>/dev/null || (mkdir -p .git/info && mkfifo .git/info/attributes)",
+	    "mkdir -p .git/info && rm -f .git/info/exclude && mkfifo .git/info/exclude",
+	    "rm -f .gitignore && mkfifo .gitignore",
+	    "mkfifo .gitattributes",
+	    "rm -f a && mkfifo a",
+	    "mkfifo .git/packed-refs 2>/dev/null || (rm .git/packed-refs && mkfifo .git/packed-refs)",
+	    "mkdir -p .git/objects/info && mkfifo .git/objects/info/alternates",
+	    "mkdir -p .git/objects/info && echo ../objects >.git/objects/info/alternates",
+	    "rm -rf .git && echo 'gitdir: ../outside' >.git",
+	    "rm -rf .git && mkfifo .git",
+	    "rm -rf .git",
+	    "git config include.path /dev/zero",
+	    "git config filter.x.clean 'touch ../outside/pwned' && echo '* filter=x' >.gitattributes && echo y >>a",
+	    "git config core.fsmonitor 'touch ../outside/pwned'; echo y >>a",
+	    "printf '#!/bin/sh\\ntouch ../outside/pwned\\n' >.git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; echo y >>a",
+	    "git config core.hooksPath ../hooks; echo y >>a",
+	    "echo 'ref: refs/heads/../../../outside/f' >.git/HEAD",
+	    "echo 'ref: refs/heads/loop' >.git/HEAD; echo 'ref: refs/heads/loop' >.git/refs/heads/loop",
+	    "head -c 100000 /dev/urandom >.git/index",
+	    "git config extensions.worktreeConfig true; printf '[core]\\n\\tworktree = ../../outside\\n' >.git/config.worktree",
+	    "ln -s ../outside dirlink && echo x >dirlink2",
+	    "rm -rf d && ln -s ../outside d",
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
+		fresh(NULL);
+		if (sh_status("cd t && { %s; } 2>&1", sets[i]) != 0)
+			fail_msg("cannot set the trap: %s", sets[i]);
+		run_all("t");
+		assert_int_equal(sh_status("test -e outside/pwned"), 1);
+		assert_string_equal(sh("ls -A outside"), "f");
+	}
+}
+
+static void
+core_worktree(void **state)
+{
+	(void)state;
+	sh("cd t && git config core.worktree ../../outside");
+	awo_fails("tree-info", "t", json_object(), "git", "invalid", "core.worktree");
+}
+
+/* A repository above the workspace is none of its business. */
+static void
+no_search(void **state)
+{
+	(void)state;
+	sh("mkdir -p t/sub");
+	awo_fails("tree-info", "t/sub", json_object(), "git", "not_found", "repository");
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test_setup(info, fresh),
+	    cmocka_unit_test_setup(branch, fresh),
+	    cmocka_unit_test_setup(commit, fresh),
+	    cmocka_unit_test_setup(commit_odd, fresh),
+	    cmocka_unit_test_setup(reset, fresh),
+	    cmocka_unit_test_setup(traps, fresh),
+	    cmocka_unit_test_setup(core_worktree, fresh),
+	    cmocka_unit_test_setup(no_search, fresh),
+	};
+
+	return cmocka_run_group_tests(tests, setup, git_run_teardown);
+}
