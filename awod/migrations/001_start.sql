@@ -59,6 +59,7 @@ CREATE TABLE work_orders (
 	elapsed_us INTEGER NOT NULL,
 	resume_step INTEGER NOT NULL,
 	step_started_at INTEGER NOT NULL,
+	tries_base INTEGER NOT NULL,
 	worker_started INTEGER NOT NULL,
 	wake INTEGER NOT NULL,
 	jump INTEGER NOT NULL,

@@ -250,7 +250,7 @@ teardown(void **state)
 struct seen {
 	int calls;
 	enum awo_code code;
-	char id[16], msg[256];
+	char id[16], msg[768];
 	enum p_order_status status;
 };
 
