@@ -361,29 +361,56 @@ is_below(const struct census *c, const struct seen *s, pid_t ancestor)
 	return false;
 }
 
-int
-sandbox_kill(struct sandbox_proc *p)
+/* The sandbox's pid 1 as we see it, or 0; *count: the processes beside it. -1 with errno. */
+static pid_t
+find_reaper(pid_t launcher, int *count)
 {
 	__attribute__((cleanup(census_free))) struct census c = {0};
-	const int64_t deadline = clock_mono_us() + KILL_US;
-	struct pollfd launcher = {.fd = p->pidfd, .events = POLLIN};
 	pid_t reaper = 0;
-	int count = 0, rc;
 
-	if (p->pidfd < 0)
-		return 0;
-	if (poll(&launcher, 1, 0) == 1)
-		return 0;	/* the launcher outlives everything in there */
+	*count = 0;
 	if (census_take(&c, false) < 0)
 		return -1;
 	for (size_t i = 0; i < c.n; i++)
-		if (c.v[i].nested && c.v[i].inner == 1 && c.v[i].ppid == p->pid)
+		if (c.v[i].nested && c.v[i].inner == 1 && c.v[i].ppid == launcher)
 			reaper = c.v[i].pid;
 	for (size_t i = 0; reaper && i < c.n; i++)
-		count += c.v[i].nested && is_below(&c, &c.v[i], reaper);
+		*count += c.v[i].nested && is_below(&c, &c.v[i], reaper);
+	return reaper;
+}
+
+static int
+pidfd_signal(int pidfd, int sig)
+{
+	return syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0) < 0 && errno != ESRCH ? -1 : 0;
+}
+
+int
+sandbox_kill(struct sandbox_proc *p)
+{
+	const int64_t deadline = clock_mono_us() + KILL_US;
+	struct pollfd launcher = {.fd = p->pidfd, .events = POLLIN};
+	pid_t reaper;
+	int count, rc;
+
+	if (p->pidfd < 0 || poll(&launcher, 1, 0) == 1)
+		return 0;	/* the launcher outlives everything in there */
+	reaper = find_reaper(p->pid, &count);
+	if (reaper == 0) {
+		siginfo_t si;
+
+		/* it may be about to make one, which would be ours to wait for: stopped, it cannot */
+		if (pidfd_signal(p->pidfd, SIGSTOP) < 0)
+			return -1;
+		while (waitid((idtype_t)P_PIDFD, (id_t)p->pidfd, &si, WSTOPPED | WEXITED | WNOWAIT) < 0)
+			if (errno != EINTR)
+				return -1;
+		reaper = find_reaper(p->pid, &count);
+		if (reaper >= 0 && pidfd_signal(p->pidfd, reaper ? SIGCONT : SIGKILL) < 0)
+			return -1;
+	}
 	/* with its pid 1 the kernel ends all of a pid namespace, before the launcher can see that end */
-	if (reaper ? kill(reaper, SIGKILL) < 0 && errno != ESRCH
-		   : syscall(SYS_pidfd_send_signal, p->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+	if (reaper < 0 || (reaper > 0 && kill(reaper, SIGKILL) < 0 && errno != ESRCH))
 		return -1;
 	do {
 		int64_t left = deadline - clock_mono_us();
