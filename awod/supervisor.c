@@ -935,6 +935,9 @@ broker_child(const struct supervisor *s, int fd, pid_t parent)
 	}
 	if (getenv("WATCHDOG_PID"))
 		number_env("WATCHDOG_PID", (long)getpid());
+	/* whoever started awod may have had some ignored */
+	for (int sig = 1; sig < NSIG; sig++)
+		signal(sig, SIG_DFL);
 	sigemptyset(&none);
 	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0)
 		broker_failed("signal mask");
