@@ -8,7 +8,9 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define SLOW_US 50000 /* a handler that keeps the loop for longer is reported */
+#define SLOW_US 50000	/* a handler that keeps the loop for longer is reported */
+#define SETTLE_MS 2	/* between looks at an order whose end is being committed */
+#define SETTLE_TRIES 500
 
 /* Each wrapper hands the decoded struct to a handler that wants exactly this type: a wrong one does not compile. */
 #define METHOD(id, name, req, ans, who, when, http, path, words, help)                             \
@@ -274,6 +276,67 @@ answer_error(struct conn *c, uint32_t id, const struct awo_err *err)
 	conn_write(c, &out);
 }
 
+static void
+run(struct rpc_call *call)
+{
+	const struct p_method *m = call->method;
+	int64_t began = clock_mono_us(), took;
+
+	log_debug("rpc_called", LS("method", m->name), LI("uid", call->caller.uid), LI("pid", call->caller.pid));
+	handlers[m->id](call, call->request);
+	took = clock_mono_us() - began;
+	if (took > SLOW_US)
+		log_warning("rpc_slow", LS("method", m->name), LI("milliseconds", took / 1000));
+}
+
+static void on_settle(evutil_socket_t fd, short what, void *arg);
+
+/* Finds the order that the call is about, and runs it. */
+static void
+proceed(struct rpc_call *call)
+{
+	const struct timeval soon = {0, SETTLE_MS * 1000};
+	struct awo_err err = {0};
+
+	if (call->method->who != P_WHO_ORDER) {
+		run(call);
+		return;
+	}
+	if (find_order(call, &err) != 0) {
+		rpc_fail(call, &err);
+		return;
+	}
+	/* nobody is told of an end that is not durable, or finds a log without its last line */
+	if (call->settling < SETTLE_TRIES &&
+	    engine_is_settling(call->b->engine, call->order.pub.agent_work_order_id) &&
+	    event_base_once(call->b->base, -1, EV_TIMEOUT, on_settle, call, &soon) == 0) {
+		call->settling++;
+		return;
+	}
+	if (check_when(call, &err) != 0)
+		rpc_fail(call, &err);
+	else
+		run(call);
+}
+
+static void
+on_settle(evutil_socket_t fd, short what, void *arg)
+{
+	struct rpc_call *call = arg;
+	struct awo_err err = {0};
+
+	(void)fd;
+	(void)what;
+	order_row_free(&call->order);
+	call->has_order = false;
+	if (rpc_gone(call)) {
+		(void)ERR(&err, UNAVAILABLE, "", "the caller has gone");
+		rpc_fail(call, &err);
+		return;
+	}
+	proceed(call);
+}
+
 void
 dispatch(struct conn *c, const struct p_frame *f)
 {
@@ -283,7 +346,6 @@ dispatch(struct conn *c, const struct p_frame *f)
 	struct awo_err err = {0};
 	struct rpc_call *call;
 	void *request;
-	int64_t began, took;
 
 	if (f->kind == P_FRAME_NOTIFY)
 		return; /* the specification wants no answer, and there is nothing that a client could announce */
@@ -325,14 +387,5 @@ dispatch(struct conn *c, const struct p_frame *f)
 		return;
 	}
 	call->request = request;
-	if (m->who == P_WHO_ORDER && (find_order(call, &err) != 0 || check_when(call, &err) != 0)) {
-		rpc_fail(call, &err);
-		return;
-	}
-	log_debug("rpc_called", LS("method", m->name), LI("uid", c->caller.uid), LI("pid", c->caller.pid));
-	began = clock_mono_us();
-	handlers[m->id](call, request);
-	took = clock_mono_us() - began;
-	if (took > SLOW_US)
-		log_warning("rpc_slow", LS("method", m->name), LI("milliseconds", took / 1000));
+	proceed(call);
 }

@@ -1367,6 +1367,14 @@ engine_order(struct engine *e, const char *id, struct order_row *out, struct awo
 	return 0;
 }
 
+bool
+engine_is_settling(struct engine *e, const char *id)
+{
+	const struct live *l = live_find(e, id);
+
+	return l != NULL && order_is_terminal(l->row->pub.status) && l->commits > 0;
+}
+
 void
 engine_fill_positions(struct engine *e, struct p_order_list_answer *page)
 {

@@ -50,6 +50,7 @@ struct rpc_call {
 	void *request;
 	struct order_row order;
 	bool has_order;
+	unsigned settling;		/* how often it has waited for the order's end to be durable */
 };
 
 struct conn {

@@ -52,6 +52,13 @@ engine_order(struct engine *e, const char *id, struct order_row *out, struct awo
 	return 0;
 }
 
+bool
+engine_is_settling(struct engine *e, const char *id)
+{
+	(void)e;
+	return rig->settling != NULL && strcmp(rig->settling, id) == 0;
+}
+
 void
 engine_fill_positions(struct engine *e, struct p_order_list_answer *page)
 {

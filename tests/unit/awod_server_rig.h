@@ -36,6 +36,7 @@ struct rig {
 	struct awo_err task_err;
 	unsigned tasks, reloads;
 	const char *forge_token;
+	const char *settling;		/* the order whose end is being committed */
 };
 
 struct client {

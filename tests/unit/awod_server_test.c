@@ -444,6 +444,40 @@ prefixes_are_of_visible_orders(void **state)
 
 /* ---- streams */
 
+static void
+an_end_is_told_when_it_is_durable(void **state)
+{
+	struct client *c = client_new(OWNER), *gone = client_new(OWNER);
+	json_t *answer;
+	uint32_t get, watch;
+
+	(void)state;
+	rig_order("wo-00000001", OWNER, order_status_completed);
+	rig_log("wo-00000001", "{\"n\":0}\n", 8);
+	rig->settling = "wo-00000001";
+	get = client_request(c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	watch = client_request(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	client_request(gone, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	rig_until(rig->b.server->in_flight == 3);
+	client_raw(gone, "\xc1", 1); /* which closes it */
+	rig_until(rig->b.server->in_flight == 2);
+	client_free(gone);
+	for (int i = 0; i < 30; i++)
+		rig_turn();
+	assert_null(client_poll(c, get));
+	rig_log("wo-00000001", "{\"n\":1}\n", 8);
+	rig->settling = NULL;
+	answer = client_response(c, get);
+	assert_true(json_is_object(json_object_get(answer, "result")));
+	json_decref(answer);
+	answer = client_response(c, watch);
+	assert_true(json_is_object(json_object_get(answer, "result")));
+	json_decref(answer);
+	rig_until((json_decref(client_poll(c, 0)), json_array_size(c->notes) == 3));
+	assert_string_equal(text(json_array_get(c->notes, 2), "method"), "stream_end");
+	client_free(c);
+}
+
 struct writer {
 	struct event *timer;
 	int written, lines;
@@ -951,6 +985,7 @@ main(void)
 	    T(every_method_is_only_possible_in_the_states_of_the_table),
 	    T(another_users_order_is_like_none),
 	    T(prefixes_are_of_visible_orders),
+	    T(an_end_is_told_when_it_is_durable),
 	    T(watch_has_no_gap_and_no_duplicate),
 	    T(a_slow_reader_is_cut_off_and_can_resume),
 	    T(streams_are_filtered_stopped_and_counted),
