@@ -1,9 +1,11 @@
 /* What changed between two commits: totals, files, and the patch. */
 #include "awo-worker/git/diff.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "awo-worker/git/rename.h"
+#include "awo-worker/git/treediff.h"
 #include "awo-worker/git/verbs.h"
 #include "common/buf.h"
 #include "common/clean.h"
@@ -11,23 +13,69 @@
 
 #define FILES_MAX 100000
 #define PATCH_MAX (3U << 20)
+#define PATHS_MAX 200000
+
+struct paths {
+	char **v;
+	size_t n, cap;
+};
+
+/* 1: too many to be worth it. */
+static int
+add_path(const char *path, void *arg)
+{
+	struct paths *p = arg;
+
+	if (p->n == PATHS_MAX)
+		return 1;
+	if (p->n == p->cap)
+		p->v = xrealloc(p->v, p->cap = p->cap ? p->cap * 2 : 64, sizeof(*p->v));
+	p->v[p->n++] = xstrdup(path);
+	return 0;
+}
+
+/*
+ * libgit2 walks both trees completely unless it is told where to look: it gets the path that the caller wants, or else
+ * those that differ.
+ */
+static int
+choose_paths(struct task *t, git_repository *repo, git_tree *a, git_tree *b, const char *path, struct paths *p)
+{
+	int r = 0;
+
+	if (path != NULL)
+		return add_path(path, p);
+	r = treediff(repo, a, b, add_path, p);
+	if (r < 0)
+		return repo_fail(t, "cannot compare the commits");
+	/* an empty list would mean everything, and no tree that came in has this name */
+	if (r == 0 && p->n == 0)
+		return add_path(".git", p);
+	while (r > 0 && p->n > 0)
+		free(p->v[--p->n]);
+	return 0;
+}
 
 static int
 compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path, git_diff **out)
 {
 	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
-	CLEAN_FREE char *literal = xstrdup(path);
+	struct paths p = {0};
 	git_diff_options o;
+	int r = -1;
 
 	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) || repo_tree_at(t, repo, to, &b) < 0)
 		return -1;
 	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
 	o.flags = GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_INDENT_HEURISTIC;
-	if (literal != NULL) {
-		o.pathspec.strings = &literal;
-		o.pathspec.count = 1;
+	if (choose_paths(t, repo, a, b, path, &p) == 0) {
+		o.pathspec = (git_strarray){p.v, p.n};
+		r = git_diff_tree_to_tree(out, repo, a, b, &o) < 0 ? repo_fail(t, "cannot compare the commits") : 0;
 	}
-	return git_diff_tree_to_tree(out, repo, a, b, &o) < 0 ? repo_fail(t, "cannot compare the commits") : 0;
+	for (size_t i = 0; i < p.n; i++)
+		free(p.v[i]);
+	free(p.v);
+	return r;
 }
 
 int

@@ -1,7 +1,8 @@
 /* Walks the commits of an order's branch and finds the phase of each. */
 #include "awo-worker/git/history.h"
 
-#include <string.h>
+#include "awo-worker/git/treediff.h"
+
 
 int
 history_each(struct task *t, git_repository *repo, const git_oid *head, const git_oid *hide, size_t nhide,
@@ -30,15 +31,12 @@ history_each(struct task *t, git_repository *repo, const git_oid *head, const gi
 	return r == GIT_ITEROVER ? 0 : repo_fail(t, "cannot walk the commits");
 }
 
+/* 1: no further path can change the answer. */
 static int
-on_delta(const git_diff *diff, const git_diff_delta *d, const char *pathspec, void *arg)
+on_path(const char *path, void *arg)
 {
-	struct phase_files *f = arg;
-
-	(void)diff;
-	(void)pathspec;
-	phase_add_path(f, d->new_file.path);
-	return phase_files_settled(f) ? GIT_EUSER : 0;
+	phase_add_path(arg, path);
+	return phase_files_settled(arg);
 }
 
 int
@@ -47,9 +45,6 @@ history_phase(struct task *t, git_repository *repo, git_commit *c, enum phase be
 	struct phase_files files = PHASE_FILES_INIT;
 	CLEAN_GIT(tree) git_tree *tree = NULL, *parent_tree = NULL;
 	CLEAN_GIT(commit) git_commit *parent = NULL;
-	CLEAN_GIT(diff) git_diff *diff = NULL;
-	git_diff_options o;
-	int r;
 
 	if (git_commit_parentcount(c) > 1) {
 		*out = before != PHASE_NONE ? before : PHASE_IMPLEMENTING;
@@ -62,11 +57,7 @@ history_phase(struct task *t, git_repository *repo, git_commit *c, enum phase be
 	    (git_commit_parentcount(c) == 1 &&
 		(git_commit_parent(&parent, c, 0) < 0 || git_commit_tree(&parent_tree, parent) < 0)))
 		return repo_fail(t, "cannot read a commit's tree");
-	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
-	o.notify_cb = on_delta;
-	o.payload = &files;
-	r = git_diff_tree_to_tree(&diff, repo, parent_tree, tree, &o);
-	if (r < 0 && r != GIT_EUSER)
+	if (treediff(repo, parent_tree, tree, on_path, &files) < 0)
 		return repo_fail(t, "cannot compare a commit with its parent");
 	*out = phase_of_commit(git_commit_message(c), &files);
 	return 0;

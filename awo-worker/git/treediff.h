@@ -1,0 +1,15 @@
+/* The paths in which two trees differ, without looking into directories that are the same. */
+#ifndef GIT_TREEDIFF_H
+#define GIT_TREEDIFF_H
+
+#include <git2.h>
+
+#define TREEDIFF_DEEP (-1000)	/* directories within directories beyond all reason */
+
+/* Called for each path that one side lacks or that differs, of files only; not 0 stops and is returned. */
+typedef int treediff_fn(const char *path, void *arg);
+
+/* a, b: trees; NULL is the empty one. 0, what fn returned, TREEDIFF_DEEP or an error of libgit2. */
+int treediff(git_repository *repo, const git_tree *a, const git_tree *b, treediff_fn *fn, void *arg);
+
+#endif
