@@ -1,4 +1,5 @@
-/* One run of the agent's program: started in its sandbox, fed, read as it speaks, ended with everything it started. */
+/* One run of the agent's program: started in its sandbox, fed, read as it speaks, ended with
+ * everything it started. */
 #include "awo-worker/agent.h"
 
 #include <errno.h>
@@ -18,9 +19,9 @@
 #include "common/clean.h"
 #include "common/files.h"
 
-#define TEXT_MAX 8000		/* bytes of text in one line of the log */
-#define INPUT_MAX 2000		/* of a tool's input */
-#define STDERR_KEEP 4096	/* last bytes kept for the message */
+#define TEXT_MAX 8000	 /* bytes of text in one line of the log */
+#define INPUT_MAX 2000	 /* of a tool's input */
+#define STDERR_KEEP 4096 /* last bytes kept for the message */
 #define LAST_FACT_US (5 * 1000000)
 
 enum end { END_ITSELF, END_STEP, END_IDLE, END_ORDER, END_CANCELLED };
@@ -100,8 +101,13 @@ artifact_close(struct artifact *a, struct p_strv *names)
 /* ---- what the agent says */
 
 static const char *const kinds[] = {
-	[AGENT_SESSION] = "session", [AGENT_TEXT] = "text", [AGENT_TOOL_USE] = "tool_use",
-	[AGENT_TOOL_RESULT] = "tool_result", [AGENT_RETRY] = "retry", [AGENT_RESULT] = "result", [AGENT_NOTE] = "note",
+    [AGENT_SESSION] = "session",
+    [AGENT_TEXT] = "text",
+    [AGENT_TOOL_USE] = "tool_use",
+    [AGENT_TOOL_RESULT] = "tool_result",
+    [AGENT_RETRY] = "retry",
+    [AGENT_RESULT] = "result",
+    [AGENT_NOTE] = "note",
 };
 
 static void
@@ -109,7 +115,8 @@ on_item(void *ctx, const struct agent_item *item)
 {
 	struct run *r = ctx;
 	json_t *fields = json_object();
-	bool warn = item->kind == AGENT_RETRY || (item->is_error && item->kind != AGENT_TOOL_RESULT);
+	bool warn =
+	    item->kind == AGENT_RETRY || (item->is_error && item->kind != AGENT_TOOL_RESULT);
 
 	json_object_set_new(fields, "kind", json_string(kinds[item->kind]));
 	if (item->kind != AGENT_TOOL_USE)
@@ -127,11 +134,14 @@ on_item(void *ctx, const struct agent_item *item)
 		if (P_HAS(usage, item->usage, cost_usd))
 			json_object_set_new(fields, "cost_usd", json_real(item->usage->cost_usd));
 		if (P_HAS(usage, item->usage, input_tokens))
-			json_object_set_new(fields, "input_tokens", json_integer(item->usage->input_tokens));
+			json_object_set_new(
+			    fields, "input_tokens", json_integer(item->usage->input_tokens));
 		if (P_HAS(usage, item->usage, output_tokens))
-			json_object_set_new(fields, "output_tokens", json_integer(item->usage->output_tokens));
+			json_object_set_new(
+			    fields, "output_tokens", json_integer(item->usage->output_tokens));
 	}
-	journal_write(&r->o->journal, P_E_agent_output, warn ? log_level_warning : log_level_info, fields);
+	journal_write(
+	    &r->o->journal, P_E_agent_output, warn ? log_level_warning : log_level_info, fields);
 }
 
 static void
@@ -141,8 +151,10 @@ on_line(void *ctx, const char *p, size_t len, bool cut)
 	static const char note[] = "a line of more than 16 MiB was cut";
 
 	if (cut)
-		on_item(r, &(struct agent_item){
-		    .kind = AGENT_NOTE, .text = note, .len = sizeof(note) - 1, .is_error = true});
+		on_item(r, &(struct agent_item){.kind = AGENT_NOTE,
+			       .text = note,
+			       .len = sizeof(note) - 1,
+			       .is_error = true});
 	if (!cut || r->o->adapter == &agent_command)
 		r->o->adapter->line(&r->stream, p, len);
 }
@@ -178,7 +190,8 @@ on_err(void *ctx, const char *p, size_t n)
 static void
 add_env(const struct order *o, struct p_strv *env)
 {
-	static const char *const fixed[] = {"HOME=/home/agent", "TERM=dumb", "LANG=C.UTF-8", "USER=agent", "TMPDIR=/tmp"};
+	static const char *const fixed[] = {
+	    "HOME=/home/agent", "TERM=dumb", "LANG=C.UTF-8", "USER=agent", "TMPDIR=/tmp"};
 	struct buf path CLEAN_BUF = {0};
 
 	buf_adds(&path, "PATH=");
@@ -247,21 +260,25 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 	}
 	add_env(o, &env);
 	ev = vector(&env);
-	mounts[0] = (struct sandbox_mount){.source = "/awo/order/home", .target = "/home/agent", .writable = true};
+	mounts[0] = (struct sandbox_mount){
+	    .source = "/awo/order/home", .target = "/home/agent", .writable = true};
 	for (size_t i = 0; i < o->program.mounts.n; i++)
-		mounts[1 + i] = (struct sandbox_mount){.source = o->program.mounts.v[i], .target = o->program.mounts.v[i]};
-	result = inside_start(o, &r->inside, &(struct sandbox_launch){
-	    .argv = av,
-	    .exec_fd = -1,
-	    .envp = ev,
-	    .mounts = mounts,
-	    .nmounts = 1 + o->program.mounts.n,
-	    .network = true,
-	    .stdin_fd = in[0],
-	    .stdout_fd = out[1],
-	    .stderr_fd = err[1],
-	    .fd3 = -1,
-	}, f);
+		mounts[1 + i] = (struct sandbox_mount){
+		    .source = o->program.mounts.v[i], .target = o->program.mounts.v[i]};
+	result = inside_start(o, &r->inside,
+	    &(struct sandbox_launch){
+		.argv = av,
+		.exec_fd = -1,
+		.envp = ev,
+		.mounts = mounts,
+		.nmounts = 1 + o->program.mounts.n,
+		.network = true,
+		.stdin_fd = in[0],
+		.stdout_fd = out[1],
+		.stderr_fd = err[1],
+		.fd3 = -1,
+	    },
+	    f);
 	close(in[0]);
 	close(out[1]);
 	close(err[1]);
@@ -302,11 +319,13 @@ wait_for_end(struct run *r)
 		if (o->cancelled)
 			return END_CANCELLED;
 		earliest(&deadline, &why, r->began + r->task->seconds * 1000000, END_STEP);
-		earliest(&deadline, &why, r->last_output + o->job.timeouts.idle * 1000000, END_IDLE);
+		earliest(
+		    &deadline, &why, r->last_output + o->job.timeouts.idle * 1000000, END_IDLE);
 		earliest(&deadline, &why, order_deadline(o), END_ORDER);
 		if (!loop_turn(&o->loop, deadline) && !inside_done(&r->inside) && !o->cancelled) {
 			/* output that came in the last moment moves the idle deadline on */
-			if (why != END_IDLE || loop_now(&o->loop) >= r->last_output + o->job.timeouts.idle * 1000000)
+			if (why != END_IDLE ||
+			    loop_now(&o->loop) >= r->last_output + o->job.timeouts.idle * 1000000)
 				return why;
 		}
 	}
@@ -335,7 +354,8 @@ drain(struct run *r)
 	struct order *o = r->o;
 	int64_t deadline = loop_now(&o->loop) + LAST_FACT_US;
 
-	while (!(loop_reader_done(&r->out) && loop_reader_done(&r->err)) && loop_turn(&o->loop, deadline))
+	while (!(loop_reader_done(&r->out) && loop_reader_done(&r->err)) &&
+	       loop_turn(&o->loop, deadline))
 		;
 	loop_reader_close(&r->out);
 	loop_reader_close(&r->err);
@@ -371,7 +391,8 @@ tell_end(struct run *r, const struct agent_outcome *out)
 		json_object_set_new(fields, "exit_status", json_integer(WEXITSTATUS(st)));
 	if (out->ok) {
 		json_object_set_new(fields, "duration_seconds", json_real(out->usage.wall_seconds));
-		journal_set_text(fields, "session_id", out->session[0] != '\0' ? out->session : NULL, AGENT_SESSION_MAX);
+		journal_set_text(fields, "session_id",
+		    out->session[0] != '\0' ? out->session : NULL, AGENT_SESSION_MAX);
 		json_object_set_new(fields, "usage", p_to_json(&p_type_usage, &out->usage));
 		journal_write(&o->journal, P_E_agent_command_completed, log_level_info, fields);
 		return;
@@ -379,9 +400,11 @@ tell_end(struct run *r, const struct agent_outcome *out)
 	if (r->inside.ended && WIFSIGNALED(st))
 		json_object_set_new(fields, "signal", json_integer(WTERMSIG(st)));
 	journal_set_text(fields, "error_message", out->failure.msg, 2000);
-	journal_set_text(fields, "error_category", P_ENUM_NAME(error_category, out->failure.category), 32);
+	journal_set_text(
+	    fields, "error_category", P_ENUM_NAME(error_category, out->failure.category), 32);
 	if (r->err_tail.len > 0)
-		json_object_set_new(fields, "stderr", journal_text(r->err_tail.p, r->err_tail.len, STDERR_KEEP));
+		json_object_set_new(
+		    fields, "stderr", journal_text(r->err_tail.p, r->err_tail.len, STDERR_KEEP));
 	journal_write(&o->journal, P_E_agent_command_failed, log_level_error, fields);
 }
 
@@ -392,9 +415,9 @@ judge(struct run *r, struct agent_outcome *out)
 	struct agent_verdict v = {0};
 	int st = r->inside.wait_status;
 	struct agent_exit e = {
-		.signaled = WIFSIGNALED(st),
-		.code = WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st),
-		.stderr_tail = r->err_tail.len > 0 ? r->err_tail.p : "",
+	    .signaled = WIFSIGNALED(st),
+	    .code = WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st),
+	    .stderr_tail = r->err_tail.len > 0 ? r->err_tail.p : "",
 	};
 
 	switch (r->end) {
@@ -416,10 +439,11 @@ judge(struct run *r, struct agent_outcome *out)
 	if (r->inside.failed) {
 		/* the last step of the set-up is the program itself */
 		if (strncmp(r->inside.what.what, "starting /", 10) == 0)
-			FAIL(&out->failure, agent, "agent program '%s' could not be started: %s", o->program.path,
-			    strerror(r->inside.what.err));
+			FAIL(&out->failure, agent, "agent program '%s' could not be started: %s",
+			    o->program.path, strerror(r->inside.what.err));
 		else
-			FAIL(&out->failure, internal, "the agent's sandbox could not be built: %s: %s", r->inside.what.what,
+			FAIL(&out->failure, internal,
+			    "the agent's sandbox could not be built: %s: %s", r->inside.what.what,
 			    strerror(r->inside.what.err));
 		return;
 	}
@@ -448,20 +472,26 @@ int
 agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *out)
 {
 	const struct job *job = &o->job;
-	struct run r = {.o = o, .task = task, .stream = {.item = on_item}, .out_file.fd = -1, .err_file.fd = -1};
+	struct run r = {.o = o,
+	    .task = task,
+	    .stream = {.item = on_item},
+	    .out_file.fd = -1,
+	    .err_file.fd = -1};
 	struct p_strv argv = {0};
 
 	*out = (struct agent_outcome){0};
 	r.stream.ctx = &r;
 	if (order_may_go_on(o, &out->failure) != 0)
 		return -1;
-	o->adapter->argv(&(struct agent_request){
-	    .program = o->program.path,
-	    .model = task->model != NULL ? task->model : job->agent.model,
-	    .max_turns = task->max_turns > 0 ? task->max_turns : job->agent.max_turns,
-	    .session = task->session,
-	    .args = &job->agent.args,
-	}, &argv);
+	o->adapter->argv(
+	    &(struct agent_request){
+		.program = o->program.path,
+		.model = task->model != NULL ? task->model : job->agent.model,
+		.max_turns = task->max_turns > 0 ? task->max_turns : job->agent.max_turns,
+		.session = task->session,
+		.args = &job->agent.args,
+	    },
+	    &argv);
 	tell_started(o, task, &argv);
 	r.began = r.last_output = loop_now(&o->loop);
 	lines_init(&r.lines, AGENT_LINE_MAX, on_line, &r);
@@ -475,7 +505,8 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	r.end = wait_for_end(&r);
 	if (r.end != END_ITSELF)
 		ask_to_end(&r);
-	/* tools run in sessions of their own and outlive their agent: the end of a step is the end of all of them */
+	/* tools run in sessions of their own and outlive their agent: the end of a step is the end
+	 * of all of them */
 	inside_finish(&r.inside);
 	drain(&r);
 	take_usage(&r, out);
@@ -487,7 +518,10 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	tell_end(&r, out);
 	out->text = r.stream.text;
 	buf_free(&r.err_tail);
-	return r.end == END_CANCELLED || r.end == END_ORDER || out->failure.category == error_category_internal ? -1 : 0;
+	return r.end == END_CANCELLED || r.end == END_ORDER ||
+		       out->failure.category == error_category_internal
+		   ? -1
+		   : 0;
 }
 
 void

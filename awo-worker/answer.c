@@ -9,7 +9,7 @@
 #include "common/clean.h"
 #include "common/text.h"
 
-#define TRIES 256	/* places where an object may begin; the last ones count */
+#define TRIES 256 /* places where an object may begin; the last ones count */
 
 json_t *
 answer_json(const char *text, size_t len, const char *key)
@@ -17,7 +17,8 @@ answer_json(const char *text, size_t len, const char *key)
 	json_t *found = NULL;
 	int tries = 0;
 
-	/* an answer's object stands at its end: look from there, and take an outer object before what it holds */
+	/* an answer's object stands at its end: look from there, and take an outer object before
+	 * what it holds */
 	for (size_t i = len; i-- > 0 && tries < TRIES;) {
 		json_error_t e;
 		json_t *o;
@@ -38,8 +39,10 @@ answer_json(const char *text, size_t len, const char *key)
 				if (text[k] != '{')
 					continue;
 				tries++;
-				o = json_loadb(text + k, len - k, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
-				if (o != NULL && k + (size_t)(e.position > 0 ? e.position : 0) >= end &&
+				o = json_loadb(
+				    text + k, len - k, JSON_DISABLE_EOF_CHECK | JSON_ALLOW_NUL, &e);
+				if (o != NULL &&
+				    k + (size_t)(e.position > 0 ? e.position : 0) >= end &&
 				    json_object_get(o, key) != NULL) {
 					json_decref(found);
 					found = o;
@@ -80,10 +83,13 @@ take_issues(struct answer_review *out, const json_t *list, bool all_block)
 {
 	for (size_t i = 0; i < json_array_size(list); i++) {
 		const json_t *e = json_array_get(list, i);
-		const char *text = json_is_string(e) ? json_string_value(e) : either(e, "description", "issue_description");
+		const char *text = json_is_string(e)
+				       ? json_string_value(e)
+				       : either(e, "description", "issue_description");
 
 		out->issues++;
-		if (!all_block && strcasecmp(either(e, "severity", "issue_severity"), "blocker") != 0)
+		if (!all_block &&
+		    strcasecmp(either(e, "severity", "issue_severity"), "blocker") != 0)
 			continue;
 		if (out->blockers++ == 0)
 			put(out->blocker, sizeof(out->blocker), text);
@@ -112,7 +118,8 @@ take_number(const json_t *o, const char *key, long long *out, struct awo_err *er
 	const json_t *v = json_object_get(o, key);
 
 	if (!json_is_integer(v))
-		return ERR(err, INVALID_ARGUMENT, key, "test_results.json: %s is missing or no whole number", key);
+		return ERR(err, INVALID_ARGUMENT, key,
+		    "test_results.json: %s is missing or no whole number", key);
 	*out = json_integer_value(v);
 	return 0;
 }
@@ -126,12 +133,14 @@ answer_tests(const char *text, size_t len, struct answer_tests *out, struct awo_
 	if (!json_is_object(o))
 		return ERR(err, INVALID_ARGUMENT, "", "test_results.json is no JSON object");
 	put(out->command, sizeof(out->command), either(o, "command", "cmd"));
-	if (take_number(o, "exit_code", &out->exit_code, err) != 0 || take_number(o, "passed", &out->passed, err) != 0 ||
+	if (take_number(o, "exit_code", &out->exit_code, err) != 0 ||
+	    take_number(o, "passed", &out->passed, err) != 0 ||
 	    take_number(o, "failed", &out->failed, err) != 0)
 		return -1;
 	out->skipped = json_integer_value(json_object_get(o, "skipped"));
 	if (out->passed < 0 || out->failed < 0 || out->skipped < 0)
-		return ERR(err, INVALID_ARGUMENT, "", "test_results.json has a negative number of tests");
+		return ERR(
+		    err, INVALID_ARGUMENT, "", "test_results.json has a negative number of tests");
 	return 0;
 }
 
@@ -186,15 +195,18 @@ answer_title(const char *text, size_t len, char title[256], struct buf *body)
 bool
 answer_is_branch(const char *name)
 {
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+#@=";
+	static const char good[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_./+#@=";
 	size_t len = strlen(name);
 
 	if (len == 0 || len > 200 || strspn(name, good) != len)
 		return false;
-	if (name[0] == '-' || name[0] == '/' || name[0] == '.' || name[len - 1] == '/' || name[len - 1] == '.')
+	if (name[0] == '-' || name[0] == '/' || name[0] == '.' || name[len - 1] == '/' ||
+	    name[len - 1] == '.')
 		return false;
-	if (strstr(name, "..") != NULL || strstr(name, "//") != NULL || strstr(name, "/.") != NULL ||
-	    strstr(name, "@{") != NULL || strstr(name, ".lock/") != NULL)
+	if (strstr(name, "..") != NULL || strstr(name, "//") != NULL ||
+	    strstr(name, "/.") != NULL || strstr(name, "@{") != NULL ||
+	    strstr(name, ".lock/") != NULL)
 		return false;
 	return len < 5 || strcmp(name + len - 5, ".lock") != 0;
 }
@@ -204,11 +216,13 @@ answer_branch(const char *text, size_t len, char out[256])
 {
 	size_t start;
 
-	while (len > 0 && (isspace((unsigned char)text[len - 1]) || text[len - 1] == '`' || text[len - 1] == '*'))
+	while (len > 0 && (isspace((unsigned char)text[len - 1]) || text[len - 1] == '`' ||
+			      text[len - 1] == '*'))
 		len--;
 	for (start = len; start > 0 && text[start - 1] != '\n'; start--)
 		;
-	while (start < len && (isspace((unsigned char)text[start]) || text[start] == '`' || text[start] == '*'))
+	while (start < len &&
+	       (isspace((unsigned char)text[start]) || text[start] == '`' || text[start] == '*'))
 		start++;
 	if (len - start == 0 || len - start > 200)
 		return false;
@@ -220,8 +234,8 @@ answer_branch(const char *text, size_t len, char out[256])
 bool
 answer_is_conventional(const char *line)
 {
-	static const char *const types[] = {"feat", "fix", "docs", "test", "refactor", "chore", "perf", "style", "build", "ci",
-	    "revert"};
+	static const char *const types[] = {"feat", "fix", "docs", "test", "refactor", "chore",
+	    "perf", "style", "build", "ci", "revert"};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		size_t n = strlen(types[i]);
@@ -256,10 +270,12 @@ answer_issue(const char *text, char out[20])
 		else
 			continue;
 		/* "C#9", "reissue 3": a part of another word */
-		if (p > text && (isalnum((unsigned char)p[-1]) || p[-1] == '_' || p[-1] == '&' || p[-1] == '/'))
+		if (p > text &&
+		    (isalnum((unsigned char)p[-1]) || p[-1] == '_' || p[-1] == '&' || p[-1] == '/'))
 			continue;
 		n = strspn(digits, "0123456789");
-		if (n == 0 || n > 9 || digits[0] == '0' || isalnum((unsigned char)digits[n]) || digits[n] == '_')
+		if (n == 0 || n > 9 || digits[0] == '0' || isalnum((unsigned char)digits[n]) ||
+		    digits[n] == '_')
 			continue;
 		memcpy(out, digits, n);
 		out[n] = '\0';
@@ -277,5 +293,6 @@ answer_is_plan(const char *path)
 		return true;
 	base = base != NULL ? base + 1 : path;
 	end = base + strlen(base);
-	return strncasecmp(base, "plan", 4) == 0 && end - base >= 7 && strcasecmp(end - 3, ".md") == 0;
+	return strncasecmp(base, "plan", 4) == 0 && end - base >= 7 &&
+	       strcasecmp(end - 3, ".md") == 0;
 }

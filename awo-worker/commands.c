@@ -16,8 +16,10 @@
 #define NAMES_MAX 1000
 #define REPO "repo:"
 
-static const char *const in_repository[] = {".awo/commands", ".claude/commands/agent-work-orders", ".claude/commands"};
-static const char *const in_root[] = {"/awo/extra-commands", "/awo/config-commands", "/awo/commands"};
+static const char *const in_repository[] = {
+    ".awo/commands", ".claude/commands/agent-work-orders", ".claude/commands"};
+static const char *const in_root[] = {
+    "/awo/extra-commands", "/awo/config-commands", "/awo/commands"};
 
 static void
 add(struct commands *c, const char *file, const char *place)
@@ -45,7 +47,8 @@ list_repository(struct order *o, const char *dir, struct failure *f)
 	if (repository_list(o, o->base_sha, dir, &entries, f) != 0)
 		return strcmp(f->reason, "not_found") == 0 ? 0 : -1;
 	snprintf(place, sizeof(place), REPO "%s", dir);
-	json_array_foreach(entries, i, e) {
+	json_array_foreach(entries, i, e)
+	{
 		const char *type = helper_string(e, "type");
 
 		if (strcmp(type, "tree") != 0)
@@ -75,7 +78,8 @@ commands_load(struct order *o, struct failure *f)
 	if (o->job.trust_repository && o->base_sha[0] != '\0')
 		for (size_t i = 0; i < sizeof(in_repository) / sizeof(in_repository[0]); i++)
 			if (list_repository(o, in_repository[i], f) != 0)
-				return failure_prefix(f, "the repository's command files could not be listed: ");
+				return failure_prefix(
+				    f, "the repository's command files could not be listed: ");
 	for (size_t i = 0; i < sizeof(in_root) / sizeof(in_root[0]); i++)
 		list_directory(&o->commands, in_root[i]);
 	fields = json_object();
@@ -127,7 +131,8 @@ read_text(struct order *o, const char *place, const char *name, size_t *len, str
 }
 
 int
-commands_read(struct order *o, const char *name, struct prompt_template *t, char **where, struct failure *f)
+commands_read(
+    struct order *o, const char *name, struct prompt_template *t, char **where, struct failure *f)
 {
 	char *text CLEAN_FREE = NULL;
 	struct awo_err err = {0};

@@ -1,4 +1,5 @@
-/* The control socket: the broker's cancel, pause, resume and prompt, after it proved that it knows the nonce. */
+/* The control socket: the broker's cancel, pause, resume and prompt, after it proved that it knows
+ * the nonce. */
 #include "awo-worker/control.h"
 
 #include <errno.h>
@@ -13,9 +14,9 @@
 #include "common/buf.h"
 #include "common/clean.h"
 
-#define HELLO_MAX 512		/* bytes before the nonce has been seen */
+#define HELLO_MAX 512 /* bytes before the nonce has been seen */
 #define HELLO_SECONDS 5
-#define PENDING_OUT (1U << 20)	/* a reader that takes no answers is dropped */
+#define PENDING_OUT (1U << 20) /* a reader that takes no answers is dropped */
 #define NONCE 64
 
 struct peer {
@@ -206,14 +207,16 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 }
 
 struct control *
-control_open(struct event_base *base, int listen_fd, const char *nonce, const struct control_handlers *h)
+control_open(
+    struct event_base *base, int listen_fd, const char *nonce, const struct control_handlers *h)
 {
 	struct control *c = xcalloc(1, sizeof(*c));
 	int flags = fcntl(listen_fd, F_GETFL);
 
 	*c = (struct control){.base = base, .fd = listen_fd, .h = *h};
 	c->current.control = c->candidate.control = c;
-	if (strlen(nonce) != NONCE || flags < 0 || fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
+	if (strlen(nonce) != NONCE || flags < 0 ||
+	    fcntl(listen_fd, F_SETFL, flags | O_NONBLOCK) != 0 ||
 	    fcntl(listen_fd, F_SETFD, FD_CLOEXEC) != 0) {
 		free(c);
 		errno = EINVAL;

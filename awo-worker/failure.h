@@ -9,9 +9,9 @@
 
 struct failure {
 	enum p_error_category category;
-	int64_t retry_after;	/* seconds; 0: not known */
-	char reason[32];	/* a helper's own word: "auth", "not_found" ... or "" */
-	char msg[2048];		/* valid UTF-8 */
+	int64_t retry_after; /* seconds; 0: not known */
+	char reason[32];     /* a helper's own word: "auth", "not_found" ... or "" */
+	char msg[2048];	     /* valid UTF-8 */
 };
 
 /* Sets *f and returns -1, so that a failing function can say: return FAIL(f, git, "..."). */

@@ -18,12 +18,14 @@
 #include "common/files.h"
 
 #define ANSWER_MAX (16U << 20)
-#define LAST_FACT_US (5 * 1000000)	/* between the end of output and the end of the process */
+#define LAST_FACT_US (5 * 1000000) /* between the end of output and the end of the process */
 
-static const char *const programs[] = {[HELPER_GIT] = "/awo/libexec/awo-git", [HELPER_FORGE] = "/awo/libexec/awo-forge"};
+static const char *const programs[] = {
+    [HELPER_GIT] = "/awo/libexec/awo-git", [HELPER_FORGE] = "/awo/libexec/awo-forge"};
 static const char *const names[] = {[HELPER_GIT] = "awo-git", [HELPER_FORGE] = "awo-forge"};
 /* built from nothing; the libraries in the helpers must find no home and no settings */
-static const char *const environment[] = {"PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent", "TMPDIR=/tmp", NULL};
+static const char *const environment[] = {
+    "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent", "TMPDIR=/tmp", NULL};
 
 static void
 on_line(void *ctx, const char *p, size_t len, bool cut)
@@ -71,8 +73,8 @@ spawn_outside(const struct helper_call *call, int in, int out, pid_t *pid)
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
 	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	e = posix_spawn(pid, programs[call->program], &actions, &attr, (char *const *)(uintptr_t)argv,
-	    (char *const *)(uintptr_t)environment);
+	e = posix_spawn(pid, programs[call->program], &actions, &attr,
+	    (char *const *)(uintptr_t)argv, (char *const *)(uintptr_t)environment);
 	posix_spawnattr_destroy(&attr);
 	posix_spawn_file_actions_destroy(&actions);
 	return e;
@@ -85,7 +87,8 @@ start_outside(struct order *o, struct helper *h, int in, int out, struct failure
 	int e = spawn_outside(&h->call, in, out, &pid);
 
 	if (e != 0)
-		return FAIL(f, internal, "%s could not be started: %s", names[h->call.program], strerror(e));
+		return FAIL(f, internal, "%s could not be started: %s", names[h->call.program],
+		    strerror(e));
 	h->child = (struct loop_child){.pid = pid};
 	loop_child_add(&o->loop, &h->child);
 	o->outside = pid;
@@ -97,21 +100,23 @@ start_inside(struct order *o, struct helper *h, int in, int out, struct failure 
 {
 	const char *argv[] = {names[h->call.program], h->call.verb, NULL};
 	int exec_fd CLEAN_FD = open(programs[h->call.program], O_RDONLY | O_CLOEXEC);
-	const struct sandbox_mount save = {.source = h->call.save_dir, .target = "/awo/saved", .writable = true};
+	const struct sandbox_mount save = {
+	    .source = h->call.save_dir, .target = "/awo/saved", .writable = true};
 	struct sandbox_launch l = {
-		.argv = argv,
-		.exec_fd = exec_fd,
-		.envp = environment,
-		.mounts = &save,
-		.nmounts = h->call.save_dir != NULL ? 1 : 0,
-		.stdin_fd = in,
-		.stdout_fd = out,
-		.stderr_fd = -1,
-		.fd3 = h->call.fd3,
+	    .argv = argv,
+	    .exec_fd = exec_fd,
+	    .envp = environment,
+	    .mounts = &save,
+	    .nmounts = h->call.save_dir != NULL ? 1 : 0,
+	    .stdin_fd = in,
+	    .stdout_fd = out,
+	    .stderr_fd = -1,
+	    .fd3 = h->call.fd3,
 	};
 
 	if (exec_fd < 0)
-		return FAIL(f, internal, "%s is missing: %s", programs[h->call.program], strerror(errno));
+		return FAIL(
+		    f, internal, "%s is missing: %s", programs[h->call.program], strerror(errno));
 	return inside_start(o, &h->inside, &l, f);
 }
 
@@ -136,8 +141,10 @@ helper_start(struct order *o, const struct helper_call *call, struct helper *h, 
 		free(text);
 	}
 	if (in < 0 || pipe2(out, O_CLOEXEC) != 0)
-		return FAIL(f, internal, "%s could not be started: %s", names[call->program], strerror(errno));
-	r = call->sandboxed ? start_inside(o, h, in, out[1], f) : start_outside(o, h, in, out[1], f);
+		return FAIL(f, internal, "%s could not be started: %s", names[call->program],
+		    strerror(errno));
+	r = call->sandboxed ? start_inside(o, h, in, out[1], f)
+			    : start_outside(o, h, in, out[1], f);
 	close(out[1]);
 	if (r != 0) {
 		close(out[0]);
@@ -190,7 +197,8 @@ tell_executed(struct order *o, const struct helper *h)
 	snprintf(command, sizeof(command), "%s %s", names[h->call.program], h->call.verb);
 	json_object_set_new(fields, "command", json_string(command));
 	json_object_set_new(fields, "exit_status", json_integer(exit_status(h)));
-	json_object_set_new(fields, "duration_seconds", json_real((double)(loop_now(&o->loop) - h->began) / 1e6));
+	json_object_set_new(
+	    fields, "duration_seconds", json_real((double)(loop_now(&o->loop) - h->began) / 1e6));
 	journal_write(&o->journal, P_E_sandbox_command_executed, log_level_debug, fields);
 }
 
@@ -200,12 +208,15 @@ take_error(const struct helper *h, struct failure *f)
 	const json_t *e = json_object_get(h->answer, "error");
 	const char *reason = helper_string(e, "reason"), *message = helper_string(e, "message");
 	int value = p_enum_value(&p_enum_error_category, helper_string(e, "category"));
-	enum p_error_category category = value != 0 ? (enum p_error_category)value : error_category_internal;
+	enum p_error_category category =
+	    value != 0 ? (enum p_error_category)value : error_category_internal;
 
 	if (h->call.program == HELPER_FORGE && category != error_category_internal) {
-		bool again = strcmp(reason, "rate_limited") == 0 || strcmp(reason, "unreachable") == 0;
+		bool again =
+		    strcmp(reason, "rate_limited") == 0 || strcmp(reason, "unreachable") == 0;
 
-		category = again || category == error_category_transient ? error_category_transient : error_category_github;
+		category = again || category == error_category_transient ? error_category_transient
+									 : error_category_github;
 	}
 	failure_set(f, category, "%s", message[0] != '\0' ? message : "failed without saying why");
 	snprintf(f->reason, sizeof(f->reason), "%s", reason);
@@ -221,14 +232,17 @@ no_answer(const struct helper *h, struct failure *f)
 	int st = h->call.sandboxed ? h->inside.wait_status : h->child.status;
 
 	if (h->call.sandboxed && h->inside.failed)
-		FAIL(f, internal, "the sandbox for %s could not be built: %s: %s", name, h->inside.what.what,
-		    strerror(h->inside.what.err));
+		FAIL(f, internal, "the sandbox for %s could not be built: %s: %s", name,
+		    h->inside.what.what, strerror(h->inside.what.err));
 	else if (WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL)
-		FAIL(f, resource, "%s %s was killed, probably for want of memory", name, h->call.verb);
+		FAIL(f, resource, "%s %s was killed, probably for want of memory", name,
+		    h->call.verb);
 	else if (WIFSIGNALED(st))
-		FAIL(f, internal, "%s %s was killed by signal %d", name, h->call.verb, WTERMSIG(st));
+		FAIL(
+		    f, internal, "%s %s was killed by signal %d", name, h->call.verb, WTERMSIG(st));
 	else
-		FAIL(f, internal, "%s %s ended with status %d and no answer", name, h->call.verb, WEXITSTATUS(st));
+		FAIL(f, internal, "%s %s ended with status %d and no answer", name, h->call.verb,
+		    WEXITSTATUS(st));
 }
 
 json_t *
@@ -258,8 +272,8 @@ helper_wait(struct order *o, struct helper *h, struct failure *f)
 	if (answer != NULL)
 		take_error(h, f);
 	else if (late && last == 0)
-		FAIL(f, transient, "%s %s took longer than %lld seconds", names[h->call.program], h->call.verb,
-		    (long long)h->call.seconds);
+		FAIL(f, transient, "%s %s took longer than %lld seconds", names[h->call.program],
+		    h->call.verb, (long long)h->call.seconds);
 	else
 		no_answer(h, f);
 	h->answer = NULL;

@@ -19,26 +19,29 @@ enum helper_program { HELPER_GIT, HELPER_FORGE };
 struct helper_call {
 	enum helper_program program;
 	const char *verb;
-	json_t *request;	/* taken over */
-	bool sandboxed;		/* in the agent's sandbox, without network */
-	int fd3;		/* its descriptor 3, closed here once it has started; -1: none */
-	const char *save_dir;	/* sandboxed: bound writable at /awo/saved, or NULL */
-	int64_t seconds;	/* deadline */
+	json_t *request;      /* taken over */
+	bool sandboxed;	      /* in the agent's sandbox, without network */
+	int fd3;	      /* its descriptor 3, closed here once it has started; -1: none */
+	const char *save_dir; /* sandboxed: bound writable at /awo/saved, or NULL */
+	int64_t seconds;      /* deadline */
 };
 
 struct helper {
 	struct helper_call call;
-	struct loop_child child;	/* outside */
+	struct loop_child child; /* outside */
 	struct loop_reader out;
-	struct inside inside;		/* sandboxed */
+	struct inside inside; /* sandboxed */
 	struct lines lines;
 	json_t *answer;
 	int64_t began;
 };
 
-/* Starts a run; -1 with *f. Every started run must be waited for; *h stays where it is until then. */
-int helper_start(struct order *o, const struct helper_call *call, struct helper *h, struct failure *f);
-/* Its answer when that says ok (new reference), or NULL with *f: what it said, or that it was cancelled or too slow. */
+/* Starts a run; -1 with *f. Every started run must be waited for; *h stays where it is until then.
+ */
+int helper_start(
+    struct order *o, const struct helper_call *call, struct helper *h, struct failure *f);
+/* Its answer when that says ok (new reference), or NULL with *f: what it said, or that it was
+ * cancelled or too slow. */
 json_t *helper_wait(struct order *o, struct helper *h, struct failure *f);
 json_t *helper_run(struct order *o, const struct helper_call *call, struct failure *f);
 

@@ -1,4 +1,5 @@
-/* A program inside the agent's sandbox, as the loop sees it: started, running, ended, and everything in it gone. */
+/* A program inside the agent's sandbox, as the loop sees it: started, running, ended, and
+ * everything in it gone. */
 #include "awo-worker/inside.h"
 
 #include <string.h>
@@ -46,15 +47,18 @@ on_status(void *ctx, const char *p, size_t n)
 }
 
 int
-inside_start(struct order *o, struct inside *in, const struct sandbox_launch *launch, struct failure *f)
+inside_start(
+    struct order *o, struct inside *in, const struct sandbox_launch *launch, struct failure *f)
 {
 	struct sandbox_mount *mounts CLEAN_FREE = xcalloc(launch->nmounts + 2, sizeof(*mounts));
 	struct sandbox_launch l = *launch;
 	struct awo_err err = {0};
 
 	*in = (struct inside){.order = o};
-	mounts[0] = (struct sandbox_mount){.source = "/awo/order/workspace", .target = "/workspace", .writable = true};
-	mounts[1] = (struct sandbox_mount){.source = "/awo/cache.git", .target = "/awo/cache.git", .optional = true};
+	mounts[0] = (struct sandbox_mount){
+	    .source = "/awo/order/workspace", .target = "/workspace", .writable = true};
+	mounts[1] = (struct sandbox_mount){
+	    .source = "/awo/cache.git", .target = "/awo/cache.git", .optional = true};
 	for (size_t i = 0; i < launch->nmounts; i++)
 		mounts[2 + i] = launch->mounts[i];
 	l.mounts = mounts;

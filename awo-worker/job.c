@@ -17,16 +17,18 @@
 enum kind { STR, INT, BOOL };
 
 struct row {
-	const char *path;	/* dotted, at most three parts */
+	const char *path; /* dotted, at most three parts */
 	enum kind kind;
 	bool required;
-	int64_t min, max;	/* INT: value; STR: bytes */
-	int64_t fallback;	/* INT, BOOL: when it is missing or null */
+	int64_t min, max; /* INT: value; STR: bytes */
+	int64_t fallback; /* INT, BOOL: when it is missing or null */
 	size_t offset;
 };
 
-#define ROW(path, kind, req, lo, hi, fallback, member) \
-	{path, kind, req, lo, hi, fallback, offsetof(struct job, member)}
+#define ROW(path, kind, req, lo, hi, fallback, member)                                             \
+	{                                                                                          \
+		path, kind, req, lo, hi, fallback, offsetof(struct job, member)                    \
+	}
 
 /* clang-format off */
 static const struct row rows[] = {
@@ -76,7 +78,7 @@ static const struct row rows[] = {
 	ROW("git.author_email",        STR,  false, 1, 256,        0, git.author_email),
 	ROW("git.known_hosts",         STR,  false, 0, 1 << 20,    0, git.known_hosts),
 	ROW("git.timeout_seconds",     INT,  false, 1, 86400,      300, git.timeout),
-	ROW("git.max_import_bytes",    INT,  false, 1, INT64_MAX,  INT64_C(1) << 30, git.max_import_bytes),
+	ROW("git.max_import_bytes",    INT,  false, 1, INT64_MAX,  1 << 30, git.max_import_bytes),
 	ROW("git.max_import_objects",  INT,  false, 1, INT64_MAX,  500000, git.max_import_objects),
 	ROW("commands.trust_repository", BOOL, false, 0, 0,        0, trust_repository),
 	ROW("commands.extra_dir",      STR,  false, 1, 4095,       0, extra_commands),
@@ -86,7 +88,7 @@ static const struct row rows[] = {
 	ROW("timeouts.order",          INT,  false, 0, 31536000,   0, timeouts.order),
 	ROW("timeouts.elapsed",        INT,  false, 0, INT64_MAX / 2000000, 0, timeouts.elapsed),
 	ROW("timeouts.kill",           INT,  false, 1, 3600,       10, timeouts.kill),
-	ROW("limits.log_bytes",        INT,  false, 0, INT64_MAX,  INT64_C(256) << 20, limits.log_bytes),
+	ROW("limits.log_bytes",        INT,  false, 0, INT64_MAX,  256 << 20, limits.log_bytes),
 	ROW("limits.nofile",           INT,  false, 0, INT64_MAX,  16384, limits.nofile),
 	ROW("limits.fsize",            INT,  false, 0, INT64_MAX,  INT64_C(8) << 30, limits.fsize),
 	ROW("limits.nproc",            INT,  false, 0, INT64_MAX,  4096, limits.nproc),
@@ -99,7 +101,8 @@ static const struct row rows[] = {
 };
 /* clang-format on */
 
-/* NULL when a part is missing or null; refuses when a part that should hold others is something else. */
+/* NULL when a part is missing or null; refuses when a part that should hold others is something
+ * else. */
 static int
 look_up(const json_t *tree, const char *path, const json_t **out, struct awo_err *err)
 {
@@ -111,14 +114,16 @@ look_up(const json_t *tree, const char *path, const json_t **out, struct awo_err
 		const char *dot = strchr(p, '.');
 		char part[64];
 
-		snprintf(part, sizeof(part), "%.*s", dot != NULL ? (int)(dot - p) : (int)strlen(p), p);
+		snprintf(
+		    part, sizeof(part), "%.*s", dot != NULL ? (int)(dot - p) : (int)strlen(p), p);
 		at = json_object_get(at, part);
 		if (at == NULL || json_is_null(at))
 			return 0;
 		if (dot == NULL)
 			break;
 		if (!json_is_object(at))
-			return ERR(err, INVALID_ARGUMENT, path, "job specification: %s is no object", part);
+			return ERR(err, INVALID_ARGUMENT, path,
+			    "job specification: %s is no object", part);
 		p = dot + 1;
 	}
 	*out = at;
@@ -126,20 +131,24 @@ look_up(const json_t *tree, const char *path, const json_t **out, struct awo_err
 }
 
 static int
-take_string(const char *path, const json_t *value, int64_t min, int64_t max, char **out, struct awo_err *err)
+take_string(const char *path, const json_t *value, int64_t min, int64_t max, char **out,
+    struct awo_err *err)
 {
 	size_t len;
 
 	if (json_is_integer(value)) {
-		/* numbers of issues and pull requests are text here, but come naturally as numbers */
+		/* numbers of issues and pull requests are text here, but come naturally as numbers
+		 */
 		*out = xasprintf("%lld", (long long)json_integer_value(value));
 		return 0;
 	}
 	if (!json_is_string(value))
 		return ERR(err, INVALID_ARGUMENT, path, "job specification: %s is no string", path);
 	len = json_string_length(value);
-	if ((int64_t)len < min || (int64_t)len > max || memchr(json_string_value(value), '\0', len) != NULL)
-		return ERR(err, INVALID_ARGUMENT, path, "job specification: %s is too short, too long or holds a NUL", path);
+	if ((int64_t)len < min || (int64_t)len > max ||
+	    memchr(json_string_value(value), '\0', len) != NULL)
+		return ERR(err, INVALID_ARGUMENT, path,
+		    "job specification: %s is too short, too long or holds a NUL", path);
 	*out = xstrdup(json_string_value(value));
 	return 0;
 }
@@ -155,7 +164,8 @@ take_row(struct job *job, const struct row *r, const json_t *tree, struct awo_er
 		return -1;
 	if (value == NULL) {
 		if (r->required)
-			return ERR(err, INVALID_ARGUMENT, r->path, "job specification: %s is missing", r->path);
+			return ERR(err, INVALID_ARGUMENT, r->path,
+			    "job specification: %s is missing", r->path);
 		if (r->kind == INT)
 			memcpy(base, &r->fallback, sizeof(r->fallback));
 		else if (r->kind == BOOL)
@@ -175,13 +185,14 @@ take_row(struct job *job, const struct row *r, const json_t *tree, struct awo_er
 		n = json_integer_value(value);
 		if (!json_is_integer(value) || n < r->min || n > r->max)
 			return ERR(err, INVALID_ARGUMENT, r->path,
-			    "job specification: %s is no number from %lld to %lld", r->path, (long long)r->min,
-			    (long long)r->max);
+			    "job specification: %s is no number from %lld to %lld", r->path,
+			    (long long)r->min, (long long)r->max);
 		memcpy(base, &(int64_t){n}, sizeof(int64_t));
 		return 0;
 	case BOOL:
 		if (!json_is_boolean(value))
-			return ERR(err, INVALID_ARGUMENT, r->path, "job specification: %s is not true or false", r->path);
+			return ERR(err, INVALID_ARGUMENT, r->path,
+			    "job specification: %s is not true or false", r->path);
 		*(bool *)base = json_is_true(value);
 		return 0;
 	}
@@ -194,7 +205,8 @@ array_at(const json_t *tree, const char *path, size_t max, const json_t **out, s
 	if (look_up(tree, path, out, err) != 0)
 		return -1;
 	if (*out != NULL && (!json_is_array(*out) || json_array_size(*out) > max))
-		return ERR(err, INVALID_ARGUMENT, path, "job specification: %s is no array of at most %zu", path, max);
+		return ERR(err, INVALID_ARGUMENT, path,
+		    "job specification: %s is no array of at most %zu", path, max);
 	return 0;
 }
 
@@ -230,14 +242,18 @@ take_steps(struct job *job, const json_t *tree, struct awo_err *err)
 	for (size_t i = 0; i < n; i++) {
 		const json_t *e = json_array_get(list, i), *number = json_object_get(e, "number");
 
-		if (take_string("steps", json_object_get(e, "name"), 1, 128, &job->steps[i].name, err) != 0)
+		if (take_string(
+			"steps", json_object_get(e, "name"), 1, 128, &job->steps[i].name, err) != 0)
 			return -1;
 		job->nsteps = i + 1;
 		if (!job_is_name(job->steps[i].name))
-			return ERR(err, INVALID_ARGUMENT, "steps", "job specification: a step has a name that no file can have");
-		job->steps[i].number = number != NULL ? json_integer_value(number) : (json_int_t)i + 1;
+			return ERR(err, INVALID_ARGUMENT, "steps",
+			    "job specification: a step has a name that no file can have");
+		job->steps[i].number =
+		    number != NULL ? json_integer_value(number) : (json_int_t)i + 1;
 		if (job->steps[i].number < 1 || job->steps[i].number > 100000)
-			return ERR(err, INVALID_ARGUMENT, "steps", "job specification: number of step %s is out of range",
+			return ERR(err, INVALID_ARGUMENT, "steps",
+			    "job specification: number of step %s is out of range",
 			    job->steps[i].name);
 	}
 	if (job->total_steps < job->steps[n - 1].number)
@@ -258,12 +274,15 @@ take_prompts(struct job *job, const json_t *tree, struct awo_err *err)
 		return 0;
 	job->prompts = xcalloc(n, sizeof(*job->prompts));
 	for (size_t i = 0; i < n; i++) {
-		const json_t *e = json_array_get(list, i), *number = json_object_get(e, "prompt_id");
+		const json_t *e = json_array_get(list, i),
+			     *number = json_object_get(e, "prompt_id");
 
 		if (!json_is_integer(number) || json_integer_value(number) < 1)
-			return ERR(err, INVALID_ARGUMENT, "prompts", "job specification: a prompt has no prompt_id");
+			return ERR(err, INVALID_ARGUMENT, "prompts",
+			    "job specification: a prompt has no prompt_id");
 		job->prompts[i].id = json_integer_value(number);
-		if (take_string("prompts", json_object_get(e, "text"), 1, 65536, &job->prompts[i].text, err) != 0)
+		if (take_string("prompts", json_object_get(e, "text"), 1, 65536,
+			&job->prompts[i].text, err) != 0)
 			return -1;
 		job->nprompts = i + 1;
 	}
@@ -281,15 +300,17 @@ take_env(struct job *job, const json_t *tree, struct awo_err *err)
 	if (env == NULL)
 		return 0;
 	if (!json_is_object(env) || json_object_size(env) > LIST_MAX)
-		return ERR(err, INVALID_ARGUMENT, "agent.env", "job specification: agent.env is no object");
+		return ERR(err, INVALID_ARGUMENT, "agent.env",
+		    "job specification: agent.env is no object");
 	for (it = json_object_iter((json_t *)(uintptr_t)env); it != NULL;
-	    it = json_object_iter_next((json_t *)(uintptr_t)env, it)) {
+	     it = json_object_iter_next((json_t *)(uintptr_t)env, it)) {
 		const char *key = json_object_iter_key(it);
 		char *s CLEAN_FREE = NULL, *pair CLEAN_FREE = NULL;
 
 		value = json_object_iter_value(it);
 		if (key[0] == '\0' || strchr(key, '=') != NULL)
-			return ERR(err, INVALID_ARGUMENT, "agent.env", "job specification: agent.env has a key that is no name");
+			return ERR(err, INVALID_ARGUMENT, "agent.env",
+			    "job specification: agent.env has a key that is no name");
 		if (take_string("agent.env", value, 0, 65536, &s, err) != 0)
 			return -1;
 		pair = xasprintf("%s=%s", key, s);
@@ -317,13 +338,15 @@ job_parse(struct job *job, const char *text, size_t len, struct awo_err *err)
 	if (tree == NULL)
 		return ERR(err, INVALID_ARGUMENT, "", "job specification is no JSON: %s", je.text);
 	if (!json_is_object(tree) || json_integer_value(json_object_get(tree, "proto")) != 1)
-		return ERR(err, INVALID_ARGUMENT, "proto", "job specification is of another version than this worker (1)");
+		return ERR(err, INVALID_ARGUMENT, "proto",
+		    "job specification is of another version than this worker (1)");
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
 		if (take_row(job, &rows[i], tree, err) != 0)
 			return -1;
 	if (!ids_is_order(job->id))
 		return ERR(err, INVALID_ARGUMENT, "id", "job specification: id is no order's id");
-	if (take_steps(job, tree, err) != 0 || take_prompts(job, tree, err) != 0 || take_env(job, tree, err) != 0 ||
+	if (take_steps(job, tree, err) != 0 || take_prompts(job, tree, err) != 0 ||
+	    take_env(job, tree, err) != 0 ||
 	    take_list(tree, "agent.args", &job->agent.args, err) != 0 ||
 	    take_list(tree, "agent.paths", &job->agent.paths, err) != 0 ||
 	    take_list(tree, "require", &job->require, err) != 0)
@@ -331,7 +354,8 @@ job_parse(struct job *job, const char *text, size_t len, struct awo_err *err)
 	if (look_up(tree, "context", &context, err) != 0)
 		return -1;
 	if (context != NULL && !json_is_object(context))
-		return ERR(err, INVALID_ARGUMENT, "context", "job specification: context is no object");
+		return ERR(
+		    err, INVALID_ARGUMENT, "context", "job specification: context is no object");
 	job->context = context != NULL ? json_deep_copy(context) : json_object();
 	if (job->ports_start == 0)
 		job->ports_count = 0;
@@ -374,7 +398,8 @@ job_free(struct job *job)
 bool
 job_is_name(const char *s)
 {
-	static const char good[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+	static const char good[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
 	size_t len = strlen(s);
 
 	return len > 0 && len <= 128 && s[0] != '.' && s[0] != '-' && strspn(s, good) == len;

@@ -33,19 +33,20 @@ struct job {
 	size_t nsteps;
 	int64_t total_steps;
 	struct {
-		char *branch, *base_sha, *head_sha, *plan_file, *session_id, *pushed_sha, *pr_number, *pr_url, *phase;
+		char *branch, *base_sha, *head_sha, *plan_file, *session_id, *pushed_sha,
+		    *pr_number, *pr_url, *phase;
 		bool reset;
 	} resume;
 	struct job_prompt *prompts;
 	size_t nprompts;
 	struct {
 		char *name, *adapter, *program, *model;
-		int64_t max_turns;		/* 0: none */
+		int64_t max_turns; /* 0: none */
 		struct p_strv args, paths;
-		struct p_strv env;		/* "KEY=value" */
+		struct p_strv env; /* "KEY=value" */
 	} agent;
 	struct {
-		char *kind, *user, *secret;	/* git; kind NULL: none */
+		char *kind, *user, *secret; /* git; kind NULL: none */
 		char *forge_token;
 	} credentials;
 	struct {
@@ -57,10 +58,10 @@ struct job {
 		int64_t timeout, max_import_bytes, max_import_objects;
 	} git;
 	bool trust_repository;
-	char *extra_commands;			/* further directory of command files, or NULL */
+	char *extra_commands; /* further directory of command files, or NULL */
 	bool tests_must_pass;
 	struct {
-		int64_t step, idle, order, elapsed, kill;	/* seconds; order 0: none */
+		int64_t step, idle, order, elapsed, kill; /* seconds; order 0: none */
 	} timeouts;
 	struct {
 		int64_t log_bytes, nofile, fsize, nproc, core, memlock;
@@ -72,12 +73,14 @@ struct job {
 };
 
 /*
- * Parses the specification. *job is always to be freed. On failure (INVALID_ARGUMENT) *err names the field.
+ * Parses the specification. *job is always to be freed. On failure (INVALID_ARGUMENT) *err names
+ * the field.
  */
 int job_parse(struct job *job, const char *text, size_t len, struct awo_err *err);
 void job_free(struct job *job);
 
-/* A name that may stand in a path and in a log: letters, digits, '-', '_', '.', not beginning with '.' or '-'. */
+/* A name that may stand in a path and in a log: letters, digits, '-', '_', '.', not beginning with
+ * '.' or '-'. */
 bool job_is_name(const char *s);
 
 #endif

@@ -1,4 +1,5 @@
-/* The order's log as its worker writes it: one JSON object a line, one write a line, state lines synced. */
+/* The order's log as its worker writes it: one JSON object a line, one write a line, state lines
+ * synced. */
 #include "awo-worker/journal.h"
 
 #include <errno.h>
@@ -13,8 +14,8 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define TRIES 20	/* of a state line */
-#define PAUSE_MS 250	/* between them */
+#define TRIES 20     /* of a state line */
+#define PAUSE_MS 250 /* between them */
 
 static void
 add_json(struct buf *b, const char *key, const json_t *value)
@@ -39,7 +40,7 @@ journal_open(struct journal *j, int fd, const char *id, const json_t *context, u
 		j->size = (uint64_t)st.st_size;
 	buf_printf(&j->context, "\"agent_work_order_id\":\"%s\",\"work_order_id\":\"%s\"", id, id);
 	json_object_foreach((json_t *)(uintptr_t)context, key, value)
-		add_json(&j->context, key, value);
+	    add_json(&j->context, key, value);
 }
 
 void
@@ -130,8 +131,9 @@ journal_write(struct journal *j, enum p_event_id event, enum p_log_level level, 
 	char when[CLOCK_TEXT];
 	char *text;
 
-	buf_printf(&line, "{\"timestamp\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",", clock_format(clock_wall_us(), when),
-	    P_ENUM_NAME(log_level, level), p_events[event].name);
+	buf_printf(&line, "{\"timestamp\":\"%s\",\"level\":\"%s\",\"event\":\"%s\",",
+	    clock_format(clock_wall_us(), when), P_ENUM_NAME(log_level, level),
+	    p_events[event].name);
 	buf_add(&line, j->context.p, j->context.len);
 	step = json_object_get(own, "step");
 	if (json_is_string(step)) {

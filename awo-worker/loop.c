@@ -1,4 +1,5 @@
-/* One event loop, spun by code that waits for one thing after the other; and the processes that it waits for. */
+/* One event loop, spun by code that waits for one thing after the other; and the processes that it
+ * waits for. */
 #include "awo-worker/loop.h"
 
 #include <errno.h>
@@ -26,7 +27,8 @@ reap(struct loop *l)
 		/* one of ours may have ended since the look above */
 		for (c = l->children; c != NULL && c->pid != info.si_pid; c = c->next)
 			;
-		if (waitpid(info.si_pid, c != NULL ? &c->status : NULL, WNOHANG) == info.si_pid && c != NULL)
+		if (waitpid(info.si_pid, c != NULL ? &c->status : NULL, WNOHANG) == info.si_pid &&
+		    c != NULL)
 			c->ended = true;
 	}
 }
@@ -168,7 +170,8 @@ set_nonblocking(int fd)
 }
 
 void
-loop_reader_open(struct loop *l, struct loop_reader *r, int fd, void (*data)(void *ctx, const char *p, size_t n), void *ctx)
+loop_reader_open(struct loop *l, struct loop_reader *r, int fd,
+    void (*data)(void *ctx, const char *p, size_t n), void *ctx)
 {
 	*r = (struct loop_reader){.fd = fd, .data = data, .ctx = ctx};
 	set_nonblocking(fd);
@@ -203,7 +206,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 		w->p += n;
 		w->left -= (size_t)n;
 	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		w->left = 0;	/* the reader is gone: its business */
+		w->left = 0; /* the reader is gone: its business */
 	}
 	if (w->left == 0)
 		loop_writer_close(w);

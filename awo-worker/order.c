@@ -20,7 +20,7 @@
 #include "common/files.h"
 #include "common/log.h"
 
-#define PROMPTS_MAX 1000	/* waiting */
+#define PROMPTS_MAX 1000 /* waiting */
 
 /* ---- for the other parts */
 
@@ -44,7 +44,8 @@ order_may_go_on(struct order *o, struct failure *f)
 	if (o->cancelled)
 		return FAIL(f, cancelled, "cancelled");
 	if (deadline != 0 && loop_now(&o->loop) >= deadline)
-		return FAIL(f, timeout, "order timeout after %lld seconds", (long long)o->job.timeouts.order);
+		return FAIL(f, timeout, "order timeout after %lld seconds",
+		    (long long)o->job.timeouts.order);
 	return 0;
 }
 
@@ -64,7 +65,8 @@ order_add_usage(struct p_usage *sum, const struct p_usage *more)
 	if (P_HAS(usage, more, wall_seconds))
 		P_SET(usage, sum, wall_seconds, sum->wall_seconds + more->wall_seconds);
 	/* a peak is no sum */
-	if (P_HAS(usage, more, memory_peak_bytes) && more->memory_peak_bytes >= sum->memory_peak_bytes)
+	if (P_HAS(usage, more, memory_peak_bytes) &&
+	    more->memory_peak_bytes >= sum->memory_peak_bytes)
 		P_SET(usage, sum, memory_peak_bytes, more->memory_peak_bytes);
 }
 
@@ -91,8 +93,10 @@ order_set_phase(struct order *o, enum p_order_phase phase)
 		if (o->phase_began != 0)
 			end_phase(o);
 		fields = json_object();
-		json_object_set_new(fields, "from_phase", json_string(P_ENUM_NAME(order_phase, o->phase)));
-		json_object_set_new(fields, "to_phase", json_string(P_ENUM_NAME(order_phase, phase)));
+		json_object_set_new(
+		    fields, "from_phase", json_string(P_ENUM_NAME(order_phase, o->phase)));
+		json_object_set_new(
+		    fields, "to_phase", json_string(P_ENUM_NAME(order_phase, phase)));
 		journal_write(&o->journal, P_E_workflow_phase_transition, log_level_info, fields);
 	}
 	o->phase = phase;
@@ -198,7 +202,8 @@ pushes(const struct job *job)
 	for (size_t i = 0; i < job->nsteps; i++) {
 		const char *name = job->steps[i].name;
 
-		if (strcmp(name, "commit") == 0 || strcmp(name, "create-pr") == 0 || strcmp(name, "prompt") == 0)
+		if (strcmp(name, "commit") == 0 || strcmp(name, "create-pr") == 0 ||
+		    strcmp(name, "prompt") == 0)
 			return true;
 	}
 	return false;
@@ -213,13 +218,15 @@ enter(struct order *o, struct failure *f)
 	size_t n = 0;
 
 	for (size_t i = 0; i < p->mounts.n; i++)
-		mounts[n++] = (struct sandbox_mount){.source = p->mounts.v[i], .target = p->mounts.v[i]};
+		mounts[n++] =
+		    (struct sandbox_mount){.source = p->mounts.v[i], .target = p->mounts.v[i]};
 	if (o->job.is_local && o->job.local_path != NULL && pushes(&o->job))
 		mounts[n++] = (struct sandbox_mount){
 		    .source = o->job.local_path, .target = o->job.local_path, .writable = true};
 	if (o->job.extra_commands != NULL)
-		mounts[n++] = (struct sandbox_mount){
-		    .source = o->job.extra_commands, .target = "/awo/extra-commands", .optional = true};
+		mounts[n++] = (struct sandbox_mount){.source = o->job.extra_commands,
+		    .target = "/awo/extra-commands",
+		    .optional = true};
 	if (worker_enter(o->args, mounts, n, &err) != 0)
 		return FAIL(f, internal, "the sandbox could not be built: %s", err.msg);
 	if (sandbox_check(&o->job.require, &err) != 0)
@@ -284,9 +291,12 @@ prepare_forge(struct order *o, struct failure *f)
 	char number[20];
 
 	if (!forge_usable(o)) {
-		if (job->issue != NULL && (job->user_request == NULL || job->user_request[0] == '\0'))
-			return FAIL(f, github, "issue #%s is the request, but it cannot be read: %s", job->issue,
-			    forge_known(o) ? "no GitHub token is stored" : "the repository is not on GitHub");
+		if (job->issue != NULL &&
+		    (job->user_request == NULL || job->user_request[0] == '\0'))
+			return FAIL(f, github,
+			    "issue #%s is the request, but it cannot be read: %s", job->issue,
+			    forge_known(o) ? "no GitHub token is stored"
+					   : "the repository is not on GitHub");
 		return 0;
 	}
 	if (forge_verify(o, f) != 0)
@@ -332,11 +342,12 @@ prepare(struct order *o, struct failure *f)
 	take_resume(o);
 	o->adapter = adapter_find(job->agent.adapter);
 	if (o->adapter == NULL)
-		return FAIL(f, permanent, "agents.%s.adapter '%s' is none of claude, codex, opencode, gemini and command",
+		return FAIL(f, permanent,
+		    "agents.%s.adapter '%s' is none of claude, codex, opencode, gemini and command",
 		    job->agent.name, job->agent.adapter);
 	/* the host can be seen only until the root has been built */
-	if (program_find(job->agent.program, &job->agent.paths, o->args->libexec_dir, job->agent.name, o->adapter->install,
-	    &o->program, f) != 0)
+	if (program_find(job->agent.program, &job->agent.paths, o->args->libexec_dir,
+		job->agent.name, o->adapter->install, &o->program, f) != 0)
 		return -1;
 	if (enter(o, f) != 0)
 		return -1;
@@ -355,7 +366,8 @@ static bool
 commits_later(const struct job *job, size_t from)
 {
 	for (size_t i = from; i < job->nsteps; i++)
-		if (strcmp(job->steps[i].name, "commit") == 0 || strcmp(job->steps[i].name, "create-pr") == 0)
+		if (strcmp(job->steps[i].name, "commit") == 0 ||
+		    strcmp(job->steps[i].name, "create-pr") == 0)
 			return true;
 	return false;
 }
@@ -378,11 +390,11 @@ run_prompts(struct order *o, size_t i, struct failure *f)
 	while (o->prompts != NULL) {
 		struct order_prompt *p = o->prompts;
 		struct step_run s = {
-			.name = "prompt",
-			.number = o->job.steps[i].number + o->inserted,
-			.total = o->job.total_steps + o->inserted + 1,
-			.prompt = p,
-			.publish = !commits_later(&o->job, i),
+		    .name = "prompt",
+		    .number = o->job.steps[i].number + o->inserted,
+		    .total = o->job.total_steps + o->inserted + 1,
+		    .prompt = p,
+		    .publish = !commits_later(&o->job, i),
 		};
 		int r;
 
@@ -417,8 +429,11 @@ run_steps(struct order *o, const char **step, struct failure *f)
 		s.total = job->total_steps + o->inserted;
 		if (strcmp(s.name, "prompt") == 0) {
 			if (prompt == job->nprompts)
-				return FAIL(f, internal, "Command 'prompt' failed: the job specification has no prompt for it");
-			given = (struct order_prompt){.id = job->prompts[prompt].id, .text = job->prompts[prompt].text};
+				return FAIL(f, internal,
+				    "Command 'prompt' failed: the job specification has no prompt "
+				    "for it");
+			given = (struct order_prompt){
+			    .id = job->prompts[prompt].id, .text = job->prompts[prompt].text};
 			s.prompt = &given;
 			s.publish = !commits_later(job, i + 1);
 			prompt++;
@@ -441,7 +456,8 @@ tell_cleanup(struct order *o)
 
 	json_object_set_new(fields, "clean", json_boolean(!o->unclean));
 	json_object_set_new(fields, "processes_killed", json_integer(o->processes_killed));
-	journal_write(&o->journal, P_E_sandbox_cleanup_completed, o->unclean ? log_level_warning : log_level_info, fields);
+	journal_write(&o->journal, P_E_sandbox_cleanup_completed,
+	    o->unclean ? log_level_warning : log_level_info, fields);
 }
 
 static int
@@ -452,9 +468,11 @@ tell_success(struct order *o)
 	if (o->phase_began != 0) {
 		end_phase(o);
 		transition = json_object();
-		json_object_set_new(transition, "from_phase", json_string(P_ENUM_NAME(order_phase, o->phase)));
+		json_object_set_new(
+		    transition, "from_phase", json_string(P_ENUM_NAME(order_phase, o->phase)));
 		json_object_set_new(transition, "to_phase", json_string("completed"));
-		journal_write(&o->journal, P_E_workflow_phase_transition, log_level_info, transition);
+		journal_write(
+		    &o->journal, P_E_workflow_phase_transition, log_level_info, transition);
 	}
 	journal_set_text(fields, "git_branch_name", o->branch, 255);
 	json_object_set_new(fields, "git_commit_count", json_integer(o->commits));
@@ -480,7 +498,8 @@ tell_failure(struct order *o, const char *step, const struct failure *f)
 	} else {
 		journal_set_text(fields, "error_message", f->msg, 8000);
 	}
-	json_object_set_new(fields, "error_category", json_string(P_ENUM_NAME(error_category, f->category)));
+	json_object_set_new(
+	    fields, "error_category", json_string(P_ENUM_NAME(error_category, f->category)));
 	if (f->retry_after > 0)
 		json_object_set_new(fields, "retry_after_seconds", json_integer(f->retry_after));
 	return journal_write(&o->journal, P_E_workflow_failed, log_level_error, fields);
@@ -524,7 +543,8 @@ read_job(struct order *o, struct failure *f)
 
 	close(o->args->spec_fd);
 	if (text == NULL)
-		return FAIL(f, internal, "the job specification cannot be read: %s", strerror(errno));
+		return FAIL(
+		    f, internal, "the job specification cannot be read: %s", strerror(errno));
 	r = job_parse(&o->job, text, len, &err);
 	explicit_bzero(text, len);
 	free(text);
@@ -538,8 +558,11 @@ read_job(struct order *o, struct failure *f)
 static int
 start_loop(struct order *o, struct failure *f)
 {
-	const struct control_handlers handlers = {
-		.hello = on_hello, .cancel = on_cancel, .freeze = on_freeze, .prompt = on_prompt, .ctx = o};
+	const struct control_handlers handlers = {.hello = on_hello,
+	    .cancel = on_cancel,
+	    .freeze = on_freeze,
+	    .prompt = on_prompt,
+	    .ctx = o};
 
 	if (loop_open(&o->loop) != 0)
 		return FAIL(f, internal, "no event loop: %s", strerror(errno));
@@ -566,7 +589,8 @@ order_main(struct worker_args *a)
 	const char *step = NULL;
 	int r;
 
-	/* what is pushed to a local remote must be readable there; files of the order get their modes one by one */
+	/* what is pushed to a local remote must be readable there; files of the order get their
+	 * modes one by one */
 	umask(022);
 	sigaction(SIGPIPE, &pipes, NULL);
 	r = read_job(&o, &f);

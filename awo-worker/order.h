@@ -33,14 +33,14 @@ struct order {
 	const struct agent_adapter *adapter;
 	struct program program;
 	struct commands commands;
-	int64_t began;			/* loop_now() when the worker took the order up */
+	int64_t began; /* loop_now() when the worker took the order up */
 
 	/* told by the broker at any moment */
 	bool cancelled;
 	char cancel_reason[1025];
 	bool frozen;
-	bool closing;			/* no step is left that a prompt could run before */
-	struct order_prompt *prompts;	/* to run next, oldest first */
+	bool closing;		      /* no step is left that a prompt could run before */
+	struct order_prompt *prompts; /* to run next, oldest first */
 	int64_t last_prompt_id;
 	/* what is running now and must be stopped on pause: a helper outside every sandbox, or 0 */
 	pid_t outside;
@@ -48,29 +48,30 @@ struct order {
 	/* what is known so far */
 	char *branch, *base_branch, *plan_file, *session, *pr_url, *pr_number;
 	char base_sha[SHA_MAX], head_sha[SHA_MAX], pushed_sha[SHA_MAX];
-	bool branch_on_remote;		/* pushed by this order */
+	bool branch_on_remote; /* pushed by this order */
 	struct {
 		char *number, *title, *body, *url;
 	} issue;
 	struct {
 		char head[SHA_MAX];
-		char *branch;		/* NULL: detached */
+		char *branch; /* NULL: detached */
 		int64_t dirty;
-	} tree;				/* as the newest tree-info said */
+	} tree; /* as the newest tree-info said */
 	int64_t commits, files, added, removed;
 	enum p_order_phase phase;
 	int64_t phase_began, phase_commits;
-	struct p_usage usage;		/* of all steps */
+	struct p_usage usage; /* of all steps */
 	int64_t processes_killed;
-	bool unclean;			/* a sandbox did not end as it should */
+	bool unclean; /* a sandbox did not end as it should */
 
-	int64_t inserted;		/* prompt steps that came while running */
-	const char *step;		/* that runs, or NULL */
+	int64_t inserted; /* prompt steps that came while running */
+	const char *step; /* that runs, or NULL */
 };
 
 /* The deadline of the whole order, or 0. */
 int64_t order_deadline(const struct order *o);
-/* Waits while the order is frozen; -1 (cancelled, order timeout) when it must not go on. Called before each start. */
+/* Waits while the order is frozen; -1 (cancelled, order timeout) when it must not go on. Called
+ * before each start. */
 int order_may_go_on(struct order *o, struct failure *f);
 /* Adds the fields that are set. */
 void order_add_usage(struct p_usage *sum, const struct p_usage *more);

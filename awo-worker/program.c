@@ -14,14 +14,21 @@
 #include "common/clean.h"
 
 static const char *const host_path[] = {
-	"/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin", NULL,
+    "/usr/local/sbin",
+    "/usr/local/bin",
+    "/usr/sbin",
+    "/usr/bin",
+    "/sbin",
+    "/bin",
+    NULL,
 };
 
 /* Whether the agent's root has the path anyway. */
 static bool
 is_base(const char *path)
 {
-	static const char *const base[] = {"/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/lib32/", NULL};
+	static const char *const base[] = {
+	    "/usr/", "/bin/", "/sbin/", "/lib/", "/lib64/", "/lib32/", NULL};
 
 	for (size_t i = 0; base[i] != NULL; i++)
 		if (strncmp(path, base[i], strlen(base[i])) == 0)
@@ -43,8 +50,8 @@ depth(const char *path)
 static bool
 is_too_wide(const char *dir)
 {
-	static const char *const wide[] = {"/", "/root", "/home", "/etc", "/var", "/opt", "/srv", "/tmp", "/run", "/mnt",
-	    "/media", "/proc", "/sys", "/dev", "/boot", NULL};
+	static const char *const wide[] = {"/", "/root", "/home", "/etc", "/var", "/opt", "/srv",
+	    "/tmp", "/run", "/mnt", "/media", "/proc", "/sys", "/dev", "/boot", NULL};
 
 	for (size_t i = 0; wide[i] != NULL; i++)
 		if (strcmp(dir, wide[i]) == 0)
@@ -107,8 +114,10 @@ add_mounts(struct program *p, const char *real)
 		return;
 	modules = strstr(real, "/node_modules/");
 	if (modules != NULL) {
-		/* a package finds its dependencies beside itself: all of the outermost node_modules */
-		char *tree CLEAN_FREE = xstrndup(real, (size_t)(modules - real) + strlen("/node_modules"));
+		/* a package finds its dependencies beside itself: all of the outermost node_modules
+		 */
+		char *tree CLEAN_FREE =
+		    xstrndup(real, (size_t)(modules - real) + strlen("/node_modules"));
 
 		add_once(&p->mounts, tree);
 		return;
@@ -186,8 +195,10 @@ add_script(struct program *p, const char *script, char *line, const char *agent,
 		return 0;
 	found = name[0] == '/' ? xstrdup(name) : search(name, &p->dirs);
 	if (found == NULL)
-		return FAIL(f, agent, "agent program '%s' needs '%s' to run, which was not found: install it, or set "
-		    "agents.%s.program to a program that needs none", script, name, agent);
+		return FAIL(f, agent,
+		    "agent program '%s' needs '%s' to run, which was not found: install it, or set "
+		    "agents.%s.program to a program that needs none",
+		    script, name, agent);
 	real = realpath(found, NULL);
 	if (real == NULL || is_base(found))
 		return 0;
@@ -207,14 +218,16 @@ static int
 not_found(const char *name, const char *agent, const char *install, struct failure *f)
 {
 	if (install != NULL)
-		return FAIL(f, agent, "agent program '%s' not found: install it (%s) or set agents.%s.program", name, install,
-		    agent);
-	return FAIL(f, agent, "agent program '%s' not found: install it or set agents.%s.program", name, agent);
+		return FAIL(f, agent,
+		    "agent program '%s' not found: install it (%s) or set agents.%s.program", name,
+		    install, agent);
+	return FAIL(f, agent, "agent program '%s' not found: install it or set agents.%s.program",
+	    name, agent);
 }
 
 int
-program_find(const char *name, const struct p_strv *paths, const char *libexec_dir, const char *agent,
-    const char *install, struct program *out, struct failure *f)
+program_find(const char *name, const struct p_strv *paths, const char *libexec_dir,
+    const char *agent, const char *install, struct program *out, struct failure *f)
 {
 	char *found CLEAN_FREE = NULL, *dir CLEAN_FREE = NULL;
 	char line[512];
@@ -224,8 +237,9 @@ program_find(const char *name, const struct p_strv *paths, const char *libexec_d
 	if (name[0] == '/') {
 		found = xstrdup(name);
 	} else if (strchr(name, '/') != NULL) {
-		return FAIL(f, permanent, "agents.%s.program '%s' is a relative path: give a name or an absolute path", agent,
-		    name);
+		return FAIL(f, permanent,
+		    "agents.%s.program '%s' is a relative path: give a name or an absolute path",
+		    agent, name);
 	} else if (strcmp(name, "awo-demo-agent") == 0) {
 		found = xasprintf("%s/%s", libexec_dir, name);
 		own = is_program(found);
@@ -247,13 +261,15 @@ program_find(const char *name, const struct p_strv *paths, const char *libexec_d
 			p_strv_add(&out->mounts, out->path);
 		return 0;
 	}
-	/* what stands beside the name people start it by, "node" beside "claude" say, is found first */
+	/* what stands beside the name people start it by, "node" beside "claude" say, is found
+	 * first */
 	dir = dir_of(found);
 	if (!is_base(found) && !is_too_wide(dir))
 		p_strv_add(&out->dirs, dir);
 	if (paths->n > 0) {
 		for (size_t i = 0; i < paths->n; i++)
-			if (paths->v[i][0] == '/' && strcmp(paths->v[i], "/") != 0 && !is_base(paths->v[i]))
+			if (paths->v[i][0] == '/' && strcmp(paths->v[i], "/") != 0 &&
+			    !is_base(paths->v[i]))
 				add_once(&out->mounts, paths->v[i]);
 		return 0;
 	}

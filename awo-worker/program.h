@@ -6,18 +6,19 @@
 #include "proto/schema.h"
 
 struct program {
-	char *path;		/* absolute, as it is to be started */
-	struct p_strv mounts;	/* files and directories outside /usr, to be bound read-only at their own path */
-	struct p_strv dirs;	/* directories that PATH needs beside the usual ones */
+	char *path;	      /* absolute, as it is to be started */
+	struct p_strv mounts; /* files and directories outside /usr, to be bound read-only at their
+				 own path */
+	struct p_strv dirs;   /* directories that PATH needs beside the usual ones */
 };
 
 /*
- * name: a name to be looked for in libexec_dir (only "awo-demo-agent") and the host's usual directories, or an absolute
- * path. paths: what to mount instead of what following the program finds; may be empty. agent and install are for the
- * message. *out is always to be freed.
+ * name: a name to be looked for in libexec_dir (only "awo-demo-agent") and the host's usual
+ * directories, or an absolute path. paths: what to mount instead of what following the program
+ * finds; may be empty. agent and install are for the message. *out is always to be freed.
  */
-int program_find(const char *name, const struct p_strv *paths, const char *libexec_dir, const char *agent,
-    const char *install, struct program *out, struct failure *f);
+int program_find(const char *name, const struct p_strv *paths, const char *libexec_dir,
+    const char *agent, const char *install, struct program *out, struct failure *f);
 void program_free(struct program *p);
 
 #endif

@@ -1,4 +1,5 @@
-/* Command files: their front matter, and the prompt that their text becomes with arguments put in. */
+/* Command files: their front matter, and the prompt that their text becomes with arguments put in.
+ */
 #include "awo-worker/prompt_template.h"
 
 #include <stdlib.h>
@@ -46,7 +47,8 @@ take_key(struct prompt_template *t, const char *key, char *value)
 		t->description = xstrdup(value);
 	} else if (strcmp(key, "model") == 0) {
 		if (value[0] == '\0' || value[0] == '-' || strlen(value) > 128) {
-			warn(t, xasprintf("front matter: model \"%.100s\" is no model's name", value));
+			warn(t,
+			    xasprintf("front matter: model \"%.100s\" is no model's name", value));
 			return;
 		}
 		free(t->model);
@@ -54,18 +56,25 @@ take_key(struct prompt_template *t, const char *key, char *value)
 	} else if (strcmp(key, "max_turns") == 0) {
 		n = strtoll(value, &end, 10);
 		if (end == value || *end != '\0' || n < 1 || n > 1000000)
-			warn(t, xasprintf("front matter: max_turns \"%.100s\" is no number from 1 to 1000000", value));
+			warn(t,
+			    xasprintf(
+				"front matter: max_turns \"%.100s\" is no number from 1 to 1000000",
+				value));
 		else
 			t->max_turns = n;
 	} else if (strcmp(key, "timeout") == 0) {
 		int64_t seconds = 0;
 
 		if (!clock_parse_duration(value, &seconds) || seconds < 1 || seconds > 31536000)
-			warn(t, xasprintf("front matter: timeout \"%.100s\" is no duration (like 90, 15m or 2h)", value));
+			warn(t, xasprintf("front matter: timeout \"%.100s\" is no duration (like "
+					  "90, 15m or 2h)",
+				    value));
 		else
 			t->timeout = seconds;
 	} else {
-		warn(t, xasprintf("front matter: unknown key \"%.100s\"; known: description, model, max_turns, timeout", key));
+		warn(t, xasprintf("front matter: unknown key \"%.100s\"; known: description, "
+				  "model, max_turns, timeout",
+			    key));
 	}
 }
 
@@ -76,11 +85,13 @@ take_line(struct prompt_template *t, const char *line, size_t len)
 	char *key CLEAN_FREE = NULL, *value CLEAN_FREE = NULL;
 
 	/* continuation lines, list items and comments belong to keys that were told already */
-	if (len == 0 || line[0] == ' ' || line[0] == '\t' || line[0] == '#' || line[0] == '-' || line[0] == '\r')
+	if (len == 0 || line[0] == ' ' || line[0] == '\t' || line[0] == '#' || line[0] == '-' ||
+	    line[0] == '\r')
 		return;
 	colon = memchr(line, ':', len);
 	if (colon == NULL) {
-		warn(t, xasprintf("front matter: \"%.*s\" is no key and value", (int)(len > 100 ? 100 : len), line));
+		warn(t, xasprintf("front matter: \"%.*s\" is no key and value",
+			    (int)(len > 100 ? 100 : len), line));
 		return;
 	}
 	key = scalar(line, (size_t)(colon - line));
@@ -134,7 +145,8 @@ prompt_parse(struct prompt_template *t, const char *text, size_t len, struct awo
 
 	*t = (struct prompt_template){0};
 	if (len > PROMPT_FILE_MAX)
-		return ERR(err, INVALID_ARGUMENT, "", "command file is larger than %u KiB", PROMPT_FILE_MAX >> 10);
+		return ERR(err, INVALID_ARGUMENT, "", "command file is larger than %u KiB",
+		    PROMPT_FILE_MAX >> 10);
 	if (len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0) {
 		text += 3;
 		len -= 3;
@@ -157,7 +169,8 @@ prompt_free(struct prompt_template *t)
 }
 
 int
-prompt_render(const char *body, const char *const *args, size_t nargs, struct buf *out, struct awo_err *err)
+prompt_render(
+    const char *body, const char *const *args, size_t nargs, struct buf *out, struct awo_err *err)
 {
 	static const char all[] = "ARGUMENTS";
 	const char *p = body;
@@ -191,6 +204,7 @@ prompt_render(const char *body, const char *const *args, size_t nargs, struct bu
 			break;
 	}
 	if (out->len > PROMPT_TEXT_MAX)
-		return ERR(err, RESOURCE_EXHAUSTED, "", "the prompt is larger than %u MiB", PROMPT_TEXT_MAX >> 20);
+		return ERR(err, RESOURCE_EXHAUSTED, "", "the prompt is larger than %u MiB",
+		    PROMPT_TEXT_MAX >> 20);
 	return 0;
 }

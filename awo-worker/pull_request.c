@@ -21,20 +21,26 @@ forge_known(const struct order *o)
 bool
 forge_usable(const struct order *o)
 {
-	return forge_known(o) && o->job.credentials.forge_token != NULL && o->job.forge.api_url != NULL;
+	return forge_known(o) && o->job.credentials.forge_token != NULL &&
+	       o->job.forge.api_url != NULL;
 }
 
 static json_t *
 call_forge(struct order *o, const char *verb, json_t *request, struct failure *f)
 {
 	const struct job *job = &o->job;
-	struct helper_call call = {
-		.program = HELPER_FORGE, .verb = verb, .request = request, .fd3 = -1, .seconds = FORGE_SECONDS};
+	struct helper_call call = {.program = HELPER_FORGE,
+	    .verb = verb,
+	    .request = request,
+	    .fd3 = -1,
+	    .seconds = FORGE_SECONDS};
 
 	json_object_set_new(request, "api_url", json_string(job->forge.api_url));
 	json_object_set_new(request, "token", json_string(job->credentials.forge_token));
-	json_object_set_new(request, "owner", json_string(job->forge.owner != NULL ? job->forge.owner : ""));
-	json_object_set_new(request, "repo", json_string(job->forge.repo != NULL ? job->forge.repo : ""));
+	json_object_set_new(
+	    request, "owner", json_string(job->forge.owner != NULL ? job->forge.owner : ""));
+	json_object_set_new(
+	    request, "repo", json_string(job->forge.repo != NULL ? job->forge.repo : ""));
 	return helper_run(o, &call, f);
 }
 
@@ -42,19 +48,24 @@ int
 forge_verify(struct order *o, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = call_forge(o, "repository", json_object(), f), *fields;
-	bool refused = answer == NULL && (strcmp(f->reason, "auth") == 0 || f->category == error_category_cancelled);
+	bool refused = answer == NULL &&
+		       (strcmp(f->reason, "auth") == 0 || f->category == error_category_cancelled);
 
 	fields = json_object();
-	json_object_set_new(fields, "is_accessible", json_boolean(answer != NULL &&
-	    !json_is_false(json_object_get(answer, "is_accessible"))));
-	journal_set_text(fields, "default_branch", answer != NULL ? helper_string(answer, "default_branch") : NULL, 255);
+	json_object_set_new(fields, "is_accessible",
+	    json_boolean(
+		answer != NULL && !json_is_false(json_object_get(answer, "is_accessible"))));
+	journal_set_text(fields, "default_branch",
+	    answer != NULL ? helper_string(answer, "default_branch") : NULL, 255);
 	journal_set_text(fields, "error", answer == NULL ? f->msg : NULL, 1000);
-	journal_write(&o->journal, P_E_github_repository_verified, answer != NULL ? log_level_info : log_level_warning, fields);
+	journal_write(&o->journal, P_E_github_repository_verified,
+	    answer != NULL ? log_level_info : log_level_warning, fields);
 	if (!refused)
 		return 0;
 	if (f->category == error_category_cancelled)
 		return -1;
-	return failure_prefix(f, "GitHub refused the token for %s: store a valid one: ", o->job.canonical);
+	return failure_prefix(
+	    f, "GitHub refused the token for %s: store a valid one: ", o->job.canonical);
 }
 
 int
@@ -104,7 +115,8 @@ comment(struct order *o)
 	char marker[64];
 
 	snprintf(marker, sizeof(marker), "<!-- awo:%s -->", o->job.id);
-	buf_printf(&body, "%s\nWork order `%s` opened %s for this issue.\n", marker, o->job.id, o->pr_url);
+	buf_printf(
+	    &body, "%s\nWork order `%s` opened %s for this issue.\n", marker, o->job.id, o->pr_url);
 	json_object_set_new(r, "number", json_integer(strtoll(o->issue.number, NULL, 10)));
 	json_object_set_new(r, "body", json_string(body.p));
 	json_object_set_new(r, "marker", json_string(marker));
@@ -115,7 +127,8 @@ comment(struct order *o)
 	if (answer == NULL)
 		journal_set_text(fields, "error", f.msg, 1000);
 	/* the pull request is there: a missing comment is no failure of the order */
-	journal_write(&o->journal, P_E_github_issue_commented, answer != NULL ? log_level_info : log_level_warning, fields);
+	journal_write(&o->journal, P_E_github_issue_commented,
+	    answer != NULL ? log_level_info : log_level_warning, fields);
 }
 
 int
@@ -137,7 +150,10 @@ forge_pull_request(struct order *o, const char *title, const char *body, struct 
 	url = helper_string(answer, "url");
 	state = helper_string(answer, "state");
 	if (number < 1 || !forge_url_fits(url, o->job.forge.owner, o->job.forge.repo, number))
-		return FAIL(f, github, "the forge answered with an address that is no pull request of this repository: %.200s", url);
+		return FAIL(f, github,
+		    "the forge answered with an address that is no pull request of this "
+		    "repository: %.200s",
+		    url);
 	free(o->pr_url);
 	free(o->pr_number);
 	o->pr_url = xstrdup(url);
@@ -145,8 +161,10 @@ forge_pull_request(struct order *o, const char *title, const char *body, struct 
 	fields = json_object();
 	json_object_set_new(fields, "github_pull_request_number", json_string(o->pr_number));
 	journal_set_text(fields, "github_pull_request_url", url, 2048);
-	journal_set_text(fields, "github_pull_request_state", state[0] != '\0' ? state : "open", 16);
-	json_object_set_new(fields, "created", json_boolean(!json_is_false(json_object_get(answer, "created"))));
+	journal_set_text(
+	    fields, "github_pull_request_state", state[0] != '\0' ? state : "open", 16);
+	json_object_set_new(
+	    fields, "created", json_boolean(!json_is_false(json_object_get(answer, "created"))));
 	r2 = journal_write(&o->journal, P_E_github_pull_request_created, log_level_info, fields);
 	if (o->job.forge.comment_on_issue && o->issue.number != NULL)
 		comment(o);

@@ -1,4 +1,5 @@
-/* What the order does at its forge, through awo-forge: the repository, its issue, the pull request, a comment. */
+/* What the order does at its forge, through awo-forge: the repository, its issue, the pull request,
+ * a comment. */
 #ifndef WORKER_PULL_REQUEST_H
 #define WORKER_PULL_REQUEST_H
 

@@ -15,18 +15,18 @@
 #include "common/clean.h"
 
 #define CLEAN_DIR "/awo/order/repository.git"
-#define LOCAL_SECONDS 600	/* a verb that talks to no remote */
+#define LOCAL_SECONDS 600 /* a verb that talks to no remote */
 
 static json_t *
 call_git(struct order *o, const char *verb, bool sandboxed, json_t *request, struct failure *f)
 {
 	const struct helper_call call = {
-		.program = HELPER_GIT,
-		.verb = verb,
-		.request = request,
-		.sandboxed = sandboxed,
-		.fd3 = -1,
-		.seconds = LOCAL_SECONDS,
+	    .program = HELPER_GIT,
+	    .verb = verb,
+	    .request = request,
+	    .sandboxed = sandboxed,
+	    .fd3 = -1,
+	    .seconds = LOCAL_SECONDS,
 	};
 
 	return helper_run(o, &call, f);
@@ -35,7 +35,8 @@ call_git(struct order *o, const char *verb, bool sandboxed, json_t *request, str
 static void
 set_string(json_t *o, const char *key, const char *value)
 {
-	json_object_set_new(o, key, value != NULL && value[0] != '\0' ? json_string(value) : json_null());
+	json_object_set_new(
+	    o, key, value != NULL && value[0] != '\0' ? json_string(value) : json_null());
 }
 
 static json_t *
@@ -90,7 +91,8 @@ repository_workspace(struct order *o, struct failure *f)
 	if (answer == NULL)
 		return failure_prefix(f, "the workspace could not be made: ");
 	replace(&o->base_branch, helper_string(answer, "base_branch"));
-	take_sha(o->base_sha, job->resume.base_sha != NULL ? job->resume.base_sha : helper_string(answer, "base_sha"));
+	take_sha(o->base_sha, job->resume.base_sha != NULL ? job->resume.base_sha
+							   : helper_string(answer, "base_sha"));
 	take_sha(o->head_sha, job->resume.head_sha != NULL ? job->resume.head_sha : o->base_sha);
 	fields = json_object();
 	journal_set_text(fields, "base_branch", o->base_branch, 255);
@@ -104,13 +106,18 @@ repository_reset(struct order *o, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = json_object();
 	char dir[128];
-	struct helper_call call = {
-		.program = HELPER_GIT, .verb = "tree-reset", .sandboxed = true, .fd3 = -1, .seconds = LOCAL_SECONDS};
+	struct helper_call call = {.program = HELPER_GIT,
+	    .verb = "tree-reset",
+	    .sandboxed = true,
+	    .fd3 = -1,
+	    .seconds = LOCAL_SECONDS};
 
-	snprintf(dir, sizeof(dir), "/awo/order/outputs/uncommitted-%lld", (long long)o->job.attempt);
+	snprintf(
+	    dir, sizeof(dir), "/awo/order/outputs/uncommitted-%lld", (long long)o->job.attempt);
 	if (mkdir(dir, 0750) != 0 && errno != EEXIST) {
 		json_decref(r);
-		return FAIL(f, resource, "a directory for uncommitted files could not be made: %s", strerror(errno));
+		return FAIL(f, resource, "a directory for uncommitted files could not be made: %s",
+		    strerror(errno));
 	}
 	set_string(r, "sha", o->head_sha);
 	set_string(r, "branch", o->branch);
@@ -138,7 +145,8 @@ repository_look(struct order *o, struct failure *f)
 	return 0;
 }
 
-/* What the agent's sandbox streams goes through a pipe straight into the import: this process never sees it. */
+/* What the agent's sandbox streams goes through a pipe straight into the import: this process never
+ * sees it. */
 static json_t *
 transfer(struct order *o, struct failure *f)
 {
@@ -147,8 +155,10 @@ transfer(struct order *o, struct failure *f)
 	struct helper export, import;
 	struct failure ef = {0};
 	int pipefd[2];
-	struct helper_call ecall = {.program = HELPER_GIT, .verb = "export", .sandboxed = true, .seconds = LOCAL_SECONDS};
-	struct helper_call icall = {.program = HELPER_GIT, .verb = "import", .seconds = LOCAL_SECONDS};
+	struct helper_call ecall = {
+	    .program = HELPER_GIT, .verb = "export", .sandboxed = true, .seconds = LOCAL_SECONDS};
+	struct helper_call icall = {
+	    .program = HELPER_GIT, .verb = "import", .seconds = LOCAL_SECONDS};
 
 	json_array_append_new(have, json_string(o->head_sha));
 	if (strcmp(o->head_sha, o->base_sha) != 0)
@@ -181,9 +191,10 @@ transfer(struct order *o, struct failure *f)
 	}
 	imported = helper_wait(o, &import, f);
 	exported = helper_wait(o, &export, &ef);
-	/* the import fails when the export broke off; what the export says about itself is the cause then */
-	if (exported == NULL && imported == NULL && ef.category != error_category_cancelled && ef.msg[0] != '\0' &&
-	    ef.category != error_category_internal)
+	/* the import fails when the export broke off; what the export says about itself is the
+	 * cause then */
+	if (exported == NULL && imported == NULL && ef.category != error_category_cancelled &&
+	    ef.msg[0] != '\0' && ef.category != error_category_internal)
 		*f = ef;
 	if (imported == NULL)
 		return NULL;
@@ -226,7 +237,8 @@ tell_commits(struct order *o, const json_t *answer, const char *made_by)
 
 		journal_set_text(fields, "sha", helper_string(c, "sha"), SHA_MAX);
 		journal_set_text(fields, "subject", helper_string(c, "subject"), 500);
-		json_object_set_new(fields, "git_commit_count", json_integer(o->commits - (json_int_t)(n - 1 - i)));
+		json_object_set_new(
+		    fields, "git_commit_count", json_integer(o->commits - (json_int_t)(n - 1 - i)));
 		json_object_set_new(fields, "git_files_changed", json_integer(o->files));
 		json_object_set_new(fields, "git_lines_added", json_integer(o->added));
 		json_object_set_new(fields, "git_lines_removed", json_integer(o->removed));
@@ -333,7 +345,8 @@ add_remote(const struct order *o, json_t *r)
 		return;
 	credential = json_object();
 	set_string(credential, "kind", job->credentials.kind);
-	json_object_set_new(credential, "user", json_string(job->credentials.user != NULL ? job->credentials.user : ""));
+	json_object_set_new(credential, "user",
+	    json_string(job->credentials.user != NULL ? job->credentials.user : ""));
 	set_string(credential, "secret", job->credentials.secret);
 	json_object_set_new(r, "credential", credential);
 }
@@ -342,15 +355,19 @@ int
 repository_push(struct order *o, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = clean_request(), *fields;
-	struct helper_call call = {
-		.program = HELPER_GIT, .verb = "push", .request = r, .fd3 = -1, .seconds = o->job.git.timeout + 60};
+	struct helper_call call = {.program = HELPER_GIT,
+	    .verb = "push",
+	    .request = r,
+	    .fd3 = -1,
+	    .seconds = o->job.git.timeout + 60};
 	const char *pushed;
 
 	add_remote(o, r);
 	set_string(r, "branch", o->branch);
 	set_string(r, "sha", o->head_sha);
 	set_string(r, "expected", o->branch_on_remote ? o->pushed_sha : NULL);
-	/* a branch that others made is theirs: ours gets another name, but only before anybody knows ours */
+	/* a branch that others made is theirs: ours gets another name, but only before anybody
+	 * knows ours */
 	json_object_set_new(r, "suffix_on_conflict", json_boolean(!o->branch_on_remote));
 	answer = helper_run(o, &call, f);
 	if (answer == NULL) {
@@ -371,7 +388,8 @@ repository_push(struct order *o, struct failure *f)
 }
 
 int
-repository_changed(struct order *o, const char *from, const char *to, json_t **files, struct failure *f)
+repository_changed(
+    struct order *o, const char *from, const char *to, json_t **files, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = clean_request();
 
@@ -383,7 +401,8 @@ repository_changed(struct order *o, const char *from, const char *to, json_t **f
 }
 
 char *
-repository_show(struct order *o, const char *sha, const char *path, size_t max, size_t *len, struct failure *f)
+repository_show(
+    struct order *o, const char *sha, const char *path, size_t max, size_t *len, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = clean_request();
 	const json_t *content;
@@ -404,7 +423,8 @@ repository_show(struct order *o, const char *sha, const char *path, size_t max, 
 }
 
 int
-repository_list(struct order *o, const char *sha, const char *path, json_t **entries, struct failure *f)
+repository_list(
+    struct order *o, const char *sha, const char *path, json_t **entries, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = clean_request();
 

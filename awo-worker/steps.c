@@ -1,4 +1,5 @@
-/* The steps of an order: what each needs, tells the agent, and does itself when the agent has ended. */
+/* The steps of an order: what each needs, tells the agent, and does itself when the agent has
+ * ended. */
 #include "awo-worker/steps.h"
 
 #include <ctype.h>
@@ -17,7 +18,7 @@
 #include "common/files.h"
 #include "common/text.h"
 
-#define OUTPUT_MAX 16000	/* bytes of a step's output in the log */
+#define OUTPUT_MAX 16000 /* bytes of a step's output in the log */
 #define ERROR_MAX 8000
 #define TESTS_MAX (1U << 20)
 
@@ -96,12 +97,14 @@ step_pick_plan(const json_t *files, const char *text)
 }
 
 void
-step_commit_subject(const char *text, size_t len, const char *prefix, const char *request, char out[256])
+step_commit_subject(
+    const char *text, size_t len, const char *prefix, const char *request, char out[256])
 {
 	struct buf body CLEAN_BUF = {0}, line CLEAN_BUF = {0};
 	char title[256], conventional[80];
 
-	if (answer_title(text, len, title, &body) && answer_is_conventional(title) && strlen(title) <= 100) {
+	if (answer_title(text, len, title, &body) && answer_is_conventional(title) &&
+	    strlen(title) <= 100) {
 		snprintf(out, 256, "%s", title);
 		return;
 	}
@@ -141,7 +144,8 @@ add_request(const struct order *o, struct p_strv *args)
 	if (o->job.user_request != NULL && o->job.user_request[0] != '\0') {
 		p_strv_add(args, o->job.user_request);
 	} else if (o->issue.number != NULL) {
-		char *text CLEAN_FREE = xasprintf("#%s: %s\n\n%s", o->issue.number, o->issue.title, o->issue.body);
+		char *text CLEAN_FREE =
+		    xasprintf("#%s: %s\n\n%s", o->issue.number, o->issue.title, o->issue.body);
 
 		p_strv_add(args, text);
 	} else {
@@ -218,13 +222,15 @@ ensure_branch(struct order *o, const char *text, size_t len, struct failure *f)
 	const char *there = o->tree.branch;
 	char chosen[256], name[256];
 
-	if (there != NULL && answer_is_branch(there) && (o->base_branch == NULL || strcmp(there, o->base_branch) != 0)) {
+	if (there != NULL && answer_is_branch(there) &&
+	    (o->base_branch == NULL || strcmp(there, o->base_branch) != 0)) {
 		step_branch_name(there, o->job.id, append, name);
 		if (strcmp(name, there) == 0) {
 			repository_branch_is(o, there, "agent");
 			return 0;
 		}
-	} else if (answer_branch(text, len, chosen) && (o->base_branch == NULL || strcmp(chosen, o->base_branch) != 0)) {
+	} else if (answer_branch(text, len, chosen) &&
+		   (o->base_branch == NULL || strcmp(chosen, o->base_branch) != 0)) {
 		step_branch_name(chosen, o->job.id, append, name);
 	} else {
 		step_fallback_branch(o->job.branch_prefix, request_text(o), o->job.id, name);
@@ -267,16 +273,21 @@ after_planning(struct order *o, struct step_run *s, struct failure *f)
 	if (find_plan(o, s, s->head_before, f) != 0)
 		return -1;
 	if (!s->found_plan && o->tree.dirty > 0) {
-		/* a plan that was written but not committed: what is not in git, no later step can rely on */
-		if (repository_commit(o, "docs(prp): add the plan", f) != 0 || find_plan(o, s, s->head_before, f) != 0)
+		/* a plan that was written but not committed: what is not in git, no later step can
+		 * rely on */
+		if (repository_commit(o, "docs(prp): add the plan", f) != 0 ||
+		    find_plan(o, s, s->head_before, f) != 0)
 			return -1;
 	}
 	if (!s->found_plan && find_plan(o, s, o->base_sha, f) != 0)
 		return -1;
 	if (!s->found_plan) {
 		if (s->outcome.doubtful)
-			return FAIL(f, transient, "the agent's answer was cut off and it left no plan");
-		return FAIL(f, agent, "the agent reported success but left no plan: no file PRPs/**, specs/** or plan*.md was "
+			return FAIL(
+			    f, transient, "the agent's answer was cut off and it left no plan");
+		return FAIL(f, agent,
+		    "the agent reported success but left no plan: no file PRPs/**, specs/** or "
+		    "plan*.md was "
 		    "added or changed");
 	}
 	buf_adds(&s->output, o->plan_file);
@@ -286,16 +297,17 @@ after_planning(struct order *o, struct step_run *s, struct failure *f)
 static void
 add_statistics(const struct order *o, struct buf *out)
 {
-	buf_printf(out, "%lld commits, %lld files changed, +%lld -%lld", (long long)o->commits, (long long)o->files,
-	    (long long)o->added, (long long)o->removed);
+	buf_printf(out, "%lld commits, %lld files changed, +%lld -%lld", (long long)o->commits,
+	    (long long)o->files, (long long)o->added, (long long)o->removed);
 }
 
 static int
 after_execute(struct order *o, struct step_run *s, struct failure *f)
 {
-	if (strcmp(o->head_sha, s->head_before) == 0 && o->tree.dirty == 0) {
+	if (strcmp(o->head_sha, s->head_before) == 0 && o->tree.dirty == s->dirty_before) {
 		if (s->outcome.doubtful)
-			return FAIL(f, transient, "the agent's answer was cut off and it changed nothing");
+			return FAIL(
+			    f, transient, "the agent's answer was cut off and it changed nothing");
 		return FAIL(f, agent, "the agent reported success but changed nothing");
 	}
 	add_statistics(o, &s->output);
@@ -314,14 +326,17 @@ after_review(struct order *o, struct step_run *s, struct failure *f)
 	(void)o;
 	if (answer_review(text_of(s), s->outcome.text.len, &v) != 0) {
 		if (s->outcome.doubtful)
-			return FAIL(f, transient, "the agent's answer was cut off and holds no verdict");
-		return FAIL(f, agent, "the agent's answer holds no verdict ({\"success\": ..., \"issues\": [...]})");
+			return FAIL(
+			    f, transient, "the agent's answer was cut off and holds no verdict");
+		return FAIL(f, agent,
+		    "the agent's answer holds no verdict ({\"success\": ..., \"issues\": [...]})");
 	}
 	if (!v.success && v.blockers > 0)
-		return FAIL(f, agent, "the review found %zu blocker%s: %s", v.blockers, v.blockers == 1 ? "" : "s",
-		    v.blocker[0] != '\0' ? v.blocker : v.summary);
-	buf_printf(&s->output, "%s: %zu finding%s, %zu blocker%s", v.success ? "passed" : "passed with objections", v.issues,
-	    v.issues == 1 ? "" : "s", v.blockers, v.blockers == 1 ? "" : "s");
+		return FAIL(f, agent, "the review found %zu blocker%s: %s", v.blockers,
+		    v.blockers == 1 ? "" : "s", v.blocker[0] != '\0' ? v.blocker : v.summary);
+	buf_printf(&s->output, "%s: %zu finding%s, %zu blocker%s",
+	    v.success ? "passed" : "passed with objections", v.issues, v.issues == 1 ? "" : "s",
+	    v.blockers, v.blockers == 1 ? "" : "s");
 	if (v.summary[0] != '\0')
 		buf_printf(&s->output, "\n%s", v.summary);
 	return 0;
@@ -345,8 +360,8 @@ after_testing(struct order *o, struct step_run *s, struct failure *f)
 	}
 	if (answer_tests(text, len, &t, &err) != 0)
 		return failure_from_err(f, error_category_agent, &err);
-	buf_printf(&s->output, "%lld passed, %lld failed, %lld skipped (%s, exit status %lld)", t.passed, t.failed, t.skipped,
-	    t.command, t.exit_code);
+	buf_printf(&s->output, "%lld passed, %lld failed, %lld skipped (%s, exit status %lld)",
+	    t.passed, t.failed, t.skipped, t.command, t.exit_code);
 	if (o->job.tests_must_pass && (t.failed > 0 || t.exit_code != 0))
 		return FAIL(f, agent, "tests failed: %s", s->output.p);
 	return 0;
@@ -358,7 +373,8 @@ publish(struct order *o, struct step_run *s, struct failure *f)
 {
 	char subject[256];
 
-	step_commit_subject(s->outcome.text.p, s->outcome.text.len, o->job.branch_prefix, request_text(o), subject);
+	step_commit_subject(
+	    s->outcome.text.p, s->outcome.text.len, o->job.branch_prefix, request_text(o), subject);
 	if (repository_commit(o, subject, f) != 0)
 		return -1;
 	if (strcmp(o->head_sha, o->base_sha) == 0)
@@ -385,7 +401,8 @@ after_commit(struct order *o, struct step_run *s, struct failure *f)
 }
 
 static void
-pull_request_title(const struct order *o, const struct step_run *s, char title[256], struct buf *body)
+pull_request_title(
+    const struct order *o, const struct step_run *s, char title[256], struct buf *body)
 {
 	char subject[256];
 
@@ -399,11 +416,12 @@ pull_request_title(const struct order *o, const struct step_run *s, char title[2
 		/* "feat: #42 - Add user authentication" */
 		snprintf(mark, sizeof(mark), "#%s", o->issue.number);
 		if (strstr(title, mark) == NULL) {
-			const char *colon = answer_is_conventional(title) ? strchr(title, ':') : NULL;
+			const char *colon =
+			    answer_is_conventional(title) ? strchr(title, ':') : NULL;
 			const char *rest = colon != NULL ? colon + 2 : title;
 
-			snprintf(subject, sizeof(subject), "%.*s%s - %.180s", colon != NULL ? (int)(colon + 2 - title) : 0, title,
-			    mark, rest);
+			snprintf(subject, sizeof(subject), "%.*s%s - %.180s",
+			    colon != NULL ? (int)(colon + 2 - title) : 0, title, mark, rest);
 			snprintf(title, 256, "%s", subject);
 		}
 	}
@@ -418,7 +436,8 @@ after_create_pr(struct order *o, struct step_run *s, struct failure *f)
 	char title[256];
 
 	pull_request_title(o, s, title, &body);
-	/* what came after the commit step, from a prompt or from this one, belongs to the pull request */
+	/* what came after the commit step, from a prompt or from this one, belongs to the pull
+	 * request */
 	if (o->tree.dirty > 0 || !o->branch_on_remote || strcmp(o->pushed_sha, o->head_sha) != 0) {
 		int r = publish(o, s, f);
 
@@ -433,8 +452,11 @@ after_create_pr(struct order *o, struct step_run *s, struct failure *f)
 		return 0;
 	}
 	if (!forge_usable(o))
-		return FAIL(f, github, "no GitHub token is stored for %s: store one (awoctl credential add) and retry; branch %s "
-		    "is pushed", o->job.host, o->branch);
+		return FAIL(f, github,
+		    "no GitHub token is stored for %s: store one (awoctl credential add) and "
+		    "retry; branch %s "
+		    "is pushed",
+		    o->job.host, o->branch);
 	if (forge_pull_request(o, title, body.p, f) != 0)
 		return -1;
 	buf_adds(&s->output, o->pr_url);
@@ -461,19 +483,23 @@ after_other(struct order *o, struct step_run *s, struct failure *f)
 	return 0;
 }
 
+#define PLANNING order_phase_planning
+#define IMPLEMENTING order_phase_implementing
+#define TESTING order_phase_testing
+
 /* clang-format off */
 static const struct step_def defs[] = {
-	{"create-branch", "BranchCreator", 0, order_phase_planning, arguments_request, after_create_branch},
-	{"planning", "Planner", 0, order_phase_planning, arguments_planning, after_planning},
-	{"execute", "Implementor", STEP_NEEDS_PLAN, order_phase_implementing, arguments_plan, after_execute},
-	{"prp-review", "Reviewer", STEP_NEEDS_PLAN, order_phase_implementing, arguments_plan, after_review},
-	{"testing", "Tester", 0, order_phase_testing, arguments_plan, after_testing},
-	{"commit", "Committer", 0, order_phase_implementing, arguments_none, after_commit},
-	{"create-pr", "PrCreator", STEP_NEEDS_BRANCH, order_phase_implementing, arguments_create_pr, after_create_pr},
-	{"prompt", "Prompter", 0, order_phase_implementing, arguments_none, after_prompt},
+	{"create-branch", "BranchCreator", 0, PLANNING, arguments_request, after_create_branch},
+	{"planning", "Planner", 0, PLANNING, arguments_planning, after_planning},
+	{"execute", "Implementor", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_execute},
+	{"prp-review", "Reviewer", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_review},
+	{"testing", "Tester", 0, TESTING, arguments_plan, after_testing},
+	{"commit", "Committer", 0, IMPLEMENTING, arguments_none, after_commit},
+	{"create-pr", "PrCreator", STEP_NEEDS_BRANCH, IMPLEMENTING, arguments_create_pr, after_create_pr},
+	{"prompt", "Prompter", 0, IMPLEMENTING, arguments_none, after_prompt},
 };
 static const struct step_def other = {
-	"", "CommandRunner", 0, order_phase_implementing, arguments_other, after_other,
+	"", "CommandRunner", 0, IMPLEMENTING, arguments_other, after_other,
 };
 /* clang-format on */
 
@@ -490,7 +516,7 @@ step_find(const char *name)
 
 struct prepared {
 	struct prompt_template template;
-	char *where;			/* of the command file; NULL: a plain prompt */
+	char *where; /* of the command file; NULL: a plain prompt */
 	const char *command;
 	char name[129];
 	struct buf text;
@@ -506,7 +532,8 @@ prepared_free(struct prepared *p)
 
 /* The prompt: a command file with its arguments, or what a person wrote. */
 static int
-prepare(struct order *o, const struct step_run *s, const struct step_def *def, struct prepared *p, struct failure *f)
+prepare(struct order *o, const struct step_run *s, const struct step_def *def, struct prepared *p,
+    struct failure *f)
 {
 	struct p_strv args = {0};
 	struct awo_err err = {0};
@@ -534,7 +561,8 @@ prepare(struct order *o, const struct step_run *s, const struct step_def *def, s
 			journal_set_text(fields, "text", p->template.warnings.v[i], 500);
 			journal_write(&o->journal, P_E_agent_output, log_level_warning, fields);
 		}
-		r = prompt_render(p->template.body, (const char *const *)(uintptr_t)args.v, args.n, &p->text, &err);
+		r = prompt_render(p->template.body, (const char *const *)(uintptr_t)args.v, args.n,
+		    &p->text, &err);
 		if (r != 0)
 			failure_from_err(f, error_category_permanent, &err);
 	}
@@ -559,7 +587,8 @@ keep_prompt(struct order *o, const char *file, const struct buf *text, struct p_
 }
 
 static int
-run_agent(struct order *o, struct step_run *s, const struct step_def *def, struct p_strv *artifacts, struct failure *f)
+run_agent(struct order *o, struct step_run *s, const struct step_def *def, struct p_strv *artifacts,
+    struct failure *f)
 {
 	struct prepared p;
 	struct agent_task task;
@@ -573,19 +602,20 @@ run_agent(struct order *o, struct step_run *s, const struct step_def *def, struc
 	snprintf(file, sizeof(file), "%02lld-%s", (long long)s->number, s->name);
 	keep_prompt(o, file, &p.text, artifacts);
 	task = (struct agent_task){
-		.file = file,
-		.command_name = p.command,
-		.command_file = p.where,
-		.prompt = p.text.len > 0 ? p.text.p : "",
-		.prompt_len = p.text.len,
-		.model = p.template.model,
-		.max_turns = p.template.max_turns,
-		.seconds = p.template.timeout > 0 ? p.template.timeout : o->job.timeouts.step,
-		.session = s->prompt != NULL ? o->session : NULL,
+	    .file = file,
+	    .command_name = p.command,
+	    .command_file = p.where,
+	    .prompt = p.text.len > 0 ? p.text.p : "",
+	    .prompt_len = p.text.len,
+	    .model = p.template.model,
+	    .max_turns = p.template.max_turns,
+	    .seconds = p.template.timeout > 0 ? p.template.timeout : o->job.timeouts.step,
+	    .session = s->prompt != NULL ? o->session : NULL,
 	};
 	r = agent_run(o, &task, &s->outcome);
 	if (r == 0 && !s->outcome.ok && s->outcome.session_lost && task.session != NULL) {
-		/* the conversation is gone (its home was removed): the work tree still says what was done */
+		/* the conversation is gone (its home was removed): the work tree still says what
+		 * was done */
 		agent_outcome_free(&s->outcome);
 		task.session = NULL;
 		r = agent_run(o, &task, &s->outcome);
@@ -603,7 +633,8 @@ run_agent(struct order *o, struct step_run *s, const struct step_def *def, struc
 }
 
 static int
-work(struct order *o, struct step_run *s, const struct step_def *def, struct p_strv *artifacts, struct failure *f)
+work(struct order *o, struct step_run *s, const struct step_def *def, struct p_strv *artifacts,
+    struct failure *f)
 {
 	const char *missing = step_missing(def, o->plan_file != NULL, o->branch != NULL);
 	struct failure import = {0};
@@ -638,25 +669,30 @@ step_fields(const struct step_run *s, const struct step_def *def)
 }
 
 static int
-tell_completed(struct order *o, const struct step_run *s, const struct step_def *def, const struct p_strv *artifacts,
-    double duration, const struct failure *failed)
+tell_completed(struct order *o, const struct step_run *s, const struct step_def *def,
+    const struct p_strv *artifacts, double duration, const struct failure *failed)
 {
 	json_t *fields = step_fields(s, def), *list = json_array();
 	struct p_usage usage = s->outcome.usage;
 	char progress[48];
 
-	snprintf(progress, sizeof(progress), "%lld/%lld", (long long)s->number, (long long)s->total);
+	snprintf(
+	    progress, sizeof(progress), "%lld/%lld", (long long)s->number, (long long)s->total);
 	json_object_set_new(fields, "progress", json_string(progress));
-	json_object_set_new(fields, "progress_pct", json_integer(s->total > 0 ? s->number * 100 / s->total : 0));
+	json_object_set_new(
+	    fields, "progress_pct", json_integer(s->total > 0 ? s->number * 100 / s->total : 0));
 	json_object_set_new(fields, "elapsed_seconds",
-	    json_real((double)(loop_now(&o->loop) - o->began) / 1e6 + (double)o->job.timeouts.elapsed));
+	    json_real(
+		(double)(loop_now(&o->loop) - o->began) / 1e6 + (double)o->job.timeouts.elapsed));
 	json_object_set_new(fields, "duration_seconds", json_real(duration));
 	json_object_set_new(fields, "success", json_boolean(failed == NULL));
 	if (s->output.len > 0)
-		json_object_set_new(fields, "output", journal_text(s->output.p, s->output.len, OUTPUT_MAX));
+		json_object_set_new(
+		    fields, "output", journal_text(s->output.p, s->output.len, OUTPUT_MAX));
 	if (failed != NULL) {
 		journal_set_text(fields, "error_message", failed->msg, ERROR_MAX);
-		json_object_set_new(fields, "error_category", json_string(P_ENUM_NAME(error_category, failed->category)));
+		json_object_set_new(fields, "error_category",
+		    json_string(P_ENUM_NAME(error_category, failed->category)));
 	}
 	if (s->outcome.session[0] != '\0')
 		json_object_set_new(fields, "session_id", json_string(s->outcome.session));
@@ -669,7 +705,8 @@ tell_completed(struct order *o, const struct step_run *s, const struct step_def 
 	json_object_set_new(fields, "artifacts", list);
 	if (s->found_plan)
 		journal_set_text(fields, "plan_file", o->plan_file, 4096);
-	return journal_write(&o->journal, P_E_step_completed, failed == NULL ? log_level_info : log_level_error, fields);
+	return journal_write(&o->journal, P_E_step_completed,
+	    failed == NULL ? log_level_info : log_level_error, fields);
 }
 
 int
@@ -692,7 +729,8 @@ step_run(struct order *o, struct step_run *s, struct failure *f)
 	if (o->commits == 0)
 		order_set_phase(o, def->phase);
 	r = work(o, s, def, &artifacts, f);
-	if (tell_completed(o, s, def, &artifacts, (double)(loop_now(&o->loop) - began) / 1e6, r == 0 ? NULL : f) != 0)
+	if (tell_completed(o, s, def, &artifacts, (double)(loop_now(&o->loop) - began) / 1e6,
+		r == 0 ? NULL : f) != 0)
 		r = FAIL(f, internal, "the order's log cannot be written");
 	p_strv_free(&artifacts);
 	journal_step(&o->journal, NULL);

@@ -10,7 +10,11 @@
 #include "common/text.h"
 
 static const struct agent_adapter *const adapters[] = {
-	&agent_claude, &agent_codex, &agent_opencode, &agent_gemini, &agent_command,
+    &agent_claude,
+    &agent_codex,
+    &agent_opencode,
+    &agent_gemini,
+    &agent_command,
 };
 
 const struct agent_adapter *
@@ -49,9 +53,11 @@ adapter_json(struct agent_stream *s, const char *p, size_t len)
 		len--;
 	if (len == 0)
 		return NULL;
-	s->lines++;
-	/* text in strings counts too, so a long text alone never reaches the bound before a line's own limit does */
-	o = len < AGENT_VALUES_MAX || count_values(p, len) <= AGENT_VALUES_MAX ? json_loadb(p, len, JSON_ALLOW_NUL, NULL) : NULL;
+	/* text in strings counts too, so a long text alone never reaches the bound before a line's
+	 * own limit does */
+	o = len < AGENT_VALUES_MAX || count_values(p, len) <= AGENT_VALUES_MAX
+		? json_loadb(p, len, JSON_ALLOW_NUL, NULL)
+		: NULL;
 	if (json_is_object(o))
 		return o;
 	json_decref(o);
@@ -104,7 +110,8 @@ adapter_text_more(struct agent_stream *s, const char *text, size_t len)
 }
 
 void
-adapter_say(struct agent_stream *s, enum agent_item_kind kind, const char *text, size_t len, bool is_error)
+adapter_say(
+    struct agent_stream *s, enum agent_item_kind kind, const char *text, size_t len, bool is_error)
 {
 	struct agent_item item = {.kind = kind, .text = text, .len = len, .is_error = is_error};
 
@@ -124,7 +131,10 @@ adapter_tool(struct agent_stream *s, const char *tool, const json_t *input)
 void
 adapter_result(struct agent_stream *s, const char *text)
 {
-	struct agent_item item = {.kind = AGENT_RESULT, .text = text, .len = strlen(text), .is_error = s->is_error,
+	struct agent_item item = {.kind = AGENT_RESULT,
+	    .text = text,
+	    .len = strlen(text),
+	    .is_error = s->is_error,
 	    .usage = &s->usage};
 
 	if (s->item != NULL)
@@ -141,7 +151,8 @@ adapter_error(struct agent_stream *s, const char *text)
 void
 adapter_add_tokens(struct agent_stream *s, int64_t input, int64_t output)
 {
-	/* adapter_tokens() bounds what a line can add, the size of a stream how many lines there are */
+	/* adapter_tokens() bounds what a line can add, the size of a stream how many lines there
+	 * are */
 	P_SET(usage, &s->usage, input_tokens, s->usage.input_tokens + input);
 	P_SET(usage, &s->usage, output_tokens, s->usage.output_tokens + output);
 }
@@ -195,12 +206,13 @@ has(const char *text, const char *const *words)
 	return false;
 }
 
-/* The HTTP status that an error's text names: "API Error: 429 ...", "\"code\":400", "status code 503"; 0 when none. */
+/* The HTTP status that an error's text names: "API Error: 429 ...", "\"code\":400", "status code
+ * 503"; 0 when none. */
 static int64_t
 status_in(const char *text)
 {
-	static const char *const before[] = {"API Error: ", "\"code\":", "\"status\":", "status code ", "status ", "HTTP ",
-	    "error: ", NULL};
+	static const char *const before[] = {"API Error: ", "\"code\":", "\"status\":",
+	    "status code ", "status ", "HTTP ", "error: ", NULL};
 
 	for (size_t i = 0; before[i] != NULL; i++) {
 		const char *at = strcasestr(text, before[i]);
@@ -210,8 +222,8 @@ status_in(const char *text)
 		at += strlen(before[i]);
 		while (*at == ' ' || *at == ':')
 			at++;
-		if (at[0] >= '4' && at[0] <= '5' && isdigit((unsigned char)at[1]) && isdigit((unsigned char)at[2]) &&
-		    !isdigit((unsigned char)at[3]))
+		if (at[0] >= '4' && at[0] <= '5' && isdigit((unsigned char)at[1]) &&
+		    isdigit((unsigned char)at[2]) && !isdigit((unsigned char)at[3]))
 			return (at[0] - '0') * 100 + (at[1] - '0') * 10 + (at[2] - '0');
 	}
 	return 0;
@@ -220,13 +232,16 @@ status_in(const char *text)
 static enum p_error_category
 classify(const char *text, int64_t status)
 {
-	static const char *const transient[] = {"rate limit", "rate_limit", "ratelimit", "too many requests", "overloaded",
-	    "ConnectionRefused", "ECONNREFUSED", "ECONNRESET", "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "unable to connect",
-	    "connection refused", "connection reset", "connection error", "network error", "fetch failed", "socket hang up",
-	    "temporarily unavailable", "service unavailable", "bad gateway", "gateway timeout", "stream disconnected",
-	    "internal server error", "RESOURCE_EXHAUSTED", "error sending request", NULL};
-	static const char *const permanent[] = {"authentication_failed", "invalid api key", "not logged in", "unauthorized",
-	    "permission_error", "prompt is too long", "invalid_request", "ContextOverflow", "credit balance", "insufficient_quota",
+	static const char *const transient[] = {"rate limit", "rate_limit", "ratelimit",
+	    "too many requests", "overloaded", "ConnectionRefused", "ECONNREFUSED", "ECONNRESET",
+	    "ETIMEDOUT", "EAI_AGAIN", "ENOTFOUND", "unable to connect", "connection refused",
+	    "connection reset", "connection error", "network error", "fetch failed",
+	    "socket hang up", "temporarily unavailable", "service unavailable", "bad gateway",
+	    "gateway timeout", "stream disconnected", "internal server error", "RESOURCE_EXHAUSTED",
+	    "error sending request", NULL};
+	static const char *const permanent[] = {"authentication_failed", "invalid api key",
+	    "not logged in", "unauthorized", "permission_error", "prompt is too long",
+	    "invalid_request", "ContextOverflow", "credit balance", "insufficient_quota",
 	    "unknown option", "unexpected argument", "API key not valid", NULL};
 
 	if (status == 408 || status == 409 || status == 429 || (status >= 500 && status < 600))
@@ -259,7 +274,8 @@ is_signal_status(int code)
 }
 
 void
-adapter_fail(const struct agent_stream *s, const struct agent_exit *e, const char *what, struct agent_verdict *v)
+adapter_fail(const struct agent_stream *s, const struct agent_exit *e, const char *what,
+    struct agent_verdict *v)
 {
 	char tail[512], words[1600];
 	int64_t status = s->http_status;
@@ -267,8 +283,8 @@ adapter_fail(const struct agent_stream *s, const struct agent_exit *e, const cha
 
 	v->ok = false;
 	if (e->signaled) {
-		failure_set(&v->failure, error_category_transient, "the agent was killed by signal %d (%s)", e->code,
-		    strsignal(e->code));
+		failure_set(&v->failure, error_category_transient,
+		    "the agent was killed by signal %d (%s)", e->code, strsignal(e->code));
 		return;
 	}
 	last_line(e->stderr_tail, tail, sizeof(tail));

@@ -7,15 +7,18 @@
 #include "common/clean.h"
 
 static const char *const env[] = {
-	"CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1", "DISABLE_TELEMETRY=1", "DISABLE_ERROR_REPORTING=1",
-	"DISABLE_AUTOUPDATER=1", NULL,
+    "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC=1",
+    "DISABLE_TELEMETRY=1",
+    "DISABLE_ERROR_REPORTING=1",
+    "DISABLE_AUTOUPDATER=1",
+    NULL,
 };
 
 static void
 argv(const struct agent_request *r, struct p_strv *out)
 {
-	static const char *const fixed[] = {"--print", "--output-format", "stream-json", "--verbose",
-	    "--dangerously-skip-permissions"};
+	static const char *const fixed[] = {"--print", "--output-format", "stream-json",
+	    "--verbose", "--dangerously-skip-permissions"};
 	char turns[24];
 
 	p_strv_add(out, r->program);
@@ -47,10 +50,12 @@ tool_result(struct agent_stream *s, const json_t *block)
 	size_t i;
 
 	if (json_is_string(content)) {
-		adapter_say(s, AGENT_TOOL_RESULT, json_string_value(content), json_string_length(content), is_error);
+		adapter_say(s, AGENT_TOOL_RESULT, json_string_value(content),
+		    json_string_length(content), is_error);
 		return;
 	}
-	json_array_foreach((json_t *)(uintptr_t)content, i, part) {
+	json_array_foreach((json_t *)(uintptr_t)content, i, part)
+	{
 		const char *text = adapter_string(part, "text");
 
 		if (text[0] != '\0')
@@ -61,19 +66,23 @@ tool_result(struct agent_stream *s, const json_t *block)
 static void
 message(struct agent_stream *s, const json_t *line, bool assistant)
 {
-	const json_t *m = json_object_get(line, "message"), *content = json_object_get(m, "content"), *block;
+	const json_t *m = json_object_get(line, "message"),
+		     *content = json_object_get(m, "content"), *block;
 	bool synthetic = strcmp(adapter_string(m, "model"), "<synthetic>") == 0;
 	/* what a sub-agent says to its caller is no answer */
 	bool inner = json_is_string(json_object_get(line, "parent_tool_use_id"));
 	size_t i;
 
-	json_array_foreach((json_t *)(uintptr_t)content, i, block) {
-		const char *type = adapter_string(block, "type"), *text = adapter_string(block, "text");
+	json_array_foreach((json_t *)(uintptr_t)content, i, block)
+	{
+		const char *type = adapter_string(block, "type"),
+			   *text = adapter_string(block, "text");
 
 		if (strcmp(type, "tool_result") == 0) {
 			tool_result(s, block);
 		} else if (assistant && strcmp(type, "tool_use") == 0) {
-			adapter_tool(s, adapter_string(block, "name"), json_object_get(block, "input"));
+			adapter_tool(
+			    s, adapter_string(block, "name"), json_object_get(block, "input"));
 		} else if (assistant && strcmp(type, "text") == 0 && text[0] != '\0') {
 			adapter_say(s, AGENT_TEXT, text, strlen(text), synthetic);
 			if (!inner && !synthetic)
@@ -93,50 +102,61 @@ api_retry(struct agent_stream *s, const json_t *line)
 	s->http_status = adapter_int(line, "error_status");
 	s->retry_after = (int64_t)ceil(delay / 1000);
 	snprintf(text, sizeof(text), "the API refused (%lld %.100s); attempt %lld of %lld",
-	    (long long)s->http_status, adapter_string(line, "error"), (long long)adapter_int(line, "attempt"),
-	    (long long)adapter_int(line, "max_retries"));
+	    (long long)s->http_status, adapter_string(line, "error"),
+	    (long long)adapter_int(line, "attempt"), (long long)adapter_int(line, "max_retries"));
 	adapter_say(s, AGENT_RETRY, text, strlen(text), true);
 }
 
 /*
- * modelUsage and total_cost_usd count from the process's start (seen: the second result of a run includes the first),
- * and include calls that usage leaves out; usage and num_turns are of one result.
+ * modelUsage and total_cost_usd count from the process's start (seen: the second result of a run
+ * includes the first), and include calls that usage leaves out; usage and num_turns are of one
+ * result.
  */
 static void
 usage(struct agent_stream *s, const json_t *line)
 {
-	const json_t *models = json_object_get(line, "modelUsage"), *u = json_object_get(line, "usage"), *m;
+	const json_t *models = json_object_get(line, "modelUsage"),
+		     *u = json_object_get(line, "usage"), *m;
 	int64_t in = 0, out = 0;
 	const char *name;
 
 	if (json_object_size(models) > 0) {
-		json_object_foreach((json_t *)(uintptr_t)models, name, m) {
-			in += adapter_tokens(m, "inputTokens") + adapter_tokens(m, "cacheReadInputTokens") +
-			    adapter_tokens(m, "cacheCreationInputTokens");
+		json_object_foreach((json_t *)(uintptr_t)models, name, m)
+		{
+			in += adapter_tokens(m, "inputTokens") +
+			      adapter_tokens(m, "cacheReadInputTokens") +
+			      adapter_tokens(m, "cacheCreationInputTokens");
 			out += adapter_tokens(m, "outputTokens");
 		}
 		P_SET(usage, &s->usage, input_tokens, in);
 		P_SET(usage, &s->usage, output_tokens, out);
 	} else if (json_is_object(u)) {
-		adapter_add_tokens(s, adapter_tokens(u, "input_tokens") + adapter_tokens(u, "cache_read_input_tokens") +
-		    adapter_tokens(u, "cache_creation_input_tokens"), adapter_tokens(u, "output_tokens"));
+		adapter_add_tokens(s,
+		    adapter_tokens(u, "input_tokens") +
+			adapter_tokens(u, "cache_read_input_tokens") +
+			adapter_tokens(u, "cache_creation_input_tokens"),
+		    adapter_tokens(u, "output_tokens"));
 	}
 	if (json_is_number(json_object_get(line, "total_cost_usd")))
 		P_SET(usage, &s->usage, cost_usd, adapter_real(line, "total_cost_usd"));
 	P_SET(usage, &s->usage, num_turns, s->usage.num_turns + adapter_tokens(line, "num_turns"));
-	/* text came and was paid for, but its end never was announced: the connection broke in the middle */
+	/* text came and was paid for, but its end never was announced: the connection broke in the
+	 * middle */
 	s->doubtful = json_is_object(u) && adapter_int(u, "output_tokens") == 0 && out > 0;
 }
 
 static void
 result(struct agent_stream *s, const json_t *line)
 {
+	static const char denied[] = "the agent was refused a permission";
 	const char *text = adapter_string(line, "result"), *first;
 
 	s->results++;
 	s->is_error = json_is_true(json_object_get(line, "is_error"));
 	snprintf(s->subtype, sizeof(s->subtype), "%s", adapter_string(line, "subtype"));
-	s->denied = json_array_size(json_object_get(line, "permission_denials")) > 0;
+	/* it goes on without the tool and may still call that a success */
+	if (json_array_size(json_object_get(line, "permission_denials")) > 0)
+		adapter_say(s, AGENT_NOTE, denied, sizeof(denied) - 1, true);
 	if (json_is_integer(json_object_get(line, "api_error_status")))
 		s->http_status = adapter_int(line, "api_error_status");
 	else if (!s->is_error)
@@ -191,20 +211,22 @@ verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_v
 	} else if (adapter_is_api_error(text)) {
 		adapter_fail(s, e, text, v);
 	} else if (s->text.len == 0) {
-		/* success with nothing said: the model's stream ended with an error and the program went on */
+		/* success with nothing said: the model's stream ended with an error and the program
+		 * went on */
 		v->ok = false;
-		FAIL(&v->failure, transient, "the agent's answer is empty: the model's stream broke off");
+		FAIL(&v->failure, transient,
+		    "the agent's answer is empty: the model's stream broke off");
 	} else {
 		v->ok = true;
 	}
 }
 
 const struct agent_adapter agent_claude = {
-	.name = "claude",
-	.install = "npm install -g @anthropic-ai/claude-code",
-	.env = env,
-	.sigint_cleans = true,
-	.argv = argv,
-	.line = line,
-	.verdict = verdict,
+    .name = "claude",
+    .install = "npm install -g @anthropic-ai/claude-code",
+    .env = env,
+    .sigint_cleans = true,
+    .argv = argv,
+    .line = line,
+    .verdict = verdict,
 };

@@ -11,8 +11,8 @@ argv(const struct agent_request *r, struct p_strv *out)
 {
 	/* it has no environment switch for these contacts, only configuration keys */
 	static const char *const fixed[] = {"exec", "--json", "--skip-git-repo-check",
-	    "--dangerously-bypass-approvals-and-sandbox", "-c", "check_for_update_on_startup=false", "-c",
-	    "analytics.enabled=false"};
+	    "--dangerously-bypass-approvals-and-sandbox", "-c", "check_for_update_on_startup=false",
+	    "-c", "analytics.enabled=false"};
 
 	p_strv_add(out, r->program);
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -27,7 +27,7 @@ argv(const struct agent_request *r, struct p_strv *out)
 		p_strv_add(out, "resume");
 		p_strv_add(out, r->session);
 	}
-	p_strv_add(out, "-");	/* the prompt comes on standard input */
+	p_strv_add(out, "-"); /* the prompt comes on standard input */
 }
 
 static void
@@ -49,7 +49,8 @@ item(struct agent_stream *s, const json_t *o, bool completed)
 			return;
 		}
 		text = adapter_string(it, "aggregated_output");
-		adapter_say(s, AGENT_TOOL_RESULT, text, strlen(text), adapter_int(it, "exit_code") != 0);
+		adapter_say(
+		    s, AGENT_TOOL_RESULT, text, strlen(text), adapter_int(it, "exit_code") != 0);
 	} else if (strcmp(type, "error") == 0 && completed) {
 		/* a warning of the program's, not the end of the turn */
 		text = adapter_string(it, "message");
@@ -78,7 +79,8 @@ line(struct agent_stream *s, const char *p, size_t len)
 		s->is_error = false;
 		s->error[0] = '\0';
 		/* cached tokens are part of input_tokens here */
-		adapter_add_tokens(s, adapter_tokens(u, "input_tokens"), adapter_tokens(u, "output_tokens"));
+		adapter_add_tokens(
+		    s, adapter_tokens(u, "input_tokens"), adapter_tokens(u, "output_tokens"));
 		P_SET(usage, &s->usage, num_turns, s->usage.num_turns + 1);
 		adapter_result(s, s->text.len > 0 ? s->text.p : "");
 	} else if (strcmp(type, "turn.failed") == 0) {
@@ -101,11 +103,11 @@ verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_v
 }
 
 const struct agent_adapter agent_codex = {
-	.name = "codex",
-	.install = "npm install -g @openai/codex",
-	.env = env,
-	.sigint_cleans = true,
-	.argv = argv,
-	.line = line,
-	.verdict = verdict,
+    .name = "codex",
+    .install = "npm install -g @openai/codex",
+    .env = env,
+    .sigint_cleans = true,
+    .argv = argv,
+    .line = line,
+    .verdict = verdict,
 };

@@ -14,7 +14,6 @@ argv(const struct agent_request *r, struct p_strv *out)
 static void
 line(struct agent_stream *s, const char *p, size_t len)
 {
-	s->lines++;
 	if (len > 0)
 		adapter_say(s, AGENT_TEXT, p, len, false);
 	adapter_text_more(s, p, len);
@@ -30,10 +29,10 @@ verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_v
 }
 
 const struct agent_adapter agent_command = {
-	.name = "command",
-	.env = env,
-	.sigint_cleans = false,
-	.argv = argv,
-	.line = line,
-	.verdict = verdict,
+    .name = "command",
+    .env = env,
+    .sigint_cleans = false,
+    .argv = argv,
+    .line = line,
+    .verdict = verdict,
 };

@@ -5,7 +5,8 @@
 #include "common/clean.h"
 
 /* without the relaunch the program that AWO signals is the one that works */
-static const char *const env[] = {"GEMINI_TELEMETRY_ENABLED=false", "GEMINI_CLI_NO_RELAUNCH=true", NULL};
+static const char *const env[] = {
+    "GEMINI_TELEMETRY_ENABLED=false", "GEMINI_CLI_NO_RELAUNCH=true", NULL};
 
 static void
 argv(const struct agent_request *r, struct p_strv *out)
@@ -20,7 +21,8 @@ argv(const struct agent_request *r, struct p_strv *out)
 		p_strv_add(out, r->model);
 	}
 	if (r->session != NULL) {
-		/* it takes a number or "latest", not an id; the order's own home holds no session but the order's */
+		/* it takes a number or "latest", not an id; the order's own home holds no session
+		 * but the order's */
 		p_strv_add(out, "--resume");
 		p_strv_add(out, "latest");
 	}
@@ -53,7 +55,8 @@ result(struct agent_stream *s, const json_t *o)
 	s->is_error = strcmp(adapter_string(o, "status"), "success") != 0;
 	if (s->is_error)
 		adapter_error(s, adapter_string(json_object_get(o, "error"), "message"));
-	adapter_add_tokens(s, adapter_tokens(stats, "input_tokens"), adapter_tokens(stats, "output_tokens"));
+	adapter_add_tokens(
+	    s, adapter_tokens(stats, "input_tokens"), adapter_tokens(stats, "output_tokens"));
 	adapter_result(s, s->is_error ? s->error : s->text.len > 0 ? s->text.p : "");
 }
 
@@ -74,7 +77,8 @@ line(struct agent_stream *s, const char *p, size_t len)
 		adapter_tool(s, adapter_string(o, "tool_name"), json_object_get(o, "parameters"));
 	} else if (strcmp(type, "tool_result") == 0) {
 		text = adapter_string(o, "output");
-		adapter_say(s, AGENT_TOOL_RESULT, text, strlen(text), strcmp(adapter_string(o, "status"), "success") != 0);
+		adapter_say(s, AGENT_TOOL_RESULT, text, strlen(text),
+		    strcmp(adapter_string(o, "status"), "success") != 0);
 	} else if (strcmp(type, "error") == 0) {
 		adapter_error(s, adapter_string(o, "message"));
 		adapter_say(s, AGENT_NOTE, s->error, strlen(s->error), true);
@@ -93,11 +97,11 @@ verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_v
 }
 
 const struct agent_adapter agent_gemini = {
-	.name = "gemini",
-	.install = "npm install -g @google/gemini-cli",
-	.env = env,
-	.sigint_cleans = false,
-	.argv = argv,
-	.line = line,
-	.verdict = verdict,
+    .name = "gemini",
+    .install = "npm install -g @google/gemini-cli",
+    .env = env,
+    .sigint_cleans = false,
+    .argv = argv,
+    .line = line,
+    .verdict = verdict,
 };

@@ -5,7 +5,10 @@
 #include "common/clean.h"
 
 static const char *const env[] = {
-	"OPENCODE_DISABLE_AUTOUPDATE=1", "OPENCODE_DISABLE_LSP_DOWNLOAD=1", "OPENCODE_DISABLE_MODELS_FETCH=1", NULL,
+    "OPENCODE_DISABLE_AUTOUPDATE=1",
+    "OPENCODE_DISABLE_LSP_DOWNLOAD=1",
+    "OPENCODE_DISABLE_MODELS_FETCH=1",
+    NULL,
 };
 
 static void
@@ -31,16 +34,20 @@ argv(const struct agent_request *r, struct p_strv *out)
 static void
 step_finish(struct agent_stream *s, const json_t *part)
 {
-	const json_t *tokens = json_object_get(part, "tokens"), *cache = json_object_get(tokens, "cache");
+	const json_t *tokens = json_object_get(part, "tokens"),
+		     *cache = json_object_get(tokens, "cache");
 
-	adapter_add_tokens(s, adapter_tokens(tokens, "input") + adapter_tokens(cache, "read") + adapter_tokens(cache, "write"),
+	adapter_add_tokens(s,
+	    adapter_tokens(tokens, "input") + adapter_tokens(cache, "read") +
+		adapter_tokens(cache, "write"),
 	    adapter_tokens(tokens, "output") + adapter_tokens(tokens, "reasoning"));
 	if (json_is_number(json_object_get(part, "cost")))
 		P_SET(usage, &s->usage, cost_usd, s->usage.cost_usd + adapter_real(part, "cost"));
 	P_SET(usage, &s->usage, num_turns, s->usage.num_turns + 1);
 	if (strcmp(adapter_string(part, "reason"), "stop") != 0)
 		return;
-	/* there is no closing line: a step that the model ended by itself is the nearest thing to one */
+	/* there is no closing line: a step that the model ended by itself is the nearest thing to
+	 * one */
 	s->results++;
 	adapter_result(s, s->text.len > 0 ? s->text.p : "");
 }
@@ -67,15 +74,15 @@ line(struct agent_stream *s, const char *p, size_t len)
 		text = adapter_string(state, "output");
 		if (text[0] == '\0')
 			text = adapter_string(state, "error");
-		adapter_say(s, AGENT_TOOL_RESULT, text, strlen(text), strcmp(adapter_string(state, "status"), "error") == 0 ||
-		    adapter_int(json_object_get(state, "metadata"), "exit") != 0);
+		adapter_say(s, AGENT_TOOL_RESULT, text, strlen(text),
+		    strcmp(adapter_string(state, "status"), "error") == 0 ||
+			adapter_int(json_object_get(state, "metadata"), "exit") != 0);
 	} else if (strcmp(type, "step_finish") == 0) {
 		step_finish(s, part);
 	} else if (strcmp(type, "error") == 0) {
 		e = json_object_get(o, "error");
 		text = adapter_string(json_object_get(e, "data"), "message");
 		adapter_error(s, text[0] != '\0' ? text : adapter_string(e, "name"));
-		s->failed_turn = true;
 		adapter_say(s, AGENT_NOTE, s->error, strlen(s->error), true);
 	}
 }
@@ -83,18 +90,19 @@ line(struct agent_stream *s, const char *p, size_t len)
 static void
 verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_verdict *v)
 {
-	/* it goes on after some errors (it makes the context smaller), but its exit status does not forget them */
+	/* it goes on after some errors (it makes the context smaller), but its exit status does not
+	 * forget them */
 	v->ok = s->results > 0 && !e->signaled && e->code == 0;
 	if (!v->ok)
 		adapter_fail(s, e, "the agent ended before it was done", v);
 }
 
 const struct agent_adapter agent_opencode = {
-	.name = "opencode",
-	.install = "npm install -g opencode-ai",
-	.env = env,
-	.sigint_cleans = false,
-	.argv = argv,
-	.line = line,
-	.verdict = verdict,
+    .name = "opencode",
+    .install = "npm install -g opencode-ai",
+    .env = env,
+    .sigint_cleans = false,
+    .argv = argv,
+    .line = line,
+    .verdict = verdict,
 };

@@ -156,7 +156,8 @@ recorded_streams(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct agent_exit e = {.signaled = table[i].code < 0, .code = abs(table[i].code), .stderr_tail = ""};
+		struct agent_exit e = {
+		    .signaled = table[i].code < 0, .code = abs(table[i].code), .stderr_tail = ""};
 		struct agent_verdict v = {0};
 		struct replayed r;
 
@@ -173,7 +174,8 @@ recorded_streams(void **state)
 			assert_non_null(strstr(r.stream.text.p, table[i].words));
 		}
 		if (table[i].session != NULL)
-			assert_memory_equal(r.stream.session, table[i].session, strlen(table[i].session));
+			assert_memory_equal(
+			    r.stream.session, table[i].session, strlen(table[i].session));
 		else
 			assert_string_equal(r.stream.session, "");
 		check_usage(&r.stream.usage, i);
@@ -194,10 +196,9 @@ marks_beside_the_verdict(void **state)
 	agent_stream_free(&r.stream);
 	replay(&r, &agent_claude, "claude-matrix/text", 4096);
 	assert_false(r.stream.doubtful);
-	assert_false(r.stream.denied);
 	agent_stream_free(&r.stream);
 	replay(&r, &agent_claude, "claude-matrix/denied", 4096);
-	assert_true(r.stream.denied);
+	assert_int_equal(r.tally.kinds[AGENT_NOTE], 1);
 	agent_stream_free(&r.stream);
 	replay(&r, &agent_claude, "claude-matrix/badresume", 4096);
 	agent_claude.verdict(&r.stream, &e, &v);
@@ -241,13 +242,16 @@ what_is_shown(void **state)
 	agent_stream_free(&r.stream);
 }
 
-static const struct agent_adapter *const all[] = {&agent_claude, &agent_codex, &agent_opencode, &agent_gemini, &agent_command};
+static const struct agent_adapter *const all[] = {
+    &agent_claude, &agent_codex, &agent_opencode, &agent_gemini, &agent_command};
 
-/* Each recorded line cut at every place, and with each byte changed: nothing may crash, whatever it means. */
+/* Each recorded line cut at every place, and with each byte changed: nothing may crash, whatever it
+ * means. */
 static void
 damaged_lines(void **state)
 {
-	static const char *const files[] = {"claude-commit", "codex-commit", "opencode-fail-tool", "gemini-commit"};
+	static const char *const files[] = {
+	    "claude-commit", "codex-commit", "opencode-fail-tool", "gemini-commit"};
 	char path[512], *line = NULL;
 	size_t cap = 0;
 
@@ -257,7 +261,8 @@ damaged_lines(void **state)
 		ssize_t n;
 		FILE *f;
 
-		snprintf(path, sizeof(path), "%s/tests/data/streams/%s.jsonl", TEST_SOURCE_DIR, files[i]);
+		snprintf(path, sizeof(path), "%s/tests/data/streams/%s.jsonl", TEST_SOURCE_DIR,
+		    files[i]);
 		f = fopen(path, "r");
 		assert_non_null(f);
 		while ((n = getline(&line, &cap, f)) > 0) {
@@ -282,14 +287,19 @@ damaged_lines(void **state)
 static void
 strange_shapes(void **state)
 {
-	static const char *const values[] = {"null", "true", "7", "-1e300", "1e999", "\"x\"", "[]", "[[]]", "{}", "[{\"type\":\"text\"}]",
-	    "{\"content\":[{\"type\":\"tool_use\"},{\"type\":\"tool_result\",\"content\":[1,{}]},7]}", "{\"type\":\"agent_message\"}",
+	static const char *const values[] = {"null", "true", "7", "-1e300", "1e999", "\"x\"", "[]",
+	    "[[]]", "{}", "[{\"type\":\"text\"}]",
+	    "{\"content\":[{\"type\":\"tool_use\"},{\"type\":\"tool_result\",\"content\":[1,{}]},7]"
+	    "}",
+	    "{\"type\":\"agent_message\"}",
 	    "{\"a\":{\"inputTokens\":9223372036854775807,\"outputTokens\":-5}}"};
-	static const char *const types[] = {"system", "assistant", "user", "result", "thread.started", "item.started", "item.completed",
-	    "turn.completed", "turn.failed", "error", "text", "tool_use", "step_finish", "init", "message", "tool_result", ""};
-	static const char *const members[] = {"message", "usage", "modelUsage", "result", "errors", "session_id", "part", "item",
-	    "error", "stats", "content", "sessionID", "is_error", "subtype", "num_turns", "total_cost_usd", "permission_denials",
-	    "role", "retry_delay_ms"};
+	static const char *const types[] = {"system", "assistant", "user", "result",
+	    "thread.started", "item.started", "item.completed", "turn.completed", "turn.failed",
+	    "error", "text", "tool_use", "step_finish", "init", "message", "tool_result", ""};
+	static const char *const members[] = {"message", "usage", "modelUsage", "result", "errors",
+	    "session_id", "part", "item", "error", "stats", "content", "sessionID", "is_error",
+	    "subtype", "num_turns", "total_cost_usd", "permission_denials", "role",
+	    "retry_delay_ms"};
 
 	(void)state;
 	for (size_t a = 0; a < sizeof(all) / sizeof(all[0]); a++) {
@@ -302,8 +312,9 @@ strange_shapes(void **state)
 			for (size_t m = 0; m < sizeof(members) / sizeof(members[0]); m++)
 				for (size_t k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
 					char line[512];
-					int n = snprintf(line, sizeof(line), "{\"type\":\"%s\",\"%s\":%s,\"parameters\":%s}", types[t],
-					    members[m], values[k], values[(k + 3) % 8]);
+					int n = snprintf(line, sizeof(line),
+					    "{\"type\":\"%s\",\"%s\":%s,\"parameters\":%s}",
+					    types[t], members[m], values[k], values[(k + 3) % 8]);
 
 					all[a]->line(&s, line, (size_t)n);
 				}
@@ -351,15 +362,15 @@ errors_in_words(void **state)
 		const char *text;
 		enum p_error_category want;
 	} words[] = {
-		{"API Error: 429 too many", error_category_transient},
-		{"API Error: 529 {\"type\":\"overloaded_error\"}", error_category_transient},
-		{"Rate limit reached", error_category_transient},
-		{"connect ECONNREFUSED 127.0.0.1:1", error_category_transient},
-		{"unexpected status 503 Service Unavailable", error_category_transient},
-		{"{\"error\":{\"code\":400}}", error_category_permanent},
-		{"API Error: 401 no", error_category_permanent},
-		{"something else", error_category_agent},
-		{"4711 files", error_category_agent},
+	    {"API Error: 429 too many", error_category_transient},
+	    {"API Error: 529 {\"type\":\"overloaded_error\"}", error_category_transient},
+	    {"Rate limit reached", error_category_transient},
+	    {"connect ECONNREFUSED 127.0.0.1:1", error_category_transient},
+	    {"unexpected status 503 Service Unavailable", error_category_transient},
+	    {"{\"error\":{\"code\":400}}", error_category_permanent},
+	    {"API Error: 401 no", error_category_permanent},
+	    {"something else", error_category_agent},
+	    {"4711 files", error_category_agent},
 	};
 
 	(void)state;
@@ -377,7 +388,8 @@ static bool
 has(const struct p_strv *sv, const char *a, const char *b)
 {
 	for (size_t i = 0; i < sv->n; i++)
-		if (strcmp(sv->v[i], a) == 0 && (b == NULL || (i + 1 < sv->n && strcmp(sv->v[i + 1], b) == 0)))
+		if (strcmp(sv->v[i], a) == 0 &&
+		    (b == NULL || (i + 1 < sv->n && strcmp(sv->v[i + 1], b) == 0)))
 			return true;
 	return false;
 }
@@ -386,15 +398,19 @@ static void
 command_lines(void **state)
 {
 	struct p_strv extra = {0}, argv = {0};
-	struct agent_request r = {.program = "/opt/p", .model = "m1", .max_turns = 5, .session = "s-1", .args = &extra};
+	struct agent_request r = {
+	    .program = "/opt/p", .model = "m1", .max_turns = 5, .session = "s-1", .args = &extra};
 
 	(void)state;
 	p_strv_add(&extra, "--more");
 	agent_claude.argv(&r, &argv);
 	assert_string_equal(argv.v[0], "/opt/p");
-	assert_true(has(&argv, "--print", NULL) && has(&argv, "--output-format", "stream-json") && has(&argv, "--verbose", NULL));
-	assert_true(has(&argv, "--model", "m1") && has(&argv, "--max-turns", "5") && has(&argv, "--resume", "s-1"));
-	assert_true(has(&argv, "--dangerously-skip-permissions", NULL) && has(&argv, "--more", NULL));
+	assert_true(has(&argv, "--print", NULL) && has(&argv, "--output-format", "stream-json") &&
+		    has(&argv, "--verbose", NULL));
+	assert_true(has(&argv, "--model", "m1") && has(&argv, "--max-turns", "5") &&
+		    has(&argv, "--resume", "s-1"));
+	assert_true(
+	    has(&argv, "--dangerously-skip-permissions", NULL) && has(&argv, "--more", NULL));
 	p_strv_free(&argv);
 	agent_codex.argv(&r, &argv);
 	assert_true(has(&argv, "exec", "--json") && has(&argv, "resume", "s-1"));
@@ -411,7 +427,8 @@ command_lines(void **state)
 	p_strv_free(&argv);
 	r = (struct agent_request){.program = "claude", .args = &(struct p_strv){0}};
 	agent_claude.argv(&r, &argv);
-	assert_false(has(&argv, "--model", NULL) || has(&argv, "--resume", NULL) || has(&argv, "--max-turns", NULL));
+	assert_false(has(&argv, "--model", NULL) || has(&argv, "--resume", NULL) ||
+		     has(&argv, "--max-turns", NULL));
 	p_strv_free(&argv);
 	p_strv_free(&extra);
 }
@@ -419,7 +436,8 @@ command_lines(void **state)
 static void
 sessions_that_are_no_argument(void **state)
 {
-	static const char *const bad[] = {"--dangerous", "-x", "", "a b", "../x", "a/b", "a\nb", "$(x)"};
+	static const char *const bad[] = {
+	    "--dangerous", "-x", "", "a b", "../x", "a/b", "a\nb", "$(x)"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -438,23 +456,24 @@ the_table(void **state)
 		assert_ptr_equal(adapter_find(all[i]->name), all[i]);
 	assert_null(adapter_find("nobody"));
 	assert_true(agent_claude.sigint_cleans && agent_codex.sigint_cleans);
-	assert_false(agent_opencode.sigint_cleans || agent_gemini.sigint_cleans || agent_command.sigint_cleans);
+	assert_false(agent_opencode.sigint_cleans || agent_gemini.sigint_cleans ||
+		     agent_command.sigint_cleans);
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(recorded_streams),
-		cmocka_unit_test(marks_beside_the_verdict),
-		cmocka_unit_test(what_is_shown),
-		cmocka_unit_test(damaged_lines),
-		cmocka_unit_test(strange_shapes),
-		cmocka_unit_test(memory_is_bounded),
-		cmocka_unit_test(errors_in_words),
-		cmocka_unit_test(command_lines),
-		cmocka_unit_test(sessions_that_are_no_argument),
-		cmocka_unit_test(the_table),
+	    cmocka_unit_test(recorded_streams),
+	    cmocka_unit_test(marks_beside_the_verdict),
+	    cmocka_unit_test(what_is_shown),
+	    cmocka_unit_test(damaged_lines),
+	    cmocka_unit_test(strange_shapes),
+	    cmocka_unit_test(memory_is_bounded),
+	    cmocka_unit_test(errors_in_words),
+	    cmocka_unit_test(command_lines),
+	    cmocka_unit_test(sessions_that_are_no_argument),
+	    cmocka_unit_test(the_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

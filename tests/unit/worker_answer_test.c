@@ -16,23 +16,23 @@ json_wherever_it_stands(void **state)
 {
 	static const struct {
 		const char *text;
-		const char *want;	/* of member "v"; NULL: none found */
+		const char *want; /* of member "v"; NULL: none found */
 	} table[] = {
-		{"{\"v\":\"a\"}", "a"},
-		{"  \n{\"v\":\"a\"}\n\n", "a"},
-		{"Here it is:\n```json\n{\"v\":\"a\"}\n```\nDone.", "a"},
-		{"```\n{\n  \"v\": \"a\"\n}\n```", "a"},
-		{"{\"v\":\"first\"} and then {\"v\":\"second\"}", "second"},
-		{"{\"v\":\"outer\",\"list\":[{\"v\":\"inner\"}]}", "outer"},
-		{"{\"v\":\"outer\",\"text\":\"a {\\\"v\\\":\\\"no\\\"} b\"}", "outer"},
-		{"{\"w\":1} {\"v\":\"a\"} {\"w\":2}", "a"},
-		{"a { b { c {\"v\":\"a\"} } }", "a"},
-		{"use {braces} and {\"v\":\"a\"}", "a"},
-		{"", NULL},
-		{"no json", NULL},
-		{"{\"v\":\"a\"", NULL},
-		{"{\"w\":\"a\"}", NULL},
-		{"[\"v\"]", NULL},
+	    {"{\"v\":\"a\"}", "a"},
+	    {"  \n{\"v\":\"a\"}\n\n", "a"},
+	    {"Here it is:\n```json\n{\"v\":\"a\"}\n```\nDone.", "a"},
+	    {"```\n{\n  \"v\": \"a\"\n}\n```", "a"},
+	    {"{\"v\":\"first\"} and then {\"v\":\"second\"}", "second"},
+	    {"{\"v\":\"outer\",\"list\":[{\"v\":\"inner\"}]}", "outer"},
+	    {"{\"v\":\"outer\",\"text\":\"a {\\\"v\\\":\\\"no\\\"} b\"}", "outer"},
+	    {"{\"w\":1} {\"v\":\"a\"} {\"w\":2}", "a"},
+	    {"a { b { c {\"v\":\"a\"} } }", "a"},
+	    {"use {braces} and {\"v\":\"a\"}", "a"},
+	    {"", NULL},
+	    {"no json", NULL},
+	    {"{\"v\":\"a\"", NULL},
+	    {"{\"w\":\"a\"}", NULL},
+	    {"[\"v\"]", NULL},
 	};
 
 	(void)state;
@@ -43,7 +43,8 @@ json_wherever_it_stands(void **state)
 			assert_null(o);
 		} else {
 			assert_non_null(o);
-			assert_string_equal(json_string_value(json_object_get(o, "v")), table[i].want);
+			assert_string_equal(
+			    json_string_value(json_object_get(o, "v")), table[i].want);
 		}
 		json_decref(o);
 	}
@@ -84,16 +85,22 @@ verdicts(void **state)
 	assert_int_equal(v.blockers, 0);
 	assert_string_equal(v.summary, "fine");
 
-	assert_int_equal(review("text\n```json\n{\"success\": false, \"issues\": [{\"severity\":\"minor\",\"description\":\"m\"},"
-	    "{\"severity\":\"blocker\",\"description\":\"broken\"}]}\n```", &v), 0);
+	assert_int_equal(review("text\n```json\n{\"success\": false, \"issues\": "
+				"[{\"severity\":\"minor\",\"description\":\"m\"},"
+				"{\"severity\":\"blocker\",\"description\":\"broken\"}]}\n```",
+			     &v),
+	    0);
 	assert_false(v.success);
 	assert_int_equal(v.issues, 2);
 	assert_int_equal(v.blockers, 1);
 	assert_string_equal(v.blocker, "broken");
 
 	/* other spellings in use */
-	assert_int_equal(review("{\"success\":false,\"review_summary\":\"s\",\"review_issues\":[{\"issue_severity\":\"BLOCKER\","
-	    "\"issue_description\":\"d\"}]}", &v), 0);
+	assert_int_equal(review("{\"success\":false,\"review_summary\":\"s\",\"review_issues\":[{"
+				"\"issue_severity\":\"BLOCKER\","
+				"\"issue_description\":\"d\"}]}",
+			     &v),
+	    0);
 	assert_int_equal(v.blockers, 1);
 	assert_string_equal(v.blocker, "d");
 	assert_string_equal(v.summary, "s");
@@ -101,7 +108,8 @@ verdicts(void **state)
 	assert_int_equal(v.blockers, 2);
 	assert_string_equal(v.blocker, "one");
 
-	assert_int_equal(review("{\"success\":false,\"issues\":[{\"severity\":\"major\"}]}", &v), 0);
+	assert_int_equal(
+	    review("{\"success\":false,\"issues\":[{\"severity\":\"major\"}]}", &v), 0);
 	assert_int_equal(v.blockers, 0);
 
 	assert_int_equal(review("it is all fine", &v), -1);
@@ -119,15 +127,17 @@ test_results(void **state)
 		const char *text;
 		int result;
 	} table[] = {
-		{"{\"command\":\"make\",\"exit_code\":0,\"passed\":3,\"failed\":0,\"skipped\":1,\"timestamp\":\"x\"}", 0},
-		{"{\"exit_code\":1,\"passed\":3,\"failed\":2}", 0},
-		{"{\"command\":\"make\",\"passed\":3,\"failed\":0}", -1},
-		{"{\"exit_code\":0,\"passed\":\"3\",\"failed\":0}", -1},
-		{"{\"exit_code\":0,\"passed\":-1,\"failed\":0}", -1},
-		{"{\"exit_code\":0,\"passed\":1.5,\"failed\":0}", -1},
-		{"[]", -1},
-		{"", -1},
-		{"{\"exit_code\":0,\"passed\":1,\"failed\":0} trailing", -1},
+	    {"{\"command\":\"make\",\"exit_code\":0,\"passed\":3,\"failed\":0,\"skipped\":1,"
+	     "\"timestamp\":\"x\"}",
+		0},
+	    {"{\"exit_code\":1,\"passed\":3,\"failed\":2}", 0},
+	    {"{\"command\":\"make\",\"passed\":3,\"failed\":0}", -1},
+	    {"{\"exit_code\":0,\"passed\":\"3\",\"failed\":0}", -1},
+	    {"{\"exit_code\":0,\"passed\":-1,\"failed\":0}", -1},
+	    {"{\"exit_code\":0,\"passed\":1.5,\"failed\":0}", -1},
+	    {"[]", -1},
+	    {"", -1},
+	    {"{\"exit_code\":0,\"passed\":1,\"failed\":0} trailing", -1},
 	};
 	struct answer_tests t;
 
@@ -135,7 +145,8 @@ test_results(void **state)
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
 		struct awo_err err = {0};
 
-		assert_int_equal(answer_tests(table[i].text, strlen(table[i].text), &t, &err), table[i].result);
+		assert_int_equal(
+		    answer_tests(table[i].text, strlen(table[i].text), &t, &err), table[i].result);
 		if (table[i].result != 0)
 			assert_non_null(strstr(err.msg, "test_results.json"));
 	}
@@ -150,11 +161,11 @@ titles(void **state)
 	static const struct {
 		const char *text, *title, *body;
 	} table[] = {
-		{"{\"title\":\"feat: x\",\"body\":\"## Summary\\nfoo\"}", "feat: x", "## Summary\nfoo"},
-		{"# feat: x\n\nThe body\nmore", "feat: x", "The body\nmore"},
-		{"\n\n**fix: y**\n", "fix: y", ""},
-		{"{\"title\":\"two\\nlines\",\"description\":\"d\"}", "two", "d"},
-		{"{\"title\":7,\"body\":\"b\"}", "{\"title\":7,\"body\":\"b\"}", ""},
+	    {"{\"title\":\"feat: x\",\"body\":\"## Summary\\nfoo\"}", "feat: x", "## Summary\nfoo"},
+	    {"# feat: x\n\nThe body\nmore", "feat: x", "The body\nmore"},
+	    {"\n\n**fix: y**\n", "fix: y", ""},
+	    {"{\"title\":\"two\\nlines\",\"description\":\"d\"}", "two", "d"},
+	    {"{\"title\":7,\"body\":\"b\"}", "{\"title\":7,\"body\":\"b\"}", ""},
 	};
 
 	(void)state;
@@ -189,9 +200,11 @@ empty_titles(void **state)
 static void
 branches(void **state)
 {
-	static const char *const good[] = {"main", "feat/x", "feat/42-add_auth.v2", "a/b/c", "fix/c++", "user@x"};
-	static const char *const bad[] = {"", "-x", "/x", "x/", ".x", "x.", "a..b", "a//b", "a/.b", "a b", "a~b", "a^b", "a:b",
-	    "a?b", "a*b", "a[b", "a\\b", "a@{b", "x.lock", "a.lock/b", "ä", "a\nb", "$(x)", "`x`", ";x"};
+	static const char *const good[] = {
+	    "main", "feat/x", "feat/42-add_auth.v2", "a/b/c", "fix/c++", "user@x"};
+	static const char *const bad[] = {"", "-x", "/x", "x/", ".x", "x.", "a..b", "a//b", "a/.b",
+	    "a b", "a~b", "a^b", "a:b", "a?b", "a*b", "a[b", "a\\b", "a@{b", "x.lock", "a.lock/b",
+	    "ä", "a\nb", "$(x)", "`x`", ";x"};
 	char out[256];
 
 	(void)state;
@@ -233,10 +246,24 @@ issues(void **state)
 	static const struct {
 		const char *text, *want;
 	} table[] = {
-		{"fix #42", "42"}, {"#7: crash", "7"}, {"see issue 12 please", "12"}, {"Issue #9", "9"}, {"(#3)", "3"},
-		{"fix #42 and #43", "42"},
-		{"no issue", NULL}, {"C#9", NULL}, {"a#1", NULL}, {"#0", NULL}, {"#", NULL}, {"#12a", NULL}, {"issue x", NULL},
-		{"&#39;", NULL}, {"#12345678901", NULL}, {"colour #ff0000", NULL}, {"tissue 3", NULL}, {"", NULL},
+	    {"fix #42", "42"},
+	    {"#7: crash", "7"},
+	    {"see issue 12 please", "12"},
+	    {"Issue #9", "9"},
+	    {"(#3)", "3"},
+	    {"fix #42 and #43", "42"},
+	    {"no issue", NULL},
+	    {"C#9", NULL},
+	    {"a#1", NULL},
+	    {"#0", NULL},
+	    {"#", NULL},
+	    {"#12a", NULL},
+	    {"issue x", NULL},
+	    {"&#39;", NULL},
+	    {"#12345678901", NULL},
+	    {"colour #ff0000", NULL},
+	    {"tissue 3", NULL},
+	    {"", NULL},
 	};
 	char out[20];
 
@@ -251,9 +278,10 @@ issues(void **state)
 static void
 plans(void **state)
 {
-	static const char *const yes[] = {"PRPs/x.md", "PRPs/a/b.txt", "specs/s.yaml", "plan.md", "plan-auth.md", "docs/plan_1.md",
-	    "PLAN.md"};
-	static const char *const no[] = {"src/PRPs/x.md", "planet.c", "explan.md", "plan", "README.md", "", "xspecs/a", "src/main.c"};
+	static const char *const yes[] = {"PRPs/x.md", "PRPs/a/b.txt", "specs/s.yaml", "plan.md",
+	    "plan-auth.md", "docs/plan_1.md", "PLAN.md"};
+	static const char *const no[] = {"src/PRPs/x.md", "planet.c", "explan.md", "plan",
+	    "README.md", "", "xspecs/a", "src/main.c"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++)
@@ -266,16 +294,16 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(json_wherever_it_stands),
-		cmocka_unit_test(braces_without_end_cost_little),
-		cmocka_unit_test(verdicts),
-		cmocka_unit_test(test_results),
-		cmocka_unit_test(titles),
-		cmocka_unit_test(empty_titles),
-		cmocka_unit_test(branches),
-		cmocka_unit_test(conventional),
-		cmocka_unit_test(issues),
-		cmocka_unit_test(plans),
+	    cmocka_unit_test(json_wherever_it_stands),
+	    cmocka_unit_test(braces_without_end_cost_little),
+	    cmocka_unit_test(verdicts),
+	    cmocka_unit_test(test_results),
+	    cmocka_unit_test(titles),
+	    cmocka_unit_test(empty_titles),
+	    cmocka_unit_test(branches),
+	    cmocka_unit_test(conventional),
+	    cmocka_unit_test(issues),
+	    cmocka_unit_test(plans),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -72,8 +72,11 @@ static int
 set_up(void **state)
 {
 	struct world *w = xcalloc(1, sizeof(*w));
-	const struct control_handlers h = {
-		.hello = on_hello, .cancel = on_cancel, .freeze = on_freeze, .prompt = on_prompt, .ctx = w};
+	const struct control_handlers h = {.hello = on_hello,
+	    .cancel = on_cancel,
+	    .freeze = on_freeze,
+	    .prompt = on_prompt,
+	    .ctx = w};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	/* an abstract name chosen by the kernel */
@@ -143,16 +146,20 @@ hello_and_operations(void **state)
 	struct world *w = *state;
 	int fd = dial(w);
 
-	assert_string_equal(talk(w, fd, HELLO), "{\"op\":\"hello\",\"nonce\":\"" NONCE "\",\"proto\":1,\"frozen\":false}\n");
-	assert_string_equal(talk(w, fd, "{\"op\":\"pause\"}\n"), "{\"op\":\"ack\",\"of\":\"pause\"}\n");
+	assert_string_equal(talk(w, fd, HELLO),
+	    "{\"op\":\"hello\",\"nonce\":\"" NONCE "\",\"proto\":1,\"frozen\":false}\n");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"pause\"}\n"), "{\"op\":\"ack\",\"of\":\"pause\"}\n");
 	assert_true(w->frozen);
-	assert_string_equal(talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
 	assert_false(w->frozen);
 	assert_string_equal(talk(w, fd, "{\"op\":\"prompt\",\"prompt_id\":7,\"text\":\"go on\"}\n"),
 	    "{\"op\":\"ack\",\"of\":\"prompt\",\"prompt_id\":7}\n");
 	assert_int_equal(w->prompt_id, 7);
 	assert_string_equal(w->prompt, "go on");
-	assert_string_equal(talk(w, fd, "{\"op\":\"cancel\",\"reason\":\"enough\"}\n"), "{\"op\":\"ack\",\"of\":\"cancel\"}\n");
+	assert_string_equal(talk(w, fd, "{\"op\":\"cancel\",\"reason\":\"enough\"}\n"),
+	    "{\"op\":\"ack\",\"of\":\"cancel\"}\n");
 	assert_string_equal(w->reason, "enough");
 	/* two in one piece, and one in two */
 	assert_string_equal(talk(w, fd, "{\"op\":\"pause\"}\n{\"op\":\"resume\"}\n{\"op\":"),
@@ -160,7 +167,8 @@ hello_and_operations(void **state)
 	assert_string_equal(talk(w, fd, "\"pause\"}\n"), "{\"op\":\"ack\",\"of\":\"pause\"}\n");
 	/* unknown operations of a newer peer are not answered, and do no harm */
 	assert_string_equal(talk(w, fd, "{\"op\":\"dance\"}\n"), "");
-	assert_string_equal(talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
 	close(fd);
 	spin(w);
 }
@@ -173,7 +181,8 @@ what_could_not_be_done_is_not_acked(void **state)
 
 	talk(w, fd, HELLO);
 	w->late = w->stuck = true;
-	assert_string_equal(talk(w, fd, "{\"op\":\"prompt\",\"prompt_id\":7,\"text\":\"x\"}\n"), "");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"prompt\",\"prompt_id\":7,\"text\":\"x\"}\n"), "");
 	assert_string_equal(talk(w, fd, "{\"op\":\"pause\"}\n"), "");
 	close(fd);
 }
@@ -182,9 +191,17 @@ static void
 strangers_are_cut_off(void **state)
 {
 	static const char *const bad[] = {
-		"{\"op\":\"cancel\"}\n", "{\"op\":\"hello\"}\n", "{\"op\":\"hello\",\"nonce\":\"\"}\n", "{\"op\":\"hello\",\"nonce\":7}\n",
-		"{\"op\":\"hello\",\"nonce\":\"1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}\n",
-		"{\"op\":\"hello\",\"nonce\":\"" NONCE "0\"}\n", "hello\n", "\n", "[]\n", "\xff\n",
+	    "{\"op\":\"cancel\"}\n",
+	    "{\"op\":\"hello\"}\n",
+	    "{\"op\":\"hello\",\"nonce\":\"\"}\n",
+	    "{\"op\":\"hello\",\"nonce\":7}\n",
+	    "{\"op\":\"hello\",\"nonce\":"
+	    "\"1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}\n",
+	    "{\"op\":\"hello\",\"nonce\":\"" NONCE "0\"}\n",
+	    "hello\n",
+	    "\n",
+	    "[]\n",
+	    "\xff\n",
 	};
 	struct world *w = *state;
 	char flood[2000];
@@ -213,11 +230,13 @@ a_new_hello_replaces_the_old(void **state)
 	/* somebody who knows nothing does not */
 	stranger = dial(w);
 	assert_string_equal(talk(w, stranger, "{\"op\":\"hello\",\"nonce\":\"no\"}\n"), "EOF");
-	assert_string_equal(talk(w, first, "{\"op\":\"pause\"}\n"), "{\"op\":\"ack\",\"of\":\"pause\"}\n");
+	assert_string_equal(
+	    talk(w, first, "{\"op\":\"pause\"}\n"), "{\"op\":\"ack\",\"of\":\"pause\"}\n");
 	second = dial(w);
 	assert_non_null(strstr(talk(w, second, HELLO), "\"frozen\":true"));
 	assert_string_equal(talk(w, first, NULL), "EOF");
-	assert_string_equal(talk(w, second, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
+	assert_string_equal(
+	    talk(w, second, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
 	close(first);
 	close(second);
 	close(stranger);
@@ -230,7 +249,8 @@ hello_and_more_in_one_piece(void **state)
 	int fd = dial(w);
 
 	assert_non_null(strstr(talk(w, fd, HELLO "{\"op\":\"pause\"}\n"), "\"of\":\"pause\""));
-	assert_string_equal(talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"resume\"}\n"), "{\"op\":\"ack\",\"of\":\"resume\"}\n");
 	close(fd);
 }
 
@@ -238,7 +258,8 @@ static void
 a_known_peer_that_goes_mad(void **state)
 {
 	static const char *const bad[] = {"nonsense\n", "{\"op\":7}\n", "{\"op\":\"prompt\"}\n",
-	    "{\"op\":\"prompt\",\"prompt_id\":-1,\"text\":\"x\"}\n", "{\"op\":\"hello\",\"nonce\":\"wrong\"}\n"};
+	    "{\"op\":\"prompt\",\"prompt_id\":-1,\"text\":\"x\"}\n",
+	    "{\"op\":\"hello\",\"nonce\":\"wrong\"}\n"};
 	struct world *w = *state;
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
@@ -263,13 +284,15 @@ a_prompt_of_full_size(void **state)
 		buf_adds(&line, "\\u0007");
 	buf_adds(&line, "\"}\n");
 	for (size_t at = 0; at < line.len;) {
-		ssize_t n = send(fd, line.p + at, line.len - at > 30000 ? 30000 : line.len - at, MSG_NOSIGNAL);
+		ssize_t n = send(
+		    fd, line.p + at, line.len - at > 30000 ? 30000 : line.len - at, MSG_NOSIGNAL);
 
 		assert_true(n > 0);
 		at += (size_t)n;
 		spin(w);
 	}
-	assert_string_equal(talk(w, fd, NULL), "{\"op\":\"ack\",\"of\":\"prompt\",\"prompt_id\":9}\n");
+	assert_string_equal(
+	    talk(w, fd, NULL), "{\"op\":\"ack\",\"of\":\"prompt\",\"prompt_id\":9}\n");
 	buf_free(&line);
 	close(fd);
 }
@@ -293,14 +316,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(hello_and_operations),
-		TEST(what_could_not_be_done_is_not_acked),
-		TEST(strangers_are_cut_off),
-		TEST(a_new_hello_replaces_the_old),
-		TEST(hello_and_more_in_one_piece),
-		TEST(a_known_peer_that_goes_mad),
-		TEST(a_prompt_of_full_size),
-		TEST(bad_openings),
+	    TEST(hello_and_operations),
+	    TEST(what_could_not_be_done_is_not_acked),
+	    TEST(strangers_are_cut_off),
+	    TEST(a_new_hello_replaces_the_old),
+	    TEST(hello_and_more_in_one_piece),
+	    TEST(a_known_peer_that_goes_mad),
+	    TEST(a_prompt_of_full_size),
+	    TEST(bad_openings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,10 +15,11 @@
 static json_t *
 small(void)
 {
-	json_t *o = json_pack("{s:i,s:s,s:s,s:{s:s,s:s},s:s,s:[{s:s,s:i}],s:{s:s,s:s,s:s}}", "proto", 1, "id", "wo-0123abcd",
-	    "nonce", NONCE, "repository", "url", "https://example.org/a/b", "canonical", "https://example.org/a/b", "sandbox_type",
-	    "git_worktree", "steps", "name", "planning", "number", 2, "agent", "name", "claude", "adapter", "claude", "program",
-	    "claude");
+	json_t *o = json_pack("{s:i,s:s,s:s,s:{s:s,s:s},s:s,s:[{s:s,s:i}],s:{s:s,s:s,s:s}}",
+	    "proto", 1, "id", "wo-0123abcd", "nonce", NONCE, "repository", "url",
+	    "https://example.org/a/b", "canonical", "https://example.org/a/b", "sandbox_type",
+	    "git_worktree", "steps", "name", "planning", "number", 2, "agent", "name", "claude",
+	    "adapter", "claude", "program", "claude");
 
 	assert_non_null(o);
 	return o;
@@ -75,11 +76,14 @@ everything(void **state)
 	(void)state;
 	json_object_set_new(o, "github_issue_number", json_integer(42));
 	json_object_set_new(o, "base_branch", json_null());
-	json_object_set_new(o, "prompts", json_pack("[{s:i,s:s}]", "prompt_id", 7, "text", "go on"));
-	json_object_set_new(o, "resume", json_pack("{s:s,s:n,s:b,s:s}", "branch", "feat/x-wo-0123abcd", "plan_file", "reset", 1,
-	    "pull_request_number", "12"));
-	json_object_set_new(o, "credentials", json_pack("{s:{s:s,s:s,s:s},s:s}", "git", "kind", "token", "user", "", "secret", "s3",
-	    "forge_token", "t0"));
+	json_object_set_new(
+	    o, "prompts", json_pack("[{s:i,s:s}]", "prompt_id", 7, "text", "go on"));
+	json_object_set_new(o, "resume",
+	    json_pack("{s:s,s:n,s:b,s:s}", "branch", "feat/x-wo-0123abcd", "plan_file", "reset", 1,
+		"pull_request_number", "12"));
+	json_object_set_new(o, "credentials",
+	    json_pack("{s:{s:s,s:s,s:s},s:s}", "git", "kind", "token", "user", "", "secret", "s3",
+		"forge_token", "t0"));
 	json_object_set_new(o, "ports", json_pack("{s:i,s:i}", "start", 42000, "count", 10));
 	json_object_set_new(o, "timeouts", json_pack("{s:i,s:i}", "step", 5, "elapsed", 100));
 	part = json_object_get(o, "agent");
@@ -109,51 +113,57 @@ everything(void **state)
 }
 
 static const struct {
-	const char *key, *value;	/* member of the top level, as JSON; NULL removes it */
-	const char *field;		/* that the error names */
+	const char *key, *value; /* member of the top level, as JSON; NULL removes it */
+	const char *field;	 /* that the error names */
 } wrong[] = {
-	{"proto", "2", "proto"},
-	{"proto", NULL, "proto"},
-	{"id", NULL, "id"},
-	{"id", "\"wo-0123ABCD\"", "id"},
-	{"id", "\"../../../etc\"", "id"},
-	{"id", "[]", "id"},
-	{"nonce", "\"short\"", "nonce"},
-	{"nonce", "null", "nonce"},
-	{"repository", "[]", "repository.url"},
-	{"repository", "{}", "repository.url"},
-	{"repository", "{\"url\":\"x\",\"canonical\":\"x\",\"is_local\":1}", "repository.is_local"},
-	{"repository", "{\"url\":\"x\\u0000y\",\"canonical\":\"x\"}", ""},
-	{"steps", NULL, "steps"},
-	{"steps", "[]", "steps"},
-	{"steps", "{}", "steps"},
-	{"steps", "[7]", "steps"},
-	{"steps", "[{\"name\":\"../x\"}]", "steps"},
-	{"steps", "[{\"name\":\"a/b\"}]", "steps"},
-	{"steps", "[{\"name\":\"\"}]", "steps"},
-	{"steps", "[{\"name\":\"ok\",\"number\":0}]", "steps"},
-	{"steps", "[{\"name\":\"ok\"},{\"number\":1}]", "steps"},
-	{"prompts", "[{\"text\":\"x\"}]", "prompts"},
-	{"prompts", "[{\"prompt_id\":1,\"text\":\"\"}]", "prompts"},
-	{"prompts", "[{\"prompt_id\":1,\"text\":\"a\"},{\"prompt_id\":\"2\",\"text\":\"b\"}]", "prompts"},
-	{"agent", NULL, "agent.name"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\"}", "agent.program"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"args\":\"x\"}", "agent.args"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"args\":[{}]}", "agent.args"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":[]}", "agent.env"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":{\"a=b\":\"c\"}}", "agent.env"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":{\"a\":[]}}", "agent.env"},
-	{"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"max_turns\":-1}", "agent.max_turns"},
-	{"timeouts", "{\"step\":0}", "timeouts.step"},
-	{"timeouts", "{\"step\":1.5}", "timeouts.step"},
-	{"timeouts", "{\"kill\":\"10\"}", "timeouts.kill"},
-	{"timeouts", "7", "timeouts.step"},
-	{"limits", "{\"log_bytes\":-1}", "limits.log_bytes"},
-	{"ports", "{\"start\":70000}", "ports.start"},
-	{"ports", "{\"count\":1000000}", "ports.count"},
-	{"resume", "{\"base_sha\":\"short\"}", "resume.base_sha"},
-	{"context", "[]", "context"},
-	{"require", "{}", "require"},
+    {"proto", "2", "proto"},
+    {"proto", NULL, "proto"},
+    {"id", NULL, "id"},
+    {"id", "\"wo-0123ABCD\"", "id"},
+    {"id", "\"../../../etc\"", "id"},
+    {"id", "[]", "id"},
+    {"nonce", "\"short\"", "nonce"},
+    {"nonce", "null", "nonce"},
+    {"repository", "[]", "repository.url"},
+    {"repository", "{}", "repository.url"},
+    {"repository", "{\"url\":\"x\",\"canonical\":\"x\",\"is_local\":1}", "repository.is_local"},
+    {"repository", "{\"url\":\"x\\u0000y\",\"canonical\":\"x\"}", ""},
+    {"steps", NULL, "steps"},
+    {"steps", "[]", "steps"},
+    {"steps", "{}", "steps"},
+    {"steps", "[7]", "steps"},
+    {"steps", "[{\"name\":\"../x\"}]", "steps"},
+    {"steps", "[{\"name\":\"a/b\"}]", "steps"},
+    {"steps", "[{\"name\":\"\"}]", "steps"},
+    {"steps", "[{\"name\":\"ok\",\"number\":0}]", "steps"},
+    {"steps", "[{\"name\":\"ok\"},{\"number\":1}]", "steps"},
+    {"prompts", "[{\"text\":\"x\"}]", "prompts"},
+    {"prompts", "[{\"prompt_id\":1,\"text\":\"\"}]", "prompts"},
+    {"prompts", "[{\"prompt_id\":1,\"text\":\"a\"},{\"prompt_id\":\"2\",\"text\":\"b\"}]",
+	"prompts"},
+    {"agent", NULL, "agent.name"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\"}", "agent.program"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"args\":\"x\"}",
+	"agent.args"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"args\":[{}]}",
+	"agent.args"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":[]}", "agent.env"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":{\"a=b\":\"c\"}}",
+	"agent.env"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"env\":{\"a\":[]}}",
+	"agent.env"},
+    {"agent", "{\"name\":\"a\",\"adapter\":\"claude\",\"program\":\"p\",\"max_turns\":-1}",
+	"agent.max_turns"},
+    {"timeouts", "{\"step\":0}", "timeouts.step"},
+    {"timeouts", "{\"step\":1.5}", "timeouts.step"},
+    {"timeouts", "{\"kill\":\"10\"}", "timeouts.kill"},
+    {"timeouts", "7", "timeouts.step"},
+    {"limits", "{\"log_bytes\":-1}", "limits.log_bytes"},
+    {"ports", "{\"start\":70000}", "ports.start"},
+    {"ports", "{\"count\":1000000}", "ports.count"},
+    {"resume", "{\"base_sha\":\"short\"}", "resume.base_sha"},
+    {"context", "[]", "context"},
+    {"require", "{}", "require"},
 };
 
 static void
@@ -182,7 +192,8 @@ malformed(void **state)
 static void
 no_json(void **state)
 {
-	static const char *const texts[] = {"", "{", "[]", "null", "{\"proto\":1,\"proto\":1}", "\xff"};
+	static const char *const texts[] = {
+	    "", "{", "[]", "null", "{\"proto\":1,\"proto\":1}", "\xff"};
 	struct awo_err err;
 	struct job job;
 
@@ -213,11 +224,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(defaults),
-		cmocka_unit_test(everything),
-		cmocka_unit_test(malformed),
-		cmocka_unit_test(no_json),
-		cmocka_unit_test(every_cut_is_refused),
+	    cmocka_unit_test(defaults),
+	    cmocka_unit_test(everything),
+	    cmocka_unit_test(malformed),
+	    cmocka_unit_test(no_json),
+	    cmocka_unit_test(every_cut_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

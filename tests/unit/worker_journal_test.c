@@ -20,8 +20,8 @@ static struct journal
 open_journal(uint64_t limit)
 {
 	struct journal j;
-	json_t *context = json_pack("{s:s,s:n,s:s}", "repository_url", "https://example.org/a/b", "workflow_type", "sandbox_type",
-	    "git_worktree");
+	json_t *context = json_pack("{s:s,s:n,s:s}", "repository_url", "https://example.org/a/b",
+	    "workflow_type", "sandbox_type", "git_worktree");
 	int fd = memfd_create("journal", MFD_CLOEXEC);
 
 	assert_true(fd >= 0);
@@ -47,8 +47,10 @@ static void
 keys_stand_in_their_order(void **state)
 {
 	struct journal j = open_journal(1 << 20);
-	static const char rest[] = "\"level\":\"info\",\"event\":\"step_started\",\"agent_work_order_id\":\"wo-0123abcd\","
-	    "\"work_order_id\":\"wo-0123abcd\",\"repository_url\":\"https://example.org/a/b\",\"workflow_type\":null,"
+	static const char rest[] =
+	    "\"level\":\"info\",\"event\":\"step_started\",\"agent_work_order_id\":\"wo-0123abcd\","
+	    "\"work_order_id\":\"wo-0123abcd\",\"repository_url\":\"https://example.org/a/"
+	    "b\",\"workflow_type\":null,"
 	    "\"sandbox_type\":\"git_worktree\",\"step\":\"planning\",\"agent_name\":\"Planner\"}\n";
 	char *text;
 
@@ -56,7 +58,8 @@ keys_stand_in_their_order(void **state)
 	journal_step(&j, "other");
 	/* a step of its own comes instead of the bound one, and only once */
 	assert_int_equal(journal_write(&j, P_E_step_started, log_level_info,
-	    json_pack("{s:s,s:s}", "step", "planning", "agent_name", "Planner")), 0);
+			     json_pack("{s:s,s:s}", "step", "planning", "agent_name", "Planner")),
+	    0);
 	text = text_of(&j);
 	assert_memory_equal(text, "{\"timestamp\":\"20", 16);
 	assert_string_equal(strstr(text, "\"level\""), rest);
@@ -108,9 +111,11 @@ output_beyond_the_limit_is_dropped_and_state_is_not(void **state)
 	(void)state;
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(journal_write(&j, P_E_agent_output, log_level_info,
-		    json_pack("{s:s}", "text", "something that the agent said")), 0);
+				     json_pack("{s:s}", "text", "something that the agent said")),
+		    0);
 	for (int i = 0; i < 10; i++)
-		assert_int_equal(journal_write(&j, P_E_git_commit_created, log_level_info, NULL), 0);
+		assert_int_equal(
+		    journal_write(&j, P_E_git_commit_created, log_level_info, NULL), 0);
 	assert_true(j.dropped_lines > 50);
 	journal_report(&j);
 	text = text_of(&j);
@@ -200,15 +205,23 @@ text_of_any_kind(void **state)
 		size_t len, max;
 		const char *out;
 	} table[] = {
-		{"plain", 5, 100, "plain"},
-		{"", 0, 100, ""},
-		{"0123456789", 10, 10, "0123456789"},
-		{"0123456789x", 11, 10, "0123456..."},
-		{"\xff" "a", 2, 100, "\xef\xbf\xbd" "a"},
-		{"a\0b", 3, 100, "a\xef\xbf\xbd" "b"},
-		/* never half a character */
-		{"aaaaaa\xe2\x82\xac" "bbbb", 13, 10, "aaaaaa..."},
-		{"\xed\xa0\x80", 3, 100, NULL},
+	    {"plain", 5, 100, "plain"},
+	    {"", 0, 100, ""},
+	    {"0123456789", 10, 10, "0123456789"},
+	    {"0123456789x", 11, 10, "0123456..."},
+	    {"\xff"
+	     "a",
+		2, 100,
+		"\xef\xbf\xbd"
+		"a"},
+	    {"a\0b", 3, 100,
+		"a\xef\xbf\xbd"
+		"b"},
+	    /* never half a character */
+	    {"aaaaaa\xe2\x82\xac"
+	     "bbbb",
+		13, 10, "aaaaaa..."},
+	    {"\xed\xa0\x80", 3, 100, NULL},
 	};
 
 	(void)state;
@@ -226,13 +239,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(keys_stand_in_their_order),
-		cmocka_unit_test(the_running_step_is_bound),
-		cmocka_unit_test(output_beyond_the_limit_is_dropped_and_state_is_not),
-		cmocka_unit_test(an_earlier_attempt_counts),
-		cmocka_unit_test(a_short_write_is_mended_by_a_newline),
-		cmocka_unit_test(a_state_line_that_cannot_be_written_is_a_failure),
-		cmocka_unit_test(text_of_any_kind),
+	    cmocka_unit_test(keys_stand_in_their_order),
+	    cmocka_unit_test(the_running_step_is_bound),
+	    cmocka_unit_test(output_beyond_the_limit_is_dropped_and_state_is_not),
+	    cmocka_unit_test(an_earlier_attempt_counts),
+	    cmocka_unit_test(a_short_write_is_mended_by_a_newline),
+	    cmocka_unit_test(a_state_line_that_cannot_be_written_is_a_failure),
+	    cmocka_unit_test(text_of_any_kind),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,7 +10,7 @@
 #include "awo-worker/lines.h"
 
 struct seen {
-	struct buf all;		/* every line behind its length and a mark */
+	struct buf all; /* every line behind its length and a mark */
 	size_t n, longest;
 	bool cut;
 };
@@ -108,9 +108,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(any_pieces_give_the_same_lines),
-		cmocka_unit_test(long_lines_are_cut_and_marked),
-		cmocka_unit_test(sixteen_mebibytes_pass_and_more_is_cut),
+	    cmocka_unit_test(any_pieces_give_the_same_lines),
+	    cmocka_unit_test(long_lines_are_cut_and_marked),
+	    cmocka_unit_test(sixteen_mebibytes_pass_and_more_is_cut),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,4 +1,5 @@
-/* The loop: deadlines that stand still while frozen, children reaped, descriptors read and written. */
+/* The loop: deadlines that stand still while frozen, children reaped, descriptors read and written.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -121,10 +122,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(deadlines_stand_still_while_frozen),
-		cmocka_unit_test(children_are_seen_and_orphans_reaped),
-		cmocka_unit_test(bytes_go_through_a_pipe),
-		cmocka_unit_test(a_reader_that_went_away),
+	    cmocka_unit_test(deadlines_stand_still_while_frozen),
+	    cmocka_unit_test(children_are_seen_and_orphans_reaped),
+	    cmocka_unit_test(bytes_go_through_a_pipe),
+	    cmocka_unit_test(a_reader_that_went_away),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -50,8 +50,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(ten_ports),
-		cmocka_unit_test(none_and_one),
+	    cmocka_unit_test(ten_ports),
+	    cmocka_unit_test(none_and_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

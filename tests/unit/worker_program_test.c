@@ -71,7 +71,8 @@ find(const char *path, struct program *p, struct failure *f)
 	char full[PATH_MAX + 300];
 
 	snprintf(full, sizeof(full), "%s/%s", top, path);
-	return program_find(full, &none, "/nonexistent", "claude", "npm install -g @anthropic-ai/claude-code", p, f);
+	return program_find(full, &none, "/nonexistent", "claude",
+	    "npm install -g @anthropic-ai/claude-code", p, f);
 }
 
 static bool
@@ -90,7 +91,10 @@ a_native_program(void **state)
 	struct failure f;
 
 	(void)state;
-	put("native/bin/agent", "\x7f" "ELF", 0755);
+	put("native/bin/agent",
+	    "\x7f"
+	    "ELF",
+	    0755);
 	assert_int_equal(find("native/bin/agent", &p, &f), 0);
 	assert_int_equal(p.mounts.n, 1);
 	assert_true(mounts(&p, "native/bin"));
@@ -125,7 +129,10 @@ node_beside_the_program(void **state)
 	char full[PATH_MAX + 300];
 
 	(void)state;
-	put("nvm/bin/awotestnode", "\x7f" "ELF", 0755);
+	put("nvm/bin/awotestnode",
+	    "\x7f"
+	    "ELF",
+	    0755);
 	put("nvm/lib/node_modules/agent/cli.js", "#!/usr/bin/env -S awotestnode --flag\n", 0755);
 	put_link("nvm/bin/agent", "../lib/node_modules/agent/cli.js");
 	assert_int_equal(find("nvm/bin/agent", &p, &f), 0);
@@ -158,7 +165,10 @@ a_virtual_environment(void **state)
 	char text[PATH_MAX + 300];
 
 	(void)state;
-	put("venv/bin/python", "\x7f" "ELF", 0755);
+	put("venv/bin/python",
+	    "\x7f"
+	    "ELF",
+	    0755);
 	snprintf(text, sizeof(text), "#!%s/venv/bin/python -E\n", top);
 	put("tools/agent", text, 0755);
 	assert_int_equal(find("tools/agent", &p, &f), 0);
@@ -184,8 +194,10 @@ what_is_not_there(void **state)
 	program_free(&p);
 	assert_int_equal(find("plain", &p, &f), -1);
 	program_free(&p);
-	assert_int_equal(program_find("awo-no-such-agent", &none, "/nonexistent", "x", NULL, &p, &f), -1);
-	assert_string_equal(f.msg, "agent program 'awo-no-such-agent' not found: install it or set agents.x.program");
+	assert_int_equal(
+	    program_find("awo-no-such-agent", &none, "/nonexistent", "x", NULL, &p, &f), -1);
+	assert_string_equal(f.msg,
+	    "agent program 'awo-no-such-agent' not found: install it or set agents.x.program");
 	program_free(&p);
 	assert_int_equal(program_find("bin/agent", &none, "/nonexistent", "x", NULL, &p, &f), -1);
 	assert_non_null(strstr(f.msg, "relative"));
@@ -250,15 +262,15 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_native_program),
-		cmocka_unit_test(a_node_package),
-		cmocka_unit_test(node_beside_the_program),
-		cmocka_unit_test(an_interpreter_that_is_missing),
-		cmocka_unit_test(a_virtual_environment),
-		cmocka_unit_test(what_is_not_there),
-		cmocka_unit_test(what_the_base_has_needs_nothing),
-		cmocka_unit_test(given_paths_win),
-		cmocka_unit_test(the_demonstration_agent_is_in_libexec),
+	    cmocka_unit_test(a_native_program),
+	    cmocka_unit_test(a_node_package),
+	    cmocka_unit_test(node_beside_the_program),
+	    cmocka_unit_test(an_interpreter_that_is_missing),
+	    cmocka_unit_test(a_virtual_environment),
+	    cmocka_unit_test(what_is_not_there),
+	    cmocka_unit_test(what_the_base_has_needs_nothing),
+	    cmocka_unit_test(given_paths_win),
+	    cmocka_unit_test(the_demonstration_agent_is_in_libexec),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

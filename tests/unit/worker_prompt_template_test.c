@@ -16,26 +16,26 @@ static const struct {
 	const char *args[4];
 	const char *want;
 } table[] = {
-	{"nothing", {0}, "nothing"},
-	{"", {"x"}, ""},
-	{"$1", {"one"}, "one"},
-	{"$1 $2 $3", {"a", "b"}, "a b "},
-	{"$9", {"a"}, ""},
-	{"$ARGUMENTS", {"a", "b", "c"}, "a, b, c"},
-	{"[$ARGUMENTS]", {0}, "[]"},
-	{"$ARGUMENTSX", {"a"}, "aX"},
-	{"$ARGUMENT", {"a"}, "$ARGUMENT"},
-	{"$10", {"a"}, "a0"},
-	{"$0 $a $", {"a"}, "$0 $a $"},
-	{"cost: $$1", {"a"}, "cost: $1"},
-	{"$$$1", {"a"}, "$a"},
-	{"$$$$", {"a"}, "$$"},
-	{"$$ARGUMENTS", {"a"}, "$ARGUMENTS"},
-	/* what was put in is not looked at again */
-	{"$1", {"$2 $ARGUMENTS $$", "secret"}, "$2 $ARGUMENTS $$"},
-	{"$ARGUMENTS", {"$1", "$$"}, "$1, $$"},
-	{"$1$2", {"$", "1"}, "$1"},
-	{"äöü $1 €", {"ß"}, "äöü ß €"},
+    {"nothing", {0}, "nothing"},
+    {"", {"x"}, ""},
+    {"$1", {"one"}, "one"},
+    {"$1 $2 $3", {"a", "b"}, "a b "},
+    {"$9", {"a"}, ""},
+    {"$ARGUMENTS", {"a", "b", "c"}, "a, b, c"},
+    {"[$ARGUMENTS]", {0}, "[]"},
+    {"$ARGUMENTSX", {"a"}, "aX"},
+    {"$ARGUMENT", {"a"}, "$ARGUMENT"},
+    {"$10", {"a"}, "a0"},
+    {"$0 $a $", {"a"}, "$0 $a $"},
+    {"cost: $$1", {"a"}, "cost: $1"},
+    {"$$$1", {"a"}, "$a"},
+    {"$$$$", {"a"}, "$$"},
+    {"$$ARGUMENTS", {"a"}, "$ARGUMENTS"},
+    /* what was put in is not looked at again */
+    {"$1", {"$2 $ARGUMENTS $$", "secret"}, "$2 $ARGUMENTS $$"},
+    {"$ARGUMENTS", {"$1", "$$"}, "$1, $$"},
+    {"$1$2", {"$", "1"}, "$1"},
+    {"äöü $1 €", {"ß"}, "äöü ß €"},
 };
 
 static void
@@ -88,7 +88,8 @@ parse(const char *text)
 static void
 front_matter(void **state)
 {
-	struct prompt_template t = parse("---\ndescription: \"Plan: the work\"\nmodel: opus\nmax_turns: 12\ntimeout: 15m\n---\nBody $1\n");
+	struct prompt_template t = parse("---\ndescription: \"Plan: the work\"\nmodel: "
+					 "opus\nmax_turns: 12\ntimeout: 15m\n---\nBody $1\n");
 
 	(void)state;
 	assert_string_equal(t.description, "Plan: the work");
@@ -113,7 +114,8 @@ front_matter(void **state)
 static void
 no_front_matter(void **state)
 {
-	static const char *const texts[] = {"", "plain", "---", "---\nmodel: x\nnever closed", "\n---\nmodel: x\n---\n", "----\nmodel: x\n----\n"};
+	static const char *const texts[] = {"", "plain", "---", "---\nmodel: x\nnever closed",
+	    "\n---\nmodel: x\n---\n", "----\nmodel: x\n----\n"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
@@ -128,8 +130,9 @@ no_front_matter(void **state)
 static void
 other_keys_are_a_warning(void **state)
 {
-	struct prompt_template t = parse("---\nallowed-tools:\n  - Bash\n  - Edit\nargument-hint: [x]\nmax_turns: many\ntimeout: never\n"
-	    "model: -x\njust words\n# a comment\n---\nBody");
+	struct prompt_template t = parse("---\nallowed-tools:\n  - Bash\n  - Edit\nargument-hint: "
+					 "[x]\nmax_turns: many\ntimeout: never\n"
+					 "model: -x\njust words\n# a comment\n---\nBody");
 
 	(void)state;
 	assert_int_equal(t.warnings.n, 6);
@@ -167,7 +170,8 @@ refused_files(void **state)
 static void
 the_packaged_files_are_right(void **state)
 {
-	static const char *const names[] = {"create-branch", "planning", "execute", "prp-review", "testing", "commit", "create-pr"};
+	static const char *const names[] = {
+	    "create-branch", "planning", "execute", "prp-review", "testing", "commit", "create-pr"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -193,13 +197,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(placeholders),
-		cmocka_unit_test(a_prompt_has_a_limit),
-		cmocka_unit_test(front_matter),
-		cmocka_unit_test(no_front_matter),
-		cmocka_unit_test(other_keys_are_a_warning),
-		cmocka_unit_test(refused_files),
-		cmocka_unit_test(the_packaged_files_are_right),
+	    cmocka_unit_test(placeholders),
+	    cmocka_unit_test(a_prompt_has_a_limit),
+	    cmocka_unit_test(front_matter),
+	    cmocka_unit_test(no_front_matter),
+	    cmocka_unit_test(other_keys_are_a_warning),
+	    cmocka_unit_test(refused_files),
+	    cmocka_unit_test(the_packaged_files_are_right),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

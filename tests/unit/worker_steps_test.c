@@ -1,4 +1,5 @@
-/* The table of steps and the decisions that need no process: dependencies, branches, plans, messages, prompts. */
+/* The table of steps and the decisions that need no process: dependencies, branches, plans,
+ * messages, prompts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -15,8 +16,13 @@ static void
 names(void **state)
 {
 	static const char *const table[][2] = {
-		{"create-branch", "BranchCreator"}, {"planning", "Planner"}, {"execute", "Implementor"}, {"prp-review", "Reviewer"},
-		{"testing", "Tester"}, {"commit", "Committer"}, {"create-pr", "PrCreator"},
+	    {"create-branch", "BranchCreator"},
+	    {"planning", "Planner"},
+	    {"execute", "Implementor"},
+	    {"prp-review", "Reviewer"},
+	    {"testing", "Tester"},
+	    {"commit", "Committer"},
+	    {"create-pr", "PrCreator"},
 	};
 
 	(void)state;
@@ -33,8 +39,10 @@ names(void **state)
 static void
 dependencies(void **state)
 {
-	static const char plan[] = "No plan file found in context. Planning step must run before execute.";
-	static const char branch[] = "No branch name found in context. create-branch step must run before create-pr.";
+	static const char plan[] =
+	    "No plan file found in context. Planning step must run before execute.";
+	static const char branch[] =
+	    "No branch name found in context. create-branch step must run before create-pr.";
 
 	(void)state;
 	assert_string_equal(step_missing(step_find("execute"), false, true), plan);
@@ -75,12 +83,15 @@ branches(void **state)
 static void
 plans(void **state)
 {
-	json_t *files = json_pack("[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}]", "path", "src/main.c", "status", "modified", "path",
-	    "PRPs/old.md", "status", "deleted", "path", "PRPs/a.md", "status", "added", "path", "specs/b.md", "status", "added");
+	json_t *files = json_pack("[{s:s,s:s},{s:s,s:s},{s:s,s:s},{s:s,s:s}]", "path", "src/main.c",
+	    "status", "modified", "path", "PRPs/old.md", "status", "deleted", "path", "PRPs/a.md",
+	    "status", "added", "path", "specs/b.md", "status", "added");
 
 	(void)state;
 	assert_string_equal(step_pick_plan(files, ""), "PRPs/a.md");
-	assert_string_equal(step_pick_plan(files, "I wrote PRPs/a.md and then the plan:\nspecs/b.md"), "specs/b.md");
+	assert_string_equal(
+	    step_pick_plan(files, "I wrote PRPs/a.md and then the plan:\nspecs/b.md"),
+	    "specs/b.md");
 	assert_string_equal(step_pick_plan(files, "specs/b.md is old, see PRPs/a.md"), "PRPs/a.md");
 	/* what the agent says is not there does not count, what was removed neither */
 	assert_string_equal(step_pick_plan(files, "PRPs/old.md PRPs/none.md"), "PRPs/a.md");
@@ -97,19 +108,20 @@ commit_messages(void **state)
 	static const struct {
 		const char *text, *prefix, *request, *want;
 	} table[] = {
-		{"{\"title\":\"fix(x): mend it\",\"body\":\"b\"}", "feat", "r", "fix(x): mend it"},
-		{"feat: do it\n\nmore", "feat", "r", "feat: do it"},
-		{"I did everything.", "feat", "Add a button\nand more", "feat: Add a button"},
-		{"", "fix", "crash on start", "fix: crash on start"},
-		{"", "users/me", "x", "feat: x"},
-		{"", "feat", "", "feat: complete the work"},
-		{"", "feat", "a\tb", "feat: a b"},
+	    {"{\"title\":\"fix(x): mend it\",\"body\":\"b\"}", "feat", "r", "fix(x): mend it"},
+	    {"feat: do it\n\nmore", "feat", "r", "feat: do it"},
+	    {"I did everything.", "feat", "Add a button\nand more", "feat: Add a button"},
+	    {"", "fix", "crash on start", "fix: crash on start"},
+	    {"", "users/me", "x", "feat: x"},
+	    {"", "feat", "", "feat: complete the work"},
+	    {"", "feat", "a\tb", "feat: a b"},
 	};
 	char out[256];
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		step_commit_subject(table[i].text, strlen(table[i].text), table[i].prefix, table[i].request, out);
+		step_commit_subject(
+		    table[i].text, strlen(table[i].text), table[i].prefix, table[i].request, out);
 		assert_string_equal(out, table[i].want);
 	}
 }
@@ -154,13 +166,13 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),
-		cmocka_unit_test(dependencies),
-		cmocka_unit_test(branches),
-		cmocka_unit_test(plans),
-		cmocka_unit_test(commit_messages),
-		cmocka_unit_test(prompts),
-		cmocka_unit_test(pull_request_addresses),
+	    cmocka_unit_test(names),
+	    cmocka_unit_test(dependencies),
+	    cmocka_unit_test(branches),
+	    cmocka_unit_test(plans),
+	    cmocka_unit_test(commit_messages),
+	    cmocka_unit_test(prompts),
+	    cmocka_unit_test(pull_request_addresses),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
