@@ -1,4 +1,5 @@
-/* Audit events: changes of credentials, settings and tokens, stored with the change and shown to administrators. */
+/* Audit events: changes of credentials, settings and tokens, stored with the change and shown to
+ * administrators. */
 #include <stdlib.h>
 
 #include "awod/server_priv.h"
@@ -11,8 +12,9 @@ audit_event(struct store_tx *tx, const struct caller *by, const char *event, jso
 	json_t *line;
 
 	AWO_ASSERT(p_event_find(event) != P_E__NONE);
-	line = json_pack("{s:s, s:s, s:s, s:s, s:I}", "timestamp", clock_format(clock_wall_us(), when),
-	    "level", "info", "event", event, "by", by->user, "uid", (json_int_t)by->uid);
+	line =
+	    json_pack("{s:s, s:s, s:s, s:s, s:I}", "timestamp", clock_format(clock_wall_us(), when),
+		"level", "info", "event", event, "by", by->user, "uid", (json_int_t)by->uid);
 	AWO_ASSERT(line != NULL);
 	if (fields != NULL) {
 		json_object_update_missing(line, fields);

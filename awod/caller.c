@@ -85,7 +85,8 @@ table_line(struct table *t, char *line)
 	t->v[t->n++] = (struct entry){.name = xstrdup(fields[0]), .id = id};
 }
 
-/* Reads the file again when it is another one than before. A file that cannot be read keeps the old names. */
+/* Reads the file again when it is another one than before. A file that cannot be read keeps the old
+ * names. */
 static void
 table_refresh(struct table *t)
 {
@@ -210,8 +211,8 @@ caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_u
 
 	*out = (struct caller){.uid = (uid_t)-1};
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) != 0 || cred.uid == (uid_t)-1)
-		return ERR(err, UNAUTHENTICATED, "", "the kernel does not say who is connecting: %s",
-		    strerror(errno));
+		return ERR(err, UNAUTHENTICATED, "",
+		    "the kernel does not say who is connecting: %s", strerror(errno));
 	out->uid = cred.uid;
 	out->pid = cred.pid;
 	name = names_user(n, cred.uid);
@@ -225,7 +226,8 @@ caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_u
 		out->gateway = cred.uid == user_uid;
 		if (!out->admin)
 			return ERR(err, PERMISSION_DENIED, "",
-			    "this awod serves uid %u alone; start your own with awod --user, or use the "
+			    "this awod serves uid %u alone; start your own with awod --user, or "
+			    "use the "
 			    "system's",
 			    (unsigned)user_uid);
 		return 0;
@@ -235,7 +237,7 @@ caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_u
 	    names_gid(n, conf->socket_admin_group, &admins))
 		out->admin = peer_has_group(fd, &cred, admins);
 	out->gateway = conf->socket_gateway_user != NULL &&
-	    names_uid(n, conf->socket_gateway_user, &gateway) && gateway == cred.uid;
+		       names_uid(n, conf->socket_gateway_user, &gateway) && gateway == cred.uid;
 	return 0;
 }
 

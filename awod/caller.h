@@ -9,20 +9,22 @@
 #include "awod/server.h"
 #include "common/err.h"
 
-/* Names of users and groups, read from files and kept until these change. No name service is ever asked. */
+/* Names of users and groups, read from files and kept until these change. No name service is ever
+ * asked. */
 struct names;
 struct names *names_open(const char *passwd_path, const char *group_path);
-void names_close(struct names *n);		/* NULL accepted */
+void names_close(struct names *n); /* NULL accepted */
 /* The name of a uid, or NULL; valid until the next call with the same names. */
 const char *names_user(struct names *n, uid_t uid);
 bool names_uid(struct names *n, const char *user, uid_t *uid);
 bool names_gid(struct names *n, const char *group, gid_t *gid);
 
 /*
- * Fills in the caller at the other end of a connected Unix socket. user_uid: in user mode the uid that awod runs as;
- * (uid_t)-1 in system mode. PERMISSION_DENIED (with *out filled in) for others than the user and root in user mode.
+ * Fills in the caller at the other end of a connected Unix socket. user_uid: in user mode the uid
+ * that awod runs as; (uid_t)-1 in system mode. PERMISSION_DENIED (with *out filled in) for others
+ * than the user and root in user mode.
  */
-int caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_uid, struct caller *out,
-    struct awo_err *err);
+int caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_uid,
+    struct caller *out, struct awo_err *err);
 
 #endif

@@ -9,9 +9,10 @@
 #include "awod/server_priv.h"
 #include "common/log.h"
 
-#define READ_AHEAD ((size_t)256 * 1024) /* bytes that libevent may hold before they are taken over */
-#define REFERENCE_MIN 16384		/* larger buffers are handed to libevent, smaller ones copied */
-#define STEAL_BYTES 65536		/* a partial message of so little is never refused */
+#define READ_AHEAD                                                                                 \
+	((size_t)256 * 1024) /* bytes that libevent may hold before they are taken over */
+#define REFERENCE_MIN 16384  /* larger buffers are handed to libevent, smaller ones copied */
+#define STEAL_BYTES 65536    /* a partial message of so little is never refused */
 
 static void on_more(evutil_socket_t fd, short what, void *arg);
 static void on_partial(evutil_socket_t fd, short what, void *arg);
@@ -30,7 +31,8 @@ conn_unsent(const struct conn *c)
 static bool
 may_take(const struct conn *c)
 {
-	return !c->dead && !c->closing && c->in_flight < IN_FLIGHT_MAX && conn_unsent(c) < OUT_PAUSE;
+	return !c->dead && !c->closing && c->in_flight < IN_FLIGHT_MAX &&
+	       conn_unsent(c) < OUT_PAUSE;
 }
 
 static void
@@ -330,7 +332,8 @@ on_partial(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	(void)ERR(&err, DEADLINE_EXCEEDED, "", "the message was not complete after %d seconds", PARTIAL_S);
+	(void)ERR(&err, DEADLINE_EXCEEDED, "", "the message was not complete after %d seconds",
+	    PARTIAL_S);
 	refuse_message(c, c->scan.have_id, c->scan.id, &err);
 }
 
@@ -434,7 +437,8 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	if ((what & BEV_EVENT_EOF) != 0) {
 		struct stream *st;
 
-		/* a peer that has only shut down its sending side still gets its answers, but no streams */
+		/* a peer that has only shut down its sending side still gets its answers, but no
+		 * streams */
 		c->eof = true;
 		while ((st = TAILQ_FIRST(&c->streams)) != NULL)
 			stream_free(st);

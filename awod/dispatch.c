@@ -1,4 +1,5 @@
-/* From a message to its handler: does the method exist, who may call it, is it well-formed, may it be called now. */
+/* From a message to its handler: does the method exist, who may call it, is it well-formed, may it
+ * be called now. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -8,13 +9,17 @@
 #include "common/log.h"
 #include "common/text.h"
 
-#define SLOW_US 50000	/* a handler that keeps the loop for longer is reported */
-#define SETTLE_MS 2	/* between looks at an order whose end is being committed */
+#define SLOW_US 50000 /* a handler that keeps the loop for longer is reported */
+#define SETTLE_MS 2   /* between looks at an order whose end is being committed */
 #define SETTLE_TRIES 500
 
-/* Each wrapper hands the decoded struct to a handler that wants exactly this type: a wrong one does not compile. */
+/* Each wrapper hands the decoded struct to a handler that wants exactly this type: a wrong one does
+ * not compile. */
 #define METHOD(id, name, req, ans, who, when, http, path, words, help)                             \
-	static void call_##id(struct rpc_call *c, const void *request) { rpc_##id(c, request); }
+	static void call_##id(struct rpc_call *c, const void *request)                             \
+	{                                                                                          \
+		rpc_##id(c, request);                                                              \
+	}
 #include "proto/methods.def"
 #undef METHOD
 
@@ -28,7 +33,8 @@ static void (*const handlers[P_M__COUNT])(struct rpc_call *c, const void *reques
 static bool
 is_secret(const struct p_method *m)
 {
-	return m->id == P_M_credential_set || m->id == P_M_token_verify || m->id == P_M_settings_set;
+	return m->id == P_M_credential_set || m->id == P_M_token_verify ||
+	       m->id == P_M_settings_set;
 }
 
 /* Overwrites the strings of a request before they are freed. */
@@ -149,11 +155,13 @@ check_who(const struct rpc_call *c, struct awo_err *err)
 			return 0;
 		return ERR(err, PERMISSION_DENIED, "",
 		    "%s is for administrators: root, and members of the group %s", c->method->name,
-		    c->b->conf->socket_admin_group != NULL ? c->b->conf->socket_admin_group : "root");
+		    c->b->conf->socket_admin_group != NULL ? c->b->conf->socket_admin_group
+							   : "root");
 	case P_WHO_GATEWAY:
 		if (c->caller.gateway)
 			return 0;
-		return ERR(err, PERMISSION_DENIED, "", "%s is for the HTTP gateway", c->method->name);
+		return ERR(
+		    err, PERMISSION_DENIED, "", "%s is for the HTTP gateway", c->method->name);
 	}
 	return ERR(err, INTERNAL, "", "%s has no rule who may call it", c->method->name);
 }
@@ -172,7 +180,8 @@ order_text(const struct rpc_call *c)
 	const struct p_type *t = c->method->request;
 
 	for (size_t i = 0; i < t->nfields; i++)
-		if (t->fields[i].kind == P_STR && strcmp(t->fields[i].name, "agent_work_order_id") == 0)
+		if (t->fields[i].kind == P_STR &&
+		    strcmp(t->fields[i].name, "agent_work_order_id") == 0)
 			return *(char **)(void *)((char *)c->request + t->fields[i].offset);
 	return NULL;
 }
@@ -183,7 +192,7 @@ is_prefix(const char *text)
 	size_t n = strlen(text);
 
 	return n > 3 && n < ID_ORDER_LEN && strncmp(text, "wo-", 3) == 0 &&
-	    strspn(text + 3, "0123456789abcdef") == n - 3;
+	       strspn(text + 3, "0123456789abcdef") == n - 3;
 }
 
 static int
@@ -199,7 +208,8 @@ find_order(struct rpc_call *c, struct awo_err *err)
 		memcpy(id, text, sizeof(id));
 	} else if (!is_prefix(text)) {
 		return no_such_order(text, err);
-	} else if (store_order_find(c->b->store, text, c->caller.uid, c->caller.admin, id, &why) != 0) {
+	} else if (store_order_find(c->b->store, text, c->caller.uid, c->caller.admin, id, &why) !=
+		   0) {
 		if (why.code == AWO_NOT_FOUND)
 			return no_such_order(text, err);
 		*err = why;
@@ -222,15 +232,18 @@ static void
 list_states(struct buf *b, unsigned when)
 {
 	for (size_t i = 0; i < p_enum_order_status.nrows; i++)
-		if (!p_enum_order_status.rows[i].alias && (when >> p_enum_order_status.rows[i].value & 1) != 0)
-			buf_printf(b, "%s%s", b->len > 0 ? ", " : "", p_enum_order_status.rows[i].name);
+		if (!p_enum_order_status.rows[i].alias &&
+		    (when >> p_enum_order_status.rows[i].value & 1) != 0)
+			buf_printf(
+			    b, "%s%s", b->len > 0 ? ", " : "", p_enum_order_status.rows[i].name);
 }
 
 static void
 list_methods(struct buf *b, unsigned state)
 {
 	for (size_t i = 0; i < P_M__COUNT; i++)
-		if (p_methods[i].who == P_WHO_ORDER && p_methods[i].when != W_ANY && (p_methods[i].when & state) != 0)
+		if (p_methods[i].who == P_WHO_ORDER && p_methods[i].when != W_ANY &&
+		    (p_methods[i].when & state) != 0)
 			buf_printf(b, "%s%s", b->len > 0 ? ", " : "", p_methods[i].name);
 }
 
@@ -262,7 +275,8 @@ unknown_method(const struct p_frame *f, struct awo_err *err)
 	text_add_utf8(&name, f->method, f->method_len, 64);
 	nearest = name.len > 0 ? text_nearest(name.p, names) : NULL;
 	if (nearest != NULL)
-		return ERR(err, UNIMPLEMENTED, "", "there is no method %s; did you mean %s?", name.p, nearest);
+		return ERR(err, UNIMPLEMENTED, "", "there is no method %s; did you mean %s?",
+		    name.p, nearest);
 	return ERR(err, UNIMPLEMENTED, "", "there is no method %s", name.p != NULL ? name.p : "");
 }
 
@@ -282,7 +296,8 @@ run(struct rpc_call *call)
 	const struct p_method *m = call->method;
 	int64_t began = clock_mono_us(), took;
 
-	log_debug("rpc_called", LS("method", m->name), LI("uid", call->caller.uid), LI("pid", call->caller.pid));
+	log_debug("rpc_called", LS("method", m->name), LI("uid", call->caller.uid),
+	    LI("pid", call->caller.pid));
 	handlers[m->id](call, call->request);
 	took = clock_mono_us() - began;
 	if (took > SLOW_US)
@@ -348,9 +363,11 @@ dispatch(struct conn *c, const struct p_frame *f)
 	void *request;
 
 	if (f->kind == P_FRAME_NOTIFY)
-		return; /* the specification wants no answer, and there is nothing that a client could announce */
+		return; /* the specification wants no answer, and there is nothing that a client
+			   could announce */
 	if (f->kind == P_FRAME_RESPONSE) {
-		(void)ERR(&err, INVALID_ARGUMENT, "", "awod asks its clients nothing, so a response is malformed");
+		(void)ERR(&err, INVALID_ARGUMENT, "",
+		    "awod asks its clients nothing, so a response is malformed");
 		answer_error(c, f->id, &err);
 		conn_finish(c);
 		return;

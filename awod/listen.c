@@ -43,7 +43,10 @@ is_live(const struct sockaddr_un *sun)
 	if (fd < 0)
 		return -1;
 	r = connect(fd, (const struct sockaddr *)sun, sizeof(*sun)) == 0 || errno == EAGAIN ||
-	    errno == EINPROGRESS ? 1 : errno == ECONNREFUSED || errno == ENOENT ? 0 : -1;
+		    errno == EINPROGRESS
+		? 1
+	    : errno == ECONNREFUSED || errno == ENOENT ? 0
+						       : -1;
 	close(fd);
 	return r;
 }
@@ -56,7 +59,8 @@ claim(struct server *s, const char *path, struct awo_err *err)
 	struct sockaddr_un sun;
 	struct stat st;
 
-	/* held as long as this process lives, so that two that start together cannot both replace the socket */
+	/* held as long as this process lives, so that two that start together cannot both replace
+	 * the socket */
 	s->lock_fd = openat(s->dir_fd, lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (s->lock_fd < 0)
 		return ERR(err, FAILED_PRECONDITION, "socket", "cannot make %s.lock: %s", path,
@@ -65,8 +69,9 @@ claim(struct server *s, const char *path, struct awo_err *err)
 		return ERR(err, FAILED_PRECONDITION, "socket",
 		    "another awod listens on %s; stop it, or choose another --socket", path);
 	if (fstatat(s->dir_fd, s->socket_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT ? 0 : ERR(err, FAILED_PRECONDITION, "socket",
-		    "cannot look at %s: %s", path, strerror(errno));
+		return errno == ENOENT ? 0
+				       : ERR(err, FAILED_PRECONDITION, "socket",
+					     "cannot look at %s: %s", path, strerror(errno));
 	if (!S_ISSOCK(st.st_mode))
 		return ERR(err, FAILED_PRECONDITION, "socket",
 		    "%s is there and is no socket; remove it, or choose another --socket", path);
@@ -102,7 +107,8 @@ wanted_mode(const struct broker *b)
 	return (mode_t)mode;
 }
 
-/* Gives the socket its group and mode. What cannot be had is left out towards less access, and said. */
+/* Gives the socket its group and mode. What cannot be had is left out towards less access, and
+ * said. */
 static void
 set_access(struct server *s, const char *name)
 {
@@ -113,14 +119,15 @@ set_access(struct server *s, const char *name)
 	if (!s->b->opt->user_mode && conf->socket_group != NULL && *conf->socket_group != '\0') {
 		if (!names_gid(s->names, conf->socket_group, &gid)) {
 			log_error("socket_group_missing", LS("group", conf->socket_group),
-			    LS("remedy",
-				"make it with: groupadd --system NAME, or set socket.group; until awod is "
-				"restarted the socket keeps awod's own group"));
+			    LS("remedy", "make it with: groupadd --system NAME, or set "
+					 "socket.group; until awod is "
+					 "restarted the socket keeps awod's own group"));
 		} else if (fchownat(s->dir_fd, name, (uid_t)-1, gid, AT_SYMLINK_NOFOLLOW) != 0) {
 			log_error("socket_group_refused", LS("group", conf->socket_group),
 			    LS("error", strerror(errno)),
-			    LS("remedy", "the broker's user must be a member of socket.group; until awod is "
-					 "restarted the socket keeps awod's own group"));
+			    LS("remedy",
+				"the broker's user must be a member of socket.group; until awod is "
+				"restarted the socket keeps awod's own group"));
 		}
 	}
 	if (fchmodat(s->dir_fd, name, mode, 0) != 0)
@@ -138,8 +145,8 @@ make_socket(struct server *s, const char *path, struct awo_err *err)
 
 	s->dir_fd = open(dirname(copy), O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (s->dir_fd < 0)
-		return ERR(err, FAILED_PRECONDITION, "socket", "cannot open the directory of %s: %s",
-		    path, strerror(errno));
+		return ERR(err, FAILED_PRECONDITION, "socket",
+		    "cannot open the directory of %s: %s", path, strerror(errno));
 	s->socket_name = xstrdup(basename(copy2));
 	if (claim(s, path, err) != 0) {
 		/* what is there is not ours to remove */
@@ -187,7 +194,8 @@ pause_accepting(struct server *s)
 	event_add(s->accept_again, &later);
 }
 
-/* No descriptor is left: takes one connection off the queue with the reserve, so that its peer is not left waiting. */
+/* No descriptor is left: takes one connection off the queue with the reserve, so that its peer is
+ * not left waiting. */
 static void
 shed(struct server *s)
 {
@@ -221,10 +229,12 @@ admit(struct server *s, int fd)
 		/* an administrator must be able to come in when others have filled the house */
 		if (s->nconns >= s->max_conns && caller.uid != 0)
 			(void)ERR(&err, RESOURCE_EXHAUSTED, "",
-			    "awod has %zu connections, which is its limit; try again later", s->nconns);
+			    "awod has %zu connections, which is its limit; try again later",
+			    s->nconns);
 		else if (mine >= s->max_conns_per_uid && caller.uid != 0)
 			(void)ERR(&err, RESOURCE_EXHAUSTED, "",
-			    "you have %zu connections to awod, which is the limit; close some", mine);
+			    "you have %zu connections to awod, which is the limit; close some",
+			    mine);
 	}
 	if (err.code == AWO_OK) {
 		conn_new(s, fd, &caller, NULL);
@@ -290,7 +300,8 @@ listen_open(struct server *s, struct awo_err *err)
 	s->reserve_fd = open_reserve();
 	s->accept_event = event_new(s->b->base, s->fd, EV_READ | EV_PERSIST, on_accept, s);
 	s->accept_again = event_new(s->b->base, -1, 0, on_again, s);
-	if (s->accept_event == NULL || s->accept_again == NULL || event_add(s->accept_event, NULL) != 0)
+	if (s->accept_event == NULL || s->accept_again == NULL ||
+	    event_add(s->accept_event, NULL) != 0)
 		return ERR(err, INTERNAL, "", "cannot watch the socket");
 	return 0;
 }
@@ -303,7 +314,8 @@ listen_close(struct server *s)
 	if (s->accept_again != NULL)
 		event_free(s->accept_again);
 	s->accept_event = s->accept_again = NULL;
-	/* the name goes first: a client that finds none starts or waits for another awod instead of hanging */
+	/* the name goes first: a client that finds none starts or waits for another awod instead of
+	 * hanging */
 	if (s->socket_name != NULL && s->fd >= 0)
 		(void)unlinkat(s->dir_fd, s->socket_name, 0);
 	free(s->socket_name);

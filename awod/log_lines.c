@@ -41,7 +41,8 @@ read_block(int fd, int64_t pos, int64_t end, size_t from, size_t want)
 	return (ssize_t)have;
 }
 
-/* Goes on looking for the end of a line that is too long. 1 when it was given, 0 at the end, -1 with errno. */
+/* Goes on looking for the end of a line that is too long. 1 when it was given, 0 at the end, -1
+ * with errno. */
 static int
 skip_long(int fd, struct log_cursor *c, int64_t end, size_t *spent, size_t budget, log_line_cb *cb,
     void *arg, bool *stop)
@@ -179,10 +180,12 @@ skip_string(const char *p, size_t len, size_t at)
 static bool
 in_word(char c)
 {
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == 'E' || c == '+' || c == '-' || c == '.';
+	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || c == 'E' || c == '+' ||
+	       c == '-' || c == '.';
 }
 
-/* Position after a value, or 0. Brackets are only counted: readers of the text parse it themselves. */
+/* Position after a value, or 0. Brackets are only counted: readers of the text parse it themselves.
+ */
 static size_t
 skip_value(const char *p, size_t len, size_t at)
 {
@@ -221,8 +224,8 @@ skip_value(const char *p, size_t len, size_t at)
 }
 
 /*
- * Walks the pairs of the object that the line is. Finds key (NULL: just walks) and gives its value's bytes. Returns
- * false when the line is no object; *value is NULL when it has no such key.
+ * Walks the pairs of the object that the line is. Finds key (NULL: just walks) and gives its
+ * value's bytes. Returns false when the line is no object; *value is NULL when it has no such key.
  */
 static bool
 walk(const char *p, size_t len, const char *key, const char **value, size_t *value_len)
@@ -314,7 +317,7 @@ log_filter_match(const struct log_filter *f, const char *p, size_t len)
 			return false;
 	}
 	if (f->step != NULL && (p == NULL || !string_of(p, len, "step", text, sizeof(text)) ||
-	    strcmp(text, f->step) != 0))
+				   strcmp(text, f->step) != 0))
 		return false;
 	return true;
 }
@@ -330,15 +333,14 @@ too_deep(const json_t *v, int depth)
 		return true;
 	if (json_is_object(v)) {
 		/* the iterator's key is not needed, but the macro wants the variable */
-		json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+		json_object_foreach((json_t *)(uintptr_t)v, key, item)
+		{
 			(void)key;
 			if (too_deep(item, depth + 1))
 				return true;
 		}
 	} else if (json_is_array(v)) {
-		json_array_foreach(v, i, item)
-			if (too_deep(item, depth + 1))
-				return true;
+		json_array_foreach(v, i, item) if (too_deep(item, depth + 1)) return true;
 	}
 	return false;
 }

@@ -14,9 +14,9 @@
 
 #define LIST_MAX 10000
 #define DEPTH_MAX 8
-#define NAME_BYTES 255		/* of an artifact's whole name */
+#define NAME_BYTES 255 /* of an artifact's whole name */
 #define PART_MAX 1048576
-#define LOOKED_MAX 50000	/* directory entries, whatever they are */
+#define LOOKED_MAX 50000 /* directory entries, whatever they are */
 
 static const char *const rooms[] = {"prompts", "outputs", NULL};
 
@@ -24,11 +24,13 @@ static const char *const rooms[] = {"prompts", "outputs", NULL};
 static int
 order_dir(struct rpc_call *c)
 {
-	CLEAN_FD int top = open(rpc_broker(c)->opt->work_order_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	CLEAN_FD int top =
+	    open(rpc_broker(c)->opt->work_order_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 
 	if (top < 0)
 		return -1;
-	return files_open_beneath(top, rpc_order(c)->pub.agent_work_order_id, O_PATH | O_DIRECTORY, 0);
+	return files_open_beneath(
+	    top, rpc_order(c)->pub.agent_work_order_id, O_PATH | O_DIRECTORY, 0);
 }
 
 struct walk {
@@ -50,7 +52,8 @@ add_file(struct walk *w, const char *name, const struct stat *st)
 	*a = (struct p_artifact){0};
 	P_SETS(artifact, a, name, name);
 	P_SET(artifact, a, size, st->st_size);
-	P_SET(artifact, a, modified_at, st->st_mtim.tv_sec * INT64_C(1000000) + st->st_mtim.tv_nsec / 1000);
+	P_SET(artifact, a, modified_at,
+	    st->st_mtim.tv_sec * INT64_C(1000000) + st->st_mtim.tv_nsec / 1000);
 }
 
 static void
@@ -65,7 +68,8 @@ walk_dir(struct walk *w, int root, const char *path, int depth)
 			close(fd);
 		return;
 	}
-	while ((e = readdir(d)) != NULL && w->out->artifacts.n < LIST_MAX && w->looked++ < LOOKED_MAX) {
+	while ((e = readdir(d)) != NULL && w->out->artifacts.n < LIST_MAX &&
+	       w->looked++ < LOOKED_MAX) {
 		CLEAN_FREE char *name = NULL;
 		struct stat st;
 
@@ -97,7 +101,8 @@ rpc_order_artifacts(struct rpc_call *c, const struct p_order_ref *request)
 	CLEAN_FD int dir = order_dir(c);
 
 	(void)request;
-	P_SETS(artifact_list_answer, &answer, agent_work_order_id, rpc_order(c)->pub.agent_work_order_id);
+	P_SETS(artifact_list_answer, &answer, agent_work_order_id,
+	    rpc_order(c)->pub.agent_work_order_id);
 	P_MARK(artifact_list_answer, &answer, artifacts);
 	if (dir >= 0)
 		for (size_t i = 0; rooms[i] != NULL; i++)
@@ -129,7 +134,8 @@ torn(const char *p, size_t len)
 
 		if ((ch & 0xc0) == 0x80)
 			continue;
-		if ((ch >= 0xc2 && ch <= 0xdf && back < 2) || (ch >= 0xe0 && ch <= 0xef && back < 3) ||
+		if ((ch >= 0xc2 && ch <= 0xdf && back < 2) ||
+		    (ch >= 0xe0 && ch <= 0xef && back < 3) ||
 		    (ch >= 0xf0 && ch <= 0xf4 && back < 4))
 			return back;
 		return 0;
@@ -142,7 +148,8 @@ read_part(int fd, int64_t offset, size_t limit, struct buf *raw)
 {
 	buf_reserve(raw, limit + 1);
 	while (raw->len < limit) {
-		ssize_t n = pread(fd, raw->p + raw->len, limit - raw->len, offset + (int64_t)raw->len);
+		ssize_t n =
+		    pread(fd, raw->p + raw->len, limit - raw->len, offset + (int64_t)raw->len);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -172,7 +179,8 @@ rpc_order_artifact(struct rpc_call *c, const struct p_artifact_get *request)
 			fd = files_open_regular(dir, request->name);
 	}
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)ERR(&err, NOT_FOUND, "name", "order %s has no artifact %.200s; order.artifacts lists them",
+		(void)ERR(&err, NOT_FOUND, "name",
+		    "order %s has no artifact %.200s; order.artifacts lists them",
 		    rpc_order(c)->pub.agent_work_order_id, request->name);
 		rpc_fail(c, &err);
 		return;

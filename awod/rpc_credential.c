@@ -9,9 +9,12 @@
 #include "common/clock.h"
 #include "common/ids.h"
 
-#define USED_EVERY_US (60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
+#define USED_EVERY_US                                                                              \
+	(60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
 #define SHARED_OWNER "*"
-#define SHARED_UID ((uint32_t)-1)	/* shared ones belong to no administrator, so that each can replace and remove them */
+#define SHARED_UID                                                                                 \
+	((uint32_t)-1) /* shared ones belong to no administrator, so that each can replace and     \
+			  remove them */
 #define ID_BYTES 8
 #define SECRET_BYTES 32
 
@@ -29,13 +32,15 @@ answer_deleted(struct rpc_call *c)
 static bool
 is_name(const char *s)
 {
-	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == strlen(s);
+	return strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+	       strlen(s);
 }
 
 static bool
 is_variable(const char *s)
 {
-	static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+	static const char letters[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
 
 	return strspn(s, letters) == strlen(s) && (s[0] < '0' || s[0] > '9');
 }
@@ -49,9 +54,10 @@ check_host(const char *host, char out[256], struct awo_err *err)
 	for (i = 0; i < n; i++)
 		out[i] = host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] - 'A' + 'a') : host[i];
 	out[n] = '\0';
-	if (strspn(out, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") != n || out[0] == '-' || out[0] == ':' ||
-	    strstr(out, "//") != NULL)
-		return ERR(err, INVALID_ARGUMENT, "host", "must be a host, or host:port, as in the URL of a repository");
+	if (strspn(out, "abcdefghijklmnopqrstuvwxyz0123456789.-_:[]") != n || out[0] == '-' ||
+	    out[0] == ':' || strstr(out, "//") != NULL)
+		return ERR(err, INVALID_ARGUMENT, "host",
+		    "must be a host, or host:port, as in the URL of a repository");
 	return 0;
 }
 
@@ -59,7 +65,8 @@ check_host(const char *host, char out[256], struct awo_err *err)
 static size_t
 base64_head(const char *text, unsigned char *out, size_t size)
 {
-	static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+	static const char digits[] =
+	    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 	unsigned acc = 0, bits = 0;
 	size_t n = 0;
 
@@ -102,7 +109,8 @@ is_text(const unsigned char *s, size_t len, const char *want)
 	return s != NULL && len == strlen(want) && memcmp(s, want, len) == 0;
 }
 
-/* openssh-key-v1: cipher, kdf, kdf options, count, then the public key, which begins with its type. */
+/* openssh-key-v1: cipher, kdf, kdf options, count, then the public key, which begins with its type.
+ */
 static int
 check_openssh_key(const char *body, struct awo_err *err)
 {
@@ -115,7 +123,8 @@ check_openssh_key(const char *body, struct awo_err *err)
 	s = key_string(&p, end, &len);
 	if (!is_text(s, len, "none"))
 		return ERR(err, INVALID_ARGUMENT, "value",
-		    "the key has a passphrase, which nobody could type: make one without, ssh-keygen -t ed25519 -N ''");
+		    "the key has a passphrase, which nobody could type: make one without, "
+		    "ssh-keygen -t ed25519 -N ''");
 	(void)key_string(&p, end, &len);
 	(void)key_string(&p, end, &len);
 	p += 4;
@@ -126,16 +135,20 @@ check_openssh_key(const char *body, struct awo_err *err)
 	s = key_string(&p, end, &len);
 	if (is_text(s, len, "ssh-rsa"))
 		return ERR(err, INVALID_ARGUMENT, "value",
-		    "RSA keys cannot be used (they would sign with SHA-1, which servers refuse): use ed25519 or ecdsa");
-	if (!is_text(s, len, "ssh-ed25519") && (s == NULL || len < 11 || memcmp(s, "ecdsa-sha2-", 11) != 0))
-		return ERR(err, INVALID_ARGUMENT, "value", "the key must be of type ed25519 or ecdsa");
+		    "RSA keys cannot be used (they would sign with SHA-1, which servers refuse): "
+		    "use ed25519 or ecdsa");
+	if (!is_text(s, len, "ssh-ed25519") &&
+	    (s == NULL || len < 11 || memcmp(s, "ecdsa-sha2-", 11) != 0))
+		return ERR(
+		    err, INVALID_ARGUMENT, "value", "the key must be of type ed25519 or ecdsa");
 	return 0;
 }
 
 static int
 check_ssh_key(const char *value, struct awo_err *err)
 {
-	static const char openssh[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n", ec[] = "-----BEGIN EC PRIVATE KEY-----\n";
+	static const char openssh[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n",
+			  ec[] = "-----BEGIN EC PRIVATE KEY-----\n";
 
 	if (strncmp(value, openssh, sizeof(openssh) - 1) == 0)
 		return check_openssh_key(value + sizeof(openssh) - 1, err);
@@ -147,7 +160,8 @@ check_ssh_key(const char *value, struct awo_err *err)
 	}
 	if (strstr(value, "RSA PRIVATE KEY") != NULL)
 		return ERR(err, INVALID_ARGUMENT, "value",
-		    "RSA keys cannot be used (they would sign with SHA-1, which servers refuse): use ed25519 or ecdsa");
+		    "RSA keys cannot be used (they would sign with SHA-1, which servers refuse): "
+		    "use ed25519 or ecdsa");
 	return ERR(err, INVALID_ARGUMENT, "value",
 	    "must be a private key as ssh-keygen writes it, from its BEGIN line to its END line");
 }
@@ -168,7 +182,8 @@ check_value(const struct p_credential_set *q, struct awo_err *err)
 	switch (q->kind) {
 	case credential_kind_github_token:
 		if (!is_word(q->value))
-			return ERR(err, INVALID_ARGUMENT, "value", "a token has no spaces, line ends or letters beyond ASCII");
+			return ERR(err, INVALID_ARGUMENT, "value",
+			    "a token has no spaces, line ends or letters beyond ASCII");
 		return 0;
 	case credential_kind_git_password:
 		if (strchr(q->value, ':') == NULL || q->value[0] == ':')
@@ -190,15 +205,18 @@ check_value(const struct p_credential_set *q, struct awo_err *err)
 }
 
 static int
-check_set(const struct rpc_call *c, const struct p_credential_set *q, char host[256], struct awo_err *err)
+check_set(
+    const struct rpc_call *c, const struct p_credential_set *q, char host[256], struct awo_err *err)
 {
 	const struct config *conf = rpc_broker(c)->conf;
 
 	host[0] = '\0';
 	if (!is_name(q->name))
-		return ERR(err, INVALID_ARGUMENT, "name", "may have letters, digits and . _ - only");
+		return ERR(
+		    err, INVALID_ARGUMENT, "name", "may have letters, digits and . _ - only");
 	if (q->shared && !rpc_caller(c)->admin)
-		return ERR(err, PERMISSION_DENIED, "shared", "only administrators share credentials with all users");
+		return ERR(err, PERMISSION_DENIED, "shared",
+		    "only administrators share credentials with all users");
 	if (check_value(q, err) != 0)
 		return -1;
 	if (q->kind == credential_kind_agent_key) {
@@ -207,7 +225,8 @@ check_set(const struct rpc_call *c, const struct p_credential_set *q, char host[
 		return 0;
 	}
 	if (q->host == NULL && q->kind != credential_kind_github_token)
-		return ERR(err, INVALID_ARGUMENT, "host", "is missing: name the host that it is for");
+		return ERR(
+		    err, INVALID_ARGUMENT, "host", "is missing: name the host that it is for");
 	return check_host(q->host != NULL ? q->host : conf->github_host, host, err);
 }
 
@@ -246,7 +265,8 @@ find_stored(const struct rpc_call *c, const char *name, bool shared, struct p_cr
 	struct awo_err err = {0};
 	bool found = false;
 
-	if (store_credential_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &all, &err) != 0)
+	if (store_credential_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &all, &err) !=
+	    0)
 		return false;
 	for (size_t i = 0; i < all.credentials.n && !found; i++) {
 		const struct p_credential *k = &all.credentials.v[i];
@@ -308,10 +328,12 @@ rpc_credential_set(struct rpc_call *c, const struct p_credential_set *request)
 		P_FREE(credential, &old);
 	}
 	tx = store_tx(b->store);
-	store_tx_credential_put(tx, request->shared ? SHARED_UID : (uint32_t)who->uid, request->shared, &s->row, sealed, len);
+	store_tx_credential_put(tx, request->shared ? SHARED_UID : (uint32_t)who->uid,
+	    request->shared, &s->row, sealed, len);
 	line = audit_event(tx, who, "credential_stored",
-	    json_pack("{s:s, s:s, s:s?, s:b}", "name", request->name, "kind", P_ENUM_NAME(credential_kind, request->kind),
-		"host", s->row.host, "shared", request->shared));
+	    json_pack("{s:s, s:s, s:s?, s:b}", "name", request->name, "kind",
+		P_ENUM_NAME(credential_kind, request->kind), "host", s->row.host, "shared",
+		request->shared));
 	audit_commit(b, tx, line, stored, s);
 }
 
@@ -322,7 +344,8 @@ rpc_credential_list(struct rpc_call *c, const struct p_empty *request)
 	struct awo_err err = {0};
 
 	(void)request;
-	if (store_credential_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &answer, &err) != 0) {
+	if (store_credential_list(
+		rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &answer, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
@@ -344,7 +367,8 @@ deleted(void *arg, const struct awo_err *err, const struct store_commit *commit)
 static int
 no_such_credential(const char *name, struct awo_err *err)
 {
-	return ERR(err, NOT_FOUND, "name", "you have no credential %s; credential.list shows them", name);
+	return ERR(
+	    err, NOT_FOUND, "name", "you have no credential %s; credential.list shows them", name);
 }
 
 void
@@ -362,16 +386,18 @@ rpc_credential_delete(struct rpc_call *c, const struct p_credential_ref *request
 		return;
 	}
 	if (is_shared(&old) && !rpc_caller(c)->admin) {
-		(void)ERR(&err, PERMISSION_DENIED, "name", "%s is shared by an administrator, who alone can remove it",
-		    request->name);
+		(void)ERR(&err, PERMISSION_DENIED, "name",
+		    "%s is shared by an administrator, who alone can remove it", request->name);
 		P_FREE(credential, &old);
 		rpc_fail(c, &err);
 		return;
 	}
 	tx = store_tx(b->store);
-	store_tx_credential_delete(tx, is_shared(&old) ? SHARED_UID : (uint32_t)rpc_caller(c)->uid, request->name);
+	store_tx_credential_delete(
+	    tx, is_shared(&old) ? SHARED_UID : (uint32_t)rpc_caller(c)->uid, request->name);
 	line = audit_event(tx, rpc_caller(c), "credential_deleted",
-	    json_pack("{s:s, s:s, s:s?}", "name", old.name, "kind", P_ENUM_NAME(credential_kind, old.kind), "host", old.host));
+	    json_pack("{s:s, s:s, s:s?}", "name", old.name, "kind",
+		P_ENUM_NAME(credential_kind, old.kind), "host", old.host));
 	P_FREE(credential, &old);
 	audit_commit(b, tx, line, deleted, c);
 }
@@ -406,8 +432,8 @@ rpc_credential_test(struct rpc_call *c, const struct p_credential_ref *request)
 		rpc_fail(c, &err);
 		return;
 	}
-	if (store_credential_get(b->store, (uint32_t)rpc_caller(c)->uid, request->name, listed.kind, NULL, &k, &sealed, &len,
-		&err) != 0) {
+	if (store_credential_get(b->store, (uint32_t)rpc_caller(c)->uid, request->name, listed.kind,
+		NULL, &k, &sealed, &len, &err) != 0) {
 		P_FREE(credential, &listed);
 		rpc_fail(c, &err);
 		return;
@@ -416,16 +442,20 @@ rpc_credential_test(struct rpc_call *c, const struct p_credential_ref *request)
 	context = xasprintf("%s:%s", k.owner, k.name);
 	secret = keyring_open_sealed(b->keys, context, sealed, len, &err);
 	if (secret == NULL) {
-		snprintf(message, sizeof(message), "it cannot be decrypted (%s): store it again", err.msg);
+		snprintf(message, sizeof(message), "it cannot be decrypted (%s): store it again",
+		    err.msg);
 		answer_test(c, false, message);
-	} else if (k.kind == credential_kind_github_token && k.host != NULL && strcmp(k.host, b->conf->github_host) == 0) {
+	} else if (k.kind == credential_kind_github_token && k.host != NULL &&
+		   strcmp(k.host, b->conf->github_host) == 0) {
 		test_github_token(c, secret);
 	} else {
 		if (k.kind == credential_kind_agent_key)
-			snprintf(message, sizeof(message), "it can be decrypted; agents whose keys name %s will get it", k.name);
+			snprintf(message, sizeof(message),
+			    "it can be decrypted; agents whose keys name %s will get it", k.name);
 		else
 			snprintf(message, sizeof(message),
-			    "it can be decrypted; whether %s accepts it shows awoctl repo verify with a repository there",
+			    "it can be decrypted; whether %s accepts it shows awoctl repo verify "
+			    "with a repository there",
 			    k.host != NULL ? k.host : "its host");
 		answer_test(c, true, message);
 	}
@@ -442,9 +472,11 @@ check_scopes(const struct rpc_call *c, const struct p_token_create *q, struct aw
 		const char *s = q->scopes.v[i];
 
 		if (strcmp(s, "admin") == 0 && !rpc_caller(c)->admin)
-			return ERR(err, PERMISSION_DENIED, "scopes", "only administrators make tokens with the scope admin");
+			return ERR(err, PERMISSION_DENIED, "scopes",
+			    "only administrators make tokens with the scope admin");
 		if (strcmp(s, "read") != 0 && strcmp(s, "write") != 0 && strcmp(s, "admin") != 0)
-			return ERR(err, INVALID_ARGUMENT, "scopes", "%s is no scope; there are read, write and admin", s);
+			return ERR(err, INVALID_ARGUMENT, "scopes",
+			    "%s is no scope; there are read, write and admin", s);
 	}
 	return 0;
 }
@@ -501,7 +533,8 @@ rpc_token_create(struct rpc_call *c, const struct p_token_create *request)
 	P_SETS(token, &t->row, owner, who->user);
 	P_SET(token, &t->row, created_at, clock_wall_us());
 	if (P_HAS(token_create, request, expires_seconds))
-		P_SET(token, &t->row, expires_at, t->row.created_at + request->expires_seconds * 1000000);
+		P_SET(token, &t->row, expires_at,
+		    t->row.created_at + request->expires_seconds * 1000000);
 	for (size_t i = 0; i < request->scopes.n; i++)
 		if (!p_strv_has(&t->row.scopes, request->scopes.v[i]))
 			p_strv_add(&t->row.scopes, request->scopes.v[i]);
@@ -512,7 +545,8 @@ rpc_token_create(struct rpc_call *c, const struct p_token_create *request)
 	P_MARK(token, &t->row, scopes);
 	tx = store_tx(b->store);
 	store_tx_token_put(tx, (uint32_t)who->uid, &t->row, hash);
-	line = audit_event(tx, who, "token_created", json_pack("{s:s, s:s}", "token_id", id, "name", request->name));
+	line = audit_event(tx, who, "token_created",
+	    json_pack("{s:s, s:s}", "token_id", id, "name", request->name));
 	audit_commit(b, tx, line, issued, t);
 }
 
@@ -523,7 +557,8 @@ rpc_token_list(struct rpc_call *c, const struct p_empty *request)
 	struct awo_err err = {0};
 
 	(void)request;
-	if (store_token_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, rpc_caller(c)->admin, &answer, &err) != 0) {
+	if (store_token_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid,
+		rpc_caller(c)->admin, &answer, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
@@ -551,7 +586,8 @@ rpc_token_revoke(struct rpc_call *c, const struct p_token_ref *request)
 		found = found || strcmp(all.tokens.v[i].id, request->id) == 0;
 	P_FREE(token_list_answer, &all);
 	if (!found) {
-		(void)ERR(&err, NOT_FOUND, "id", "you have no access token %s; token.list shows them", request->id);
+		(void)ERR(&err, NOT_FOUND, "id",
+		    "you have no access token %s; token.list shows them", request->id);
 		rpc_fail(c, &err);
 		return;
 	}
@@ -574,14 +610,16 @@ rpc_token_verify(struct rpc_call *c, const struct p_token_verify *request)
 	token_hash(request->token, hash);
 	if (store_token_find(b->store, hash, &uid, &t, &why) != 0) {
 		if (why.code == AWO_NOT_FOUND)
-			(void)ERR(&err, UNAUTHENTICATED, "token", "the access token is not known; make one with awoctl token create");
+			(void)ERR(&err, UNAUTHENTICATED, "token",
+			    "the access token is not known; make one with awoctl token create");
 		else
 			err = why;
 		rpc_fail(c, &err);
 		return;
 	}
 	if (P_HAS(token, &t, expires_at) && t.expires_at <= now) {
-		(void)ERR(&err, UNAUTHENTICATED, "token", "the access token has expired; make another with awoctl token create");
+		(void)ERR(&err, UNAUTHENTICATED, "token",
+		    "the access token has expired; make another with awoctl token create");
 		P_FREE(token, &t);
 		rpc_fail(c, &err);
 		return;

@@ -1,4 +1,5 @@
-/* Methods that ask git about an order: progress and diff, computed by confined tasks in its clean repository. */
+/* Methods that ask git about an order: progress and diff, computed by confined tasks in its clean
+ * repository. */
 #include <string.h>
 
 #include "awod/rpc_git.h"
@@ -29,8 +30,13 @@ ask_git(struct rpc_call *c, const char *verb, json_t *request, engine_task_done 
 	const struct order_row *row = rpc_order(c);
 	char cache[65];
 	/* the clean repository shares the cache's objects */
-	struct engine_task task = {.program = SUP_GIT, .verb = verb, .flags = SUP_CLEAN_RO | SUP_CACHE_RO,
-	    .owner_uid = row->owner_uid, .id = row->pub.agent_work_order_id, .cache = cache, .request = request,
+	struct engine_task task = {.program = SUP_GIT,
+	    .verb = verb,
+	    .flags = SUP_CLEAN_RO | SUP_CACHE_RO,
+	    .owner_uid = row->owner_uid,
+	    .id = row->pub.agent_work_order_id,
+	    .cache = cache,
+	    .request = request,
 	    .timeout_ms = GIT_MS};
 
 	engine_cache_name(row->canonical_url, cache);
@@ -42,7 +48,8 @@ ask_git(struct rpc_call *c, const char *verb, json_t *request, engine_task_done 
 
 /* ---- order.progress */
 
-/* What the record knows: completed orders are completed; without a commit the phase is that of the running step. */
+/* What the record knows: completed orders are completed; without a commit the phase is that of the
+ * running step. */
 static void
 set_phase(struct p_git_progress *g, const struct p_order *o)
 {
@@ -170,7 +177,8 @@ diff_told(void *arg, const struct awo_err *err, json_t *answer)
 			rpc_fail(c, err);
 		return;
 	}
-	json_object_set_new(answer, "agent_work_order_id", json_string(row->pub.agent_work_order_id));
+	json_object_set_new(
+	    answer, "agent_work_order_id", json_string(row->pub.agent_work_order_id));
 	if (json_object_get(answer, "base_sha") == NULL)
 		json_object_set_new(answer, "base_sha", json_string(row->base_sha));
 	if (json_object_get(answer, "head_sha") == NULL)
@@ -208,12 +216,14 @@ void
 rpc_order_diff(struct rpc_call *c, const struct p_order_diff *request)
 {
 	const struct order_row *row = rpc_order(c);
-	enum p_diff_format format = request->format != diff_format_none ? request->format : diff_format_patch;
+	enum p_diff_format format =
+	    request->format != diff_format_none ? request->format : diff_format_patch;
 	struct awo_err err = {0};
 	json_t *q;
 
 	if (request->path != NULL && !is_inner_path(request->path)) {
-		(void)ERR(&err, INVALID_ARGUMENT, "path", "must be a path in the repository, without a leading '/' and without '..'");
+		(void)ERR(&err, INVALID_ARGUMENT, "path",
+		    "must be a path in the repository, without a leading '/' and without '..'");
 		rpc_fail(c, &err);
 		return;
 	}
@@ -229,7 +239,7 @@ rpc_order_diff(struct rpc_call *c, const struct p_order_diff *request)
 		empty_diff(c);
 		return;
 	}
-	q = json_pack("{s:s, s:s?, s:i}", "format", P_ENUM_NAME(diff_format, format), "path", request->path, "max_bytes",
-	    PATCH_MAX);
+	q = json_pack("{s:s, s:s?, s:i}", "format", P_ENUM_NAME(diff_format, format), "path",
+	    request->path, "max_bytes", PATCH_MAX);
 	ask_git(c, "diff", q, diff_told);
 }

@@ -7,9 +7,10 @@
 
 #include "awod/server_priv.h"
 
-#define SLICE ((size_t)2 << 20)		/* bytes read before others have their turn */
-#define PAGE_BYTES ((size_t)1536 * 1024)	/* text of a page: as msgpack it can be 2.25 times as long */
-#define TAIL_MAX 100000			/* lines remembered from the end */
+#define SLICE ((size_t)2 << 20) /* bytes read before others have their turn */
+#define PAGE_BYTES                                                                                 \
+	((size_t)1536 * 1024) /* text of a page: as msgpack it can be 2.25 times as long */
+#define TAIL_MAX 100000	      /* lines remembered from the end */
 
 struct place {
 	int64_t seq;
@@ -22,15 +23,15 @@ struct logs {
 	int fd;
 	struct event *next;
 	struct log_cursor cursor;
-	int64_t end;			/* size at the beginning: what comes later is not waited for */
+	int64_t end; /* size at the beginning: what comes later is not waited for */
 	struct log_filter filter;
 	bool filtered, tail, full;
 	int64_t limit, offset, after;
 	int64_t total, matched;
 	json_t *entries;
-	size_t bytes;			/* of text in entries */
-	int64_t last;			/* seq of the last entry */
-	struct place *ring;		/* tail: the last places that match */
+	size_t bytes;	    /* of text in entries */
+	int64_t last;	    /* seq of the last entry */
+	struct place *ring; /* tail: the last places that match */
 	size_t nring;
 };
 
@@ -70,7 +71,8 @@ take_line(void *arg, const char *p, size_t len, int64_t seq)
 	if (l->tail) {
 		l->ring[(size_t)l->matched % l->nring] = (struct place){.seq = seq, .len = len};
 	} else if (l->matched >= l->offset && !l->full) {
-		l->full = !add_entry(l, p, len, seq) || (int64_t)json_array_size(l->entries) == l->limit;
+		l->full =
+		    !add_entry(l, p, len, seq) || (int64_t)json_array_size(l->entries) == l->limit;
 	}
 	l->matched++;
 	return 0;
@@ -89,7 +91,8 @@ add_place(struct logs *l, const struct place *at)
 	}
 	text = xcalloc(1, at->len + 1);
 	while (have < at->len) {
-		ssize_t n = pread(l->fd, text + have, at->len - have, at->seq - 1 - (int64_t)(at->len - have));
+		ssize_t n = pread(
+		    l->fd, text + have, at->len - have, at->seq - 1 - (int64_t)(at->len - have));
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -132,7 +135,8 @@ answer_logs(struct logs *l)
 	if (l->tail)
 		take_tail(l);
 	more = l->tail ? l->full : l->matched > l->offset + (int64_t)json_array_size(l->entries);
-	P_SETS(order_logs_answer, &a, agent_work_order_id, rpc_order(l->c)->pub.agent_work_order_id);
+	P_SETS(
+	    order_logs_answer, &a, agent_work_order_id, rpc_order(l->c)->pub.agent_work_order_id);
 	a.log_entries = json_incref(l->entries);
 	P_MARK(order_logs_answer, &a, log_entries);
 	P_SET(order_logs_answer, &a, total, l->total);
@@ -142,8 +146,10 @@ answer_logs(struct logs *l)
 	P_SET(order_logs_answer, &a, offset, l->offset);
 	P_SET(order_logs_answer, &a, has_more, more);
 	/* when all that matches was given, lines that do not match need not be looked at again */
-	P_SET(order_logs_answer, &a, next_seq, (more && !l->tail) || (l->tail && l->offset > 0) ? l->last
-	    : l->cursor.pos > l->after ? l->cursor.pos : l->after);
+	P_SET(order_logs_answer, &a, next_seq,
+	    (more && !l->tail) || (l->tail && l->offset > 0) ? l->last
+	    : l->cursor.pos > l->after			     ? l->cursor.pos
+							     : l->after);
 	rpc_answer(l->c, &a);
 	P_FREE(order_logs_answer, &a);
 	logs_free(l);
@@ -208,7 +214,8 @@ rpc_order_logs(struct rpc_call *c, const struct p_order_logs *request)
 	int fd;
 
 	if (request->tail && request->offset > TAIL_MAX - limit) {
-		(void)ERR(&err, INVALID_ARGUMENT, "offset", "with tail at most %lld", (long long)(TAIL_MAX - limit));
+		(void)ERR(&err, INVALID_ARGUMENT, "offset", "with tail at most %lld",
+		    (long long)(TAIL_MAX - limit));
 		rpc_fail(c, &err);
 		return;
 	}
@@ -235,7 +242,9 @@ rpc_order_logs(struct rpc_call *c, const struct p_order_logs *request)
 	    .b = b,
 	    .fd = fd,
 	    .end = st.st_size,
-	    .filter = {.level = request->level, .step = request->step, .has_since = P_HAS(order_logs, request, since),
+	    .filter = {.level = request->level,
+		.step = request->step,
+		.has_since = P_HAS(order_logs, request, since),
 		.since = request->since},
 	    .tail = request->tail,
 	    .limit = limit,

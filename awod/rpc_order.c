@@ -10,8 +10,9 @@
 #include "common/repo_url.h"
 #include "common/text.h"
 
-#define REFRESH_MS 10000	/* for GitHub to say what became of a pull request */
-#define CUT_TEXT 1024		/* bytes that remain of outputs when a history is too long for one message */
+#define REFRESH_MS 10000 /* for GitHub to say what became of a pull request */
+#define CUT_TEXT 1024 /* bytes that remain of outputs when a history is too long for one message   \
+		       */
 #define ANSWER_ROOM (P_MESSAGE_MAX - 65536)
 
 /* ---- answers of one order */
@@ -41,15 +42,17 @@ changed(void *arg, const struct awo_err *err, const struct order_row *row)
 
 /* ---- order.create */
 
-/* The rules of git check-ref-format for a branch, and no leading '-', which programs would take for an option. */
+/* The rules of git check-ref-format for a branch, and no leading '-', which programs would take for
+ * an option. */
 static bool
 is_branch_name(const char *s)
 {
 	size_t n = strlen(s);
 	const char *part = s;
 
-	if (n == 0 || s[0] == '-' || s[0] == '/' || s[n - 1] == '/' || s[n - 1] == '.' || strcmp(s, "@") == 0 ||
-	    strcmp(s, "HEAD") == 0 || strstr(s, "..") != NULL || strstr(s, "@{") != NULL || strstr(s, "//") != NULL)
+	if (n == 0 || s[0] == '-' || s[0] == '/' || s[n - 1] == '/' || s[n - 1] == '.' ||
+	    strcmp(s, "@") == 0 || strcmp(s, "HEAD") == 0 || strstr(s, "..") != NULL ||
+	    strstr(s, "@{") != NULL || strstr(s, "//") != NULL)
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if ((unsigned char)s[i] <= ' ' || s[i] == 0x7f || strchr("~^:?*[\\", s[i]) != NULL)
@@ -87,11 +90,13 @@ check_agent(const struct config *conf, const char *name, struct awo_err *err)
 	nearest = text_nearest(name, names);
 	return ERR(err, INVALID_ARGUMENT, "agent",
 	    "there is no agent %s%s%s%s; agents are configured in agents.yaml", name,
-	    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "", nearest != NULL ? "?" : "");
+	    nearest != NULL ? "; did you mean " : "", nearest != NULL ? nearest : "",
+	    nearest != NULL ? "?" : "");
 }
 
 static int
-check_create(const struct broker *b, const struct p_order_create *q, const struct repo_url *u, struct awo_err *err)
+check_create(const struct broker *b, const struct p_order_create *q, const struct repo_url *u,
+    struct awo_err *err)
 {
 	const char *issue = q->github_issue_number;
 
@@ -103,24 +108,29 @@ check_create(const struct broker *b, const struct p_order_create *q, const struc
 		return ERR(err, INVALID_ARGUMENT, "user_request",
 		    "is missing: say what is to be done, or give github_issue_number");
 	if (q->user_request != NULL && q->user_request[strspn(q->user_request, " \t\r\n")] == '\0')
-		return ERR(err, INVALID_ARGUMENT, "user_request", "is empty: say what is to be done");
+		return ERR(
+		    err, INVALID_ARGUMENT, "user_request", "is empty: say what is to be done");
 	if (issue != NULL && (issue[0] == '0' || strspn(issue, "0123456789") != strlen(issue)))
-		return ERR(err, INVALID_ARGUMENT, "github_issue_number", "must be a decimal number without leading zero");
+		return ERR(err, INVALID_ARGUMENT, "github_issue_number",
+		    "must be a decimal number without leading zero");
 	if (issue != NULL && !repository_is_github(b->conf, u))
 		return ERR(err, INVALID_ARGUMENT, "github_issue_number",
-		    "%s is no repository on %s, so that it has no issues there; put the request into user_request",
+		    "%s is no repository on %s, so that it has no issues there; put the request "
+		    "into user_request",
 		    u->canonical, b->conf->github_host);
 	if (q->base_branch != NULL && !is_branch_name(q->base_branch))
-		return ERR(err, INVALID_ARGUMENT, "base_branch", "is no valid name of a branch (git check-ref-format)");
+		return ERR(err, INVALID_ARGUMENT, "base_branch",
+		    "is no valid name of a branch (git check-ref-format)");
 	if (q->model != NULL && (q->model[0] == '-' || !is_printable(q->model)))
-		return ERR(err, INVALID_ARGUMENT, "model", "may not begin with '-' or have spaces in it");
+		return ERR(
+		    err, INVALID_ARGUMENT, "model", "may not begin with '-' or have spaces in it");
 	return check_agent(b->conf, q->agent != NULL ? q->agent : b->conf->default_agent, err);
 }
 
 /* The steps: what was asked for, else what the repository is registered with, else the defaults. */
 static int
-plan_steps(const struct broker *b, const struct p_order_create *q, const struct p_repository *registered,
-    struct p_strv *steps, struct awo_err *err)
+plan_steps(const struct broker *b, const struct p_order_create *q,
+    const struct p_repository *registered, struct p_strv *steps, struct awo_err *err)
 {
 	const struct p_strv *selected = &q->selected_commands;
 	struct p_command_list_answer commands;
@@ -160,17 +170,20 @@ build_row(struct rpc_call *c, const struct p_order_create *q, struct awo_err *er
 	bool is_registered;
 	int r;
 
-	if (repo_url_parse(q->repository_url, &u, err) != 0 || repository_allowed(b, &u, err) != 0 ||
-	    check_create(b, q, &u, err) != 0)
+	if (repo_url_parse(q->repository_url, &u, err) != 0 ||
+	    repository_allowed(b, &u, err) != 0 || check_create(b, q, &u, err) != 0)
 		return NULL;
-	is_registered = store_repository_get(b->store, who->uid, u.canonical, &registered, &none) == 0;
+	is_registered =
+	    store_repository_get(b->store, who->uid, u.canonical, &registered, &none) == 0;
 	row = xcalloc(1, sizeof(*row));
 	o = &row->pub;
 	r = plan_steps(b, q, is_registered ? &registered : NULL, &o->selected_commands, err);
 	if (r == 0) {
 		P_MARK(order, o, selected_commands);
-		P_SET(order, o, sandbox_type, q->sandbox_type != sandbox_type_none ? q->sandbox_type
-		    : is_registered ? registered.default_sandbox_type : sandbox_type_git_worktree);
+		P_SET(order, o, sandbox_type,
+		    q->sandbox_type != sandbox_type_none ? q->sandbox_type
+		    : is_registered			 ? registered.default_sandbox_type
+							 : sandbox_type_git_worktree);
 	}
 	if (is_registered)
 		P_FREE(repository, &registered);
@@ -209,7 +222,8 @@ created(void *arg, const struct awo_err *err, const struct order_row *row)
 		rpc_fail(c, err);
 		return;
 	}
-	log_info("order_created", LS("agent_work_order_id", row->pub.agent_work_order_id), LS("owner", row->pub.owner),
+	log_info("order_created", LS("agent_work_order_id", row->pub.agent_work_order_id),
+	    LS("owner", row->pub.owner),
 	    LS("request_id", row->request_id != NULL ? row->request_id : "-"));
 	answer_order(c, row, NULL);
 }
@@ -233,7 +247,8 @@ pending_counted(void *arg, const struct awo_err *err, struct p_order_list_answer
 		full = *err;
 	else if (page->total_count >= limit)
 		(void)ERR(&full, RESOURCE_EXHAUSTED, "",
-		    "you have %lld pending orders, which is the limit (max_pending_per_user); try again when some have run",
+		    "you have %lld pending orders, which is the limit (max_pending_per_user); try "
+		    "again when some have run",
 		    (long long)page->total_count);
 	if (full.code == AWO_OK) {
 		create_now(n);
@@ -265,9 +280,11 @@ rpc_order_create(struct rpc_call *c, const struct p_order_create *request)
 	n = xcalloc(1, sizeof(*n));
 	*n = (struct creating){.c = c, .row = row, .key = xstrdup(request->idempotency_key)};
 	store_counts(b->store, counts);
-	/* counting one user's is worth it only when it can matter; a repeated request makes no new order */
+	/* counting one user's is worth it only when it can matter; a repeated request makes no new
+	 * order */
 	if (counts[order_status_pending] < b->conf->max_pending_per_user ||
-	    (n->key != NULL && store_order_by_key(b->store, filter.uid, n->key, known, &none) == 0)) {
+	    (n->key != NULL &&
+		store_order_by_key(b->store, filter.uid, n->key, known, &none) == 0)) {
 		create_now(n);
 		return;
 	}
@@ -287,7 +304,8 @@ refreshed(void *arg, const struct awo_err *err, const struct order_row *row)
 		answer_order(arg, row, NULL);
 		return;
 	}
-	snprintf(message, sizeof(message), "the pull request's state could not be stored: %s", err->msg);
+	snprintf(
+	    message, sizeof(message), "the pull request's state could not be stored: %s", err->msg);
 	answer_order(arg, rpc_order(arg), message);
 }
 
@@ -301,7 +319,8 @@ pull_request_told(void *arg, const struct awo_err *err, json_t *answer)
 	char message[1024];
 
 	if (err != NULL && err->code != AWO_OK) {
-		snprintf(message, sizeof(message), "%s could not be asked about the pull request: %s",
+		snprintf(message, sizeof(message),
+		    "%s could not be asked about the pull request: %s",
 		    rpc_broker(c)->conf->github_host, err->msg);
 		answer_order(c, row, message);
 	} else if (state == 0) {
@@ -319,18 +338,23 @@ rpc_order_get(struct rpc_call *c, const struct p_order_get *request)
 {
 	struct broker *b = rpc_broker(c);
 	const struct order_row *row = rpc_order(c);
-	struct engine_task task = {.program = SUP_FORGE, .verb = "pull-request-state", .flags = SUP_NET,
-	    .owner_uid = row->owner_uid, .timeout_ms = REFRESH_MS};
+	struct engine_task task = {.program = SUP_FORGE,
+	    .verb = "pull-request-state",
+	    .flags = SUP_NET,
+	    .owner_uid = row->owner_uid,
+	    .timeout_ms = REFRESH_MS};
 	struct repo_url u;
 	json_t *q;
 
 	if (!request->refresh || row->pub.github_pull_request_number == NULL ||
-	    repo_url_parse(row->pub.repository_url, &u, NULL) != 0 || !repository_is_github(b->conf, &u)) {
+	    repo_url_parse(row->pub.repository_url, &u, NULL) != 0 ||
+	    !repository_is_github(b->conf, &u)) {
 		answer_order(c, row, NULL);
 		return;
 	}
 	q = forge_request(b, row->owner_uid, &u);
-	json_object_set_new(q, "number", json_integer(strtoll(row->pub.github_pull_request_number, NULL, 10)));
+	json_object_set_new(
+	    q, "number", json_integer(strtoll(row->pub.github_pull_request_number, NULL, 10)));
 	task.request = q;
 	engine_task(b->engine, &task, pull_request_told, c);
 }
@@ -342,7 +366,7 @@ struct listing {
 	struct p_order_list request;
 	char *canonical;
 	bool any;
-	bool cut;	/* asked again for a page that fits into a message */
+	bool cut; /* asked again for a page that fits into a message */
 };
 
 static void listed(void *arg, const struct awo_err *err, struct p_order_list_answer *page);
@@ -350,7 +374,9 @@ static void listed(void *arg, const struct awo_err *err, struct p_order_list_ans
 static void
 list_now(struct listing *l)
 {
-	struct store_filter filter = {.request = &l->request, .uid = (uint32_t)rpc_caller(l->c)->uid, .any = l->any,
+	struct store_filter filter = {.request = &l->request,
+	    .uid = (uint32_t)rpc_caller(l->c)->uid,
+	    .any = l->any,
 	    .canonical_url = l->canonical};
 
 	store_order_list(rpc_broker(l->c)->store, &filter, listed, l);
@@ -411,7 +437,8 @@ rpc_order_list(struct rpc_call *c, const struct p_order_list *request)
 	struct listing *l;
 	struct repo_url u;
 
-	if (request->repository_url != NULL && repo_url_parse(request->repository_url, &u, &err) != 0) {
+	if (request->repository_url != NULL &&
+	    repo_url_parse(request->repository_url, &u, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
@@ -423,7 +450,8 @@ rpc_order_list(struct rpc_call *c, const struct p_order_list *request)
 	if (request->repository_url != NULL)
 		l->canonical = xstrdup(u.canonical);
 	/* in user mode there is one user; root looking in wants to see that user's orders */
-	l->any = who->admin && (request->all || request->owner != NULL || rpc_broker(c)->opt->user_mode);
+	l->any =
+	    who->admin && (request->all || request->owner != NULL || rpc_broker(c)->opt->user_mode);
 	list_now(l);
 }
 
@@ -432,29 +460,32 @@ rpc_order_list(struct rpc_call *c, const struct p_order_list *request)
 void
 rpc_order_cancel(struct rpc_call *c, const struct p_order_cancel *request)
 {
-	engine_cancel(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, rpc_caller(c)->user,
-	    request->reason, changed, c);
+	engine_cancel(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id,
+	    rpc_caller(c)->user, request->reason, changed, c);
 }
 
 void
 rpc_order_pause(struct rpc_call *c, const struct p_order_ref *request)
 {
 	(void)request;
-	engine_pause(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, rpc_caller(c)->user, changed, c);
+	engine_pause(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id,
+	    rpc_caller(c)->user, changed, c);
 }
 
 void
 rpc_order_resume(struct rpc_call *c, const struct p_order_ref *request)
 {
 	(void)request;
-	engine_resume(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, rpc_caller(c)->user, changed, c);
+	engine_resume(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id,
+	    rpc_caller(c)->user, changed, c);
 }
 
 void
 rpc_order_retry(struct rpc_call *c, const struct p_order_ref *request)
 {
 	(void)request;
-	engine_retry(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, rpc_caller(c)->user, changed, c);
+	engine_retry(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id,
+	    rpc_caller(c)->user, changed, c);
 }
 
 void
@@ -474,7 +505,8 @@ prompted(void *arg, const struct awo_err *err, int64_t prompt_id, const char *me
 		rpc_fail(c, err);
 		return;
 	}
-	P_SETS(order_prompt_answer, &answer, agent_work_order_id, rpc_order(c)->pub.agent_work_order_id);
+	P_SETS(order_prompt_answer, &answer, agent_work_order_id,
+	    rpc_order(c)->pub.agent_work_order_id);
 	P_SET(order_prompt_answer, &answer, prompt_accepted, true);
 	P_SETS(order_prompt_answer, &answer, message, message);
 	P_SET(order_prompt_answer, &answer, prompt_id, prompt_id);
@@ -488,7 +520,8 @@ rpc_order_prompt(struct rpc_call *c, const struct p_order_prompt *request)
 	struct awo_err err = {0};
 
 	if (request->prompt_text[strspn(request->prompt_text, " \t\r\n")] == '\0') {
-		(void)ERR(&err, INVALID_ARGUMENT, "prompt_text", "is empty: say what is to be done");
+		(void)ERR(
+		    &err, INVALID_ARGUMENT, "prompt_text", "is empty: say what is to be done");
 		rpc_fail(c, &err);
 		return;
 	}
@@ -507,7 +540,8 @@ deleted(void *arg, const struct awo_err *err, const struct order_row *row)
 		rpc_fail(c, err);
 		return;
 	}
-	P_SETS(order_delete_answer, &answer, agent_work_order_id, rpc_order(c)->pub.agent_work_order_id);
+	P_SETS(order_delete_answer, &answer, agent_work_order_id,
+	    rpc_order(c)->pub.agent_work_order_id);
 	P_SET(order_delete_answer, &answer, deleted, true);
 	rpc_answer(c, &answer);
 	P_FREE(order_delete_answer, &answer);
@@ -525,7 +559,8 @@ no_gate(struct rpc_call *c)
 {
 	struct awo_err err = {0};
 
-	(void)ERR(&err, UNIMPLEMENTED, "", "no step of this version waits at a gate, so there is nothing to answer");
+	(void)ERR(&err, UNIMPLEMENTED, "",
+	    "no step of this version waits at a gate, so there is nothing to answer");
 	rpc_fail(c, &err);
 }
 
@@ -565,11 +600,13 @@ rpc_order_steps(struct rpc_call *c, const struct p_order_ref *request)
 	struct awo_err err = {0};
 
 	(void)request;
-	if (store_steps(rpc_broker(c)->store, rpc_order(c)->pub.agent_work_order_id, &answer, &err) != 0) {
+	if (store_steps(
+		rpc_broker(c)->store, rpc_order(c)->pub.agent_work_order_id, &answer, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
-	P_SETS(step_list_answer, &answer, agent_work_order_id, rpc_order(c)->pub.agent_work_order_id);
+	P_SETS(
+	    step_list_answer, &answer, agent_work_order_id, rpc_order(c)->pub.agent_work_order_id);
 	P_MARK(step_list_answer, &answer, steps);
 	p_encode_value(&size, &p_type_step_list_answer, &answer);
 	/* many attempts with long outputs are more than one message may hold */

@@ -11,7 +11,7 @@
 #include "common/clock.h"
 #include "common/ids.h"
 
-#define VERIFY_MS 4500	/* people wait for the answer */
+#define VERIFY_MS 4500 /* people wait for the answer */
 #define FORGE_MIN_MS 500
 
 /* ---- policy, and what other methods need too */
@@ -57,23 +57,26 @@ repository_allowed(const struct broker *b, const struct repo_url *u, struct awo_
 	    (realpath(u->path, real) == NULL || is_listed(real, allow)))
 		return 0;
 	return ERR(err, PERMISSION_DENIED, "repository_url",
-	    "local repositories are not permitted here: an administrator can list directories in repositories.allow_local "
-	    "(now: %.200s)", allow);
+	    "local repositories are not permitted here: an administrator can list directories in "
+	    "repositories.allow_local "
+	    "(now: %.200s)",
+	    allow);
 }
 
 bool
 repository_is_github(const struct config *conf, const struct repo_url *u)
 {
 	return u->scheme != REPO_FILE && u->owner[0] != '\0' &&
-	    (strcmp(u->host_port, conf->github_host) == 0 || strcmp(u->host, conf->github_host) == 0);
+	       (strcmp(u->host_port, conf->github_host) == 0 ||
+		   strcmp(u->host, conf->github_host) == 0);
 }
 
 json_t *
 forge_request(const struct broker *b, uint32_t uid, const struct repo_url *u)
 {
 	char *token = engine_forge_token(b->engine, uid, b->conf->github_host);
-	json_t *q = json_pack("{s:s, s:s?, s:s, s:s}", "api_url", b->conf->github_api_url, "token", token, "owner",
-	    u->owner, "repo", u->name);
+	json_t *q = json_pack("{s:s, s:s?, s:s, s:s}", "api_url", b->conf->github_api_url, "token",
+	    token, "owner", u->owner, "repo", u->name);
 
 	AWO_ASSERT(q != NULL);
 	secret_free(token);
@@ -84,8 +87,8 @@ forge_request(const struct broker *b, uint32_t uid, const struct repo_url *u)
 
 struct verdict {
 	bool ok;
-	const char *default_branch;	/* or NULL */
-	const char *message;		/* why not; or, when it is ok, what will not work; or NULL */
+	const char *default_branch; /* or NULL */
+	const char *message;	    /* why not; or, when it is ok, what will not work; or NULL */
 };
 typedef void verified(void *arg, const struct verdict *v);
 
@@ -102,7 +105,9 @@ struct verify {
 static void
 verify_end(struct verify *v, bool ok, const char *message)
 {
-	struct verdict verdict = {.ok = ok, .default_branch = v->branch[0] != '\0' ? v->branch : NULL, .message = message};
+	struct verdict verdict = {.ok = ok,
+	    .default_branch = v->branch[0] != '\0' ? v->branch : NULL,
+	    .message = message};
 
 	v->done(v->arg, &verdict);
 	free(v);
@@ -112,12 +117,15 @@ static void
 forge_told(void *arg, const struct awo_err *err, json_t *answer)
 {
 	struct verify *v = arg;
-	json_t *permissions = json_object_get(answer, "permissions"), *push = json_object_get(permissions, "push");
+	json_t *permissions = json_object_get(answer, "permissions"),
+	       *push = json_object_get(permissions, "push");
 	char message[1024];
 
-	/* git can read it, so it is accessible; what the API says matters for the end of an order */
+	/* git can read it, so it is accessible; what the API says matters for the end of an order
+	 */
 	if (err != NULL && err->code != AWO_OK) {
-		snprintf(message, sizeof(message), "git can read it, but the GitHub API says: %s", err->msg);
+		snprintf(message, sizeof(message), "git can read it, but the GitHub API says: %s",
+		    err->msg);
 		verify_end(v, true, message);
 	} else if (push != NULL && !json_is_true(push)) {
 		verify_end(v, true, "git can read it, but the GitHub token may not push to it");
@@ -131,7 +139,8 @@ git_told(void *arg, const struct awo_err *err, json_t *answer)
 {
 	struct verify *v = arg;
 	const char *branch = json_string_value(json_object_get(answer, "default_branch"));
-	struct engine_task task = {.program = SUP_FORGE, .verb = "repository", .flags = SUP_NET, .owner_uid = v->uid};
+	struct engine_task task = {
+	    .program = SUP_FORGE, .verb = "repository", .flags = SUP_NET, .owner_uid = v->uid};
 	int64_t left = VERIFY_MS - (clock_mono_us() - v->began) / 1000;
 	json_t *q;
 
@@ -139,8 +148,10 @@ git_told(void *arg, const struct awo_err *err, json_t *answer)
 		char message[1024];
 
 		if (err->code == AWO_DEADLINE_EXCEEDED)
-			snprintf(message, sizeof(message), "%.900s did not answer within %.1f seconds",
-			    v->u.scheme == REPO_FILE ? v->u.path : v->u.host_port, VERIFY_MS / 1000.0);
+			snprintf(message, sizeof(message),
+			    "%.900s did not answer within %.1f seconds",
+			    v->u.scheme == REPO_FILE ? v->u.path : v->u.host_port,
+			    VERIFY_MS / 1000.0);
 		else
 			snprintf(message, sizeof(message), "%s", err->msg);
 		verify_end(v, false, message);
@@ -155,7 +166,8 @@ git_told(void *arg, const struct awo_err *err, json_t *answer)
 	q = forge_request(v->b, v->uid, &v->u);
 	if (!json_is_string(json_object_get(q, "token"))) {
 		json_decref(q);
-		verify_end(v, true, "git can read it; to push and to open pull requests store a GitHub token");
+		verify_end(v, true,
+		    "git can read it; to push and to open pull requests store a GitHub token");
 		return;
 	}
 	task.request = q;
@@ -167,9 +179,11 @@ static void
 verify_start(struct broker *b, uint32_t uid, const struct repo_url *u, verified *done, void *arg)
 {
 	struct verify *v = xcalloc(1, sizeof(*v));
-	struct engine_task task = {.program = SUP_GIT, .verb = "verify", .owner_uid = uid, .timeout_ms = VERIFY_MS};
+	struct engine_task task = {
+	    .program = SUP_GIT, .verb = "verify", .owner_uid = uid, .timeout_ms = VERIFY_MS};
 
-	*v = (struct verify){.b = b, .uid = uid, .u = *u, .began = clock_mono_us(), .done = done, .arg = arg};
+	*v = (struct verify){
+	    .b = b, .uid = uid, .u = *u, .began = clock_mono_us(), .done = done, .arg = arg};
 	task.flags = u->scheme == REPO_FILE ? SUP_LOCAL_RO : SUP_NET;
 	task.request = engine_remote_request(b->engine, uid, u->canonical);
 	json_object_set_new(task.request, "timeout_seconds", json_integer(VERIFY_MS / 1000));
@@ -227,7 +241,8 @@ check_sandbox(enum p_sandbox_type type, struct awo_err *err)
 {
 	if (type == sandbox_type_e2b || type == sandbox_type_dagger)
 		return ERR(err, UNIMPLEMENTED, "default_sandbox_type",
-		    "%s is not in this version: use git_worktree or git_branch", P_ENUM_NAME(sandbox_type, type));
+		    "%s is not in this version: use git_worktree or git_branch",
+		    P_ENUM_NAME(sandbox_type, type));
 	return 0;
 }
 
@@ -278,10 +293,10 @@ added_verified(void *arg, const struct verdict *v)
 	struct awo_err err = {0};
 
 	/* somebody may have registered it while the remote was asked */
-	if (store_repository_get(rpc_broker(p->c)->store, (uint32_t)rpc_caller(p->c)->uid, p->r.repository_url, &other,
-		&err) == 0) {
-		(void)ERR(&err, ALREADY_EXISTS, "repository_url", "%s is registered already, as %s", other.repository_url,
-		    other.id);
+	if (store_repository_get(rpc_broker(p->c)->store, (uint32_t)rpc_caller(p->c)->uid,
+		p->r.repository_url, &other, &err) == 0) {
+		(void)ERR(&err, ALREADY_EXISTS, "repository_url", "%s is registered already, as %s",
+		    other.repository_url, other.id);
 		P_FREE(repository, &other);
 		rpc_fail(p->c, &err);
 		P_FREE(repository, &p->r);
@@ -304,14 +319,16 @@ rpc_repository_add(struct rpc_call *c, const struct p_repository_add *request)
 	struct repo_url u;
 	char id[37];
 
-	if (repo_url_parse(request->repository_url, &u, &err) != 0 || repository_allowed(b, &u, &err) != 0 ||
+	if (repo_url_parse(request->repository_url, &u, &err) != 0 ||
+	    repository_allowed(b, &u, &err) != 0 ||
 	    check_sandbox(request->default_sandbox_type, &err) != 0 ||
 	    check_commands(b, &request->default_commands, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
 	if (store_repository_get(b->store, uid, u.canonical, &other, &none) == 0) {
-		(void)ERR(&err, ALREADY_EXISTS, "repository_url", "%s is registered already, as %s", u.canonical, other.id);
+		(void)ERR(&err, ALREADY_EXISTS, "repository_url", "%s is registered already, as %s",
+		    u.canonical, other.id);
 		P_FREE(repository, &other);
 		rpc_fail(c, &err);
 		return;
@@ -322,14 +339,16 @@ rpc_repository_add(struct rpc_call *c, const struct p_repository_add *request)
 	P_SETS(repository, &p->r, id, id);
 	describe(&p->r, &u);
 	P_SET(repository, &p->r, is_verified, false);
-	P_SET(repository, &p->r, default_sandbox_type, request->default_sandbox_type != sandbox_type_none
-	    ? request->default_sandbox_type : sandbox_type_git_worktree);
+	P_SET(repository, &p->r, default_sandbox_type,
+	    request->default_sandbox_type != sandbox_type_none ? request->default_sandbox_type
+							       : sandbox_type_git_worktree);
 	if (request->default_commands.n > 0) {
 		copy_strv(&p->r.default_commands, &request->default_commands);
 	} else {
 		struct p_strv none_selected = {0};
 
-		(void)order_plan(NULL, &none_selected, &none_selected, &p->r.default_commands, &none);
+		(void)order_plan(
+		    NULL, &none_selected, &none_selected, &p->r.default_commands, &none);
 	}
 	P_MARK(repository, &p->r, default_commands);
 	P_SET(repository, &p->r, created_at, clock_wall_us());
@@ -360,7 +379,8 @@ find(const struct rpc_call *c, const char *id_or_url, struct p_repository *out, 
 		*err = why;
 		return -1;
 	}
-	return ERR(err, NOT_FOUND, "id", "you have no registered repository %.200s; repository.list shows them", id_or_url);
+	return ERR(err, NOT_FOUND, "id",
+	    "you have no registered repository %.200s; repository.list shows them", id_or_url);
 }
 
 void
@@ -384,7 +404,8 @@ rpc_repository_list(struct rpc_call *c, const struct p_empty *request)
 	struct awo_err err = {0};
 
 	(void)request;
-	if (store_repository_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &answer, &err) != 0) {
+	if (store_repository_list(
+		rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, &answer, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
@@ -519,7 +540,8 @@ rpc_repository_verify(struct rpc_call *c, const struct p_repository_verify *requ
 
 	a->c = c;
 	if ((request->id == NULL) == (request->repository_url == NULL)) {
-		(void)ERR(&err, INVALID_ARGUMENT, "repository_url", "give either repository_url or id");
+		(void)ERR(
+		    &err, INVALID_ARGUMENT, "repository_url", "give either repository_url or id");
 	} else if (request->id != NULL) {
 		a->registered = find(c, request->id, &a->r, &err) == 0;
 		if (a->registered)

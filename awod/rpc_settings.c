@@ -45,7 +45,8 @@ stored(void *arg, const struct awo_err *err, const struct store_commit *commit)
 		why = *err;
 	} else if (broker_reload(b, &why) != 0) {
 		why.code = AWO_FAILED_PRECONDITION;
-		(void)awo_err_prefix(&why, "%s is stored, but the configuration could not be read again: ", s->key);
+		(void)awo_err_prefix(
+		    &why, "%s is stored, but the configuration could not be read again: ", s->key);
 	} else if (config_settings(b->conf, s->key, &answer, &why) == 0) {
 		P_SET(settings_answer, &answer, restart_required, s->restart);
 		rpc_answer(s->c, &answer);
@@ -61,7 +62,8 @@ void
 rpc_settings_set(struct rpc_call *c, const struct p_settings_set *request)
 {
 	struct broker *b = rpc_broker(c);
-	CLEAN_JSON json_t *value = request->value != NULL ? json_incref(request->value) : json_null();
+	CLEAN_JSON json_t *value =
+	    request->value != NULL ? json_incref(request->value) : json_null();
 	CLEAN_FREE char *text = NULL;
 	struct awo_err err = {0};
 	struct store_tx *tx;
@@ -109,8 +111,8 @@ github_told(void *arg, const struct awo_err *err, json_t *answer)
 		answer_test(c, false, message);
 		return;
 	}
-	snprintf(message, sizeof(message), "the token works%s%.256s", login != NULL ? "; it belongs to " : "",
-	    login != NULL ? login : "");
+	snprintf(message, sizeof(message), "the token works%s%.256s",
+	    login != NULL ? "; it belongs to " : "", login != NULL ? login : "");
 	answer_test(c, true, message);
 }
 
@@ -118,8 +120,11 @@ void
 test_github_token(struct rpc_call *c, const char *token)
 {
 	struct broker *b = rpc_broker(c);
-	struct engine_task task = {.program = SUP_FORGE, .verb = "user", .flags = SUP_NET,
-	    .owner_uid = (uint32_t)rpc_caller(c)->uid, .timeout_ms = TEST_MS};
+	struct engine_task task = {.program = SUP_FORGE,
+	    .verb = "user",
+	    .flags = SUP_NET,
+	    .owner_uid = (uint32_t)rpc_caller(c)->uid,
+	    .timeout_ms = TEST_MS};
 
 	task.request = json_pack("{s:s, s:s}", "api_url", b->conf->github_api_url, "token", token);
 	if (task.request == NULL) {
@@ -133,7 +138,8 @@ static void
 test_github(struct rpc_call *c)
 {
 	struct broker *b = rpc_broker(c);
-	char *token = engine_forge_token(b->engine, (uint32_t)rpc_caller(c)->uid, b->conf->github_host);
+	char *token =
+	    engine_forge_token(b->engine, (uint32_t)rpc_caller(c)->uid, b->conf->github_host);
 	char message[512];
 
 	if (token != NULL) {
@@ -142,7 +148,8 @@ test_github(struct rpc_call *c)
 		return;
 	}
 	snprintf(message, sizeof(message),
-	    "there is no token for %s: store one with awoctl credential set NAME --kind github_token, or set GITHUB_TOKEN for awod",
+	    "there is no token for %s: store one with awoctl credential set NAME --kind "
+	    "github_token, or set GITHUB_TOKEN for awod",
 	    b->conf->github_host);
 	answer_test(c, false, message);
 }
@@ -165,14 +172,16 @@ test_agent(struct rpc_call *c, const char *name)
 	path = program_find(agent->program);
 	if (path == NULL) {
 		snprintf(message, sizeof(message),
-		    "the program %.300s of agent %s was not found: install it, or set agents.%s.program to its path",
+		    "the program %.300s of agent %s was not found: install it, or set "
+		    "agents.%s.program to its path",
 		    agent->program, agent->name, agent->name);
 		answer_test(c, false, message);
 		return;
 	}
 	/* what an agent program does when it is run is not for awod's own process to find out */
 	snprintf(message, sizeof(message),
-	    "agent %s is there: %.700s; whether it is logged in shows the first order", agent->name, path);
+	    "agent %s is there: %.700s; whether it is logged in shows the first order", agent->name,
+	    path);
 	answer_test(c, true, message);
 	free(path);
 }
@@ -185,7 +194,8 @@ rpc_settings_test(struct rpc_call *c, const struct p_settings_test *request)
 	if (strcmp(request->what, "github") == 0) {
 		test_github(c);
 	} else if (strcmp(request->what, "agent") == 0) {
-		test_agent(c, request->agent != NULL ? request->agent : rpc_broker(c)->conf->default_agent);
+		test_agent(c,
+		    request->agent != NULL ? request->agent : rpc_broker(c)->conf->default_agent);
 	} else {
 		(void)ERR(&err, INVALID_ARGUMENT, "what", "must be github or agent");
 		rpc_fail(c, &err);

@@ -1,4 +1,5 @@
-/* Methods of the service itself: workflows and commands that it has, its queue, health, and upkeep. */
+/* Methods of the service itself: workflows and commands that it has, its queue, health, and upkeep.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 #include "common/text.h"
 
 #define COMMANDS_MAX 10000
-#define COMMAND_BYTES 65536	/* of a command file, in which its front matter must end */
+#define COMMAND_BYTES 65536 /* of a command file, in which its front matter must end */
 #define DESCRIPTION_BYTES 1024
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
@@ -30,7 +31,8 @@ fill_workflow(struct p_workflow *w, const struct order_workflow *from)
 {
 	P_SETS(workflow, w, name, from->name);
 	P_SETS(workflow, w, description, from->description);
-	for (size_t i = 0; i < sizeof(from->steps) / sizeof(from->steps[0]) && from->steps[i] != NULL; i++)
+	for (size_t i = 0;
+	     i < sizeof(from->steps) / sizeof(from->steps[0]) && from->steps[i] != NULL; i++)
 		p_strv_add(&w->steps, from->steps[i]);
 	P_MARK(workflow, w, steps);
 }
@@ -81,7 +83,8 @@ rpc_workflow_get(struct rpc_call *c, const struct p_workflow_ref *request)
 	}
 	nearest = text_nearest(request->name, names);
 	(void)ERR(&err, NOT_FOUND, "name", "there is no workflow %s%s%s", request->name,
-	    nearest != NULL ? "; did you mean " : "; workflow.list shows them", nearest != NULL ? nearest : "");
+	    nearest != NULL ? "; did you mean " : "; workflow.list shows them",
+	    nearest != NULL ? nearest : "");
 	rpc_fail(c, &err);
 }
 
@@ -105,7 +108,8 @@ rpc_workflow_validate(struct rpc_call *c, const struct p_workflow_validate *requ
 
 	trusted_names(rpc_broker(c), &trusted);
 	P_SET(workflow_validate_answer, &answer, valid,
-	    order_plan(request->workflow_type, &request->selected_commands, &trusted, &answer.steps, &err) == 0);
+	    order_plan(request->workflow_type, &request->selected_commands, &trusted, &answer.steps,
+		&err) == 0);
 	if (!answer.valid)
 		p_strv_add(&answer.errors, err.msg);
 	P_MARK(workflow_validate_answer, &answer, steps);
@@ -159,7 +163,8 @@ is_command_file(const char *file)
 	size_t n = strlen(file);
 
 	return n > 3 && n <= 131 && strcmp(file + n - 3, ".md") == 0 && file[0] != '.' &&
-	    strspn(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == n;
+	       strspn(file, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") ==
+		   n;
 }
 
 static bool
@@ -184,7 +189,8 @@ commands_of(const char *path, bool describe, struct p_command_list_answer *out, 
 		struct p_command *cmd;
 		struct stat st;
 
-		if (!is_command_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, 0) != 0 || !S_ISREG(st.st_mode))
+		if (!is_command_file(e->d_name) || fstatat(dirfd(d), e->d_name, &st, 0) != 0 ||
+		    !S_ISREG(st.st_mode))
 			continue;
 		name = xstrndup(e->d_name, strlen(e->d_name) - 3);
 		/* a directory that comes first has the last word */
@@ -192,7 +198,8 @@ commands_of(const char *path, bool describe, struct p_command_list_answer *out, 
 			continue;
 		if (out->commands.n == *room) {
 			*room = *room > 0 ? *room * 2 : 16;
-			out->commands.v = xrealloc(out->commands.v, *room, sizeof(*out->commands.v));
+			out->commands.v =
+			    xrealloc(out->commands.v, *room, sizeof(*out->commands.v));
 		}
 		cmd = &out->commands.v[out->commands.n++];
 		*cmd = (struct p_command){0};
@@ -283,8 +290,7 @@ program_find(const char *program)
 	return NULL;
 }
 
-static void __attribute__((format(printf, 2, 3)))
-problem(struct p_health *h, const char *fmt, ...)
+static void __attribute__((format(printf, 2, 3))) problem(struct p_health *h, const char *fmt, ...)
 {
 	char text[1024];
 	va_list ap;
@@ -324,7 +330,8 @@ add_platform(json_t *deps, const char *variable, const char *name)
 	const char *url = getenv(variable);
 
 	if (url != NULL && *url != '\0' && text_is_utf8(url, strlen(url)))
-		json_object_set_new(deps, name, json_pack("{s:n, s:s, s:b}", "available", "url", url, "used", 0));
+		json_object_set_new(
+		    deps, name, json_pack("{s:n, s:s, s:b}", "available", "url", url, "used", 0));
 }
 
 static json_t *
@@ -333,24 +340,30 @@ dependencies(const struct rpc_call *c, struct p_health *h)
 	const struct broker *b = rpc_broker(c);
 	const struct config_agent *claude = config_agent(b->conf, "claude");
 	const struct config_agent *def = config_agent(b->conf, b->conf->default_agent);
-	char *token = engine_forge_token(b->engine, (uint32_t)rpc_caller(c)->uid, b->conf->github_host);
+	char *token =
+	    engine_forge_token(b->engine, (uint32_t)rpc_caller(c)->uid, b->conf->github_host);
 	json_t *deps = json_object();
 
 	if (claude != NULL)
 		json_object_set_new(deps, "claude_cli", agent_health(claude));
 	if (def == NULL) {
-		problem(h, "the default agent %s is not configured: set agents.default", b->conf->default_agent);
+		problem(h, "the default agent %s is not configured: set agents.default",
+		    b->conf->default_agent);
 	} else {
 		json_t *agent = agent_health(def);
 
 		if (!json_is_true(json_object_get(agent, "available")))
-			problem(h, "the program %.300s of the default agent %s was not found: install it, or set agents.%s.program",
+			problem(h,
+			    "the program %.300s of the default agent %s was not found: install it, "
+			    "or set agents.%s.program",
 			    def->program, def->name, def->name);
 		json_object_set_new(deps, "agent", agent);
 	}
-	json_object_set_new(deps, "git", json_pack("{s:b}", "available", has_helper(b, "awo-git", h)));
-	json_object_set_new(deps, "github", json_pack("{s:b, s:b}", "available", has_helper(b, "awo-forge", h),
-	    "authenticated", token != NULL));
+	json_object_set_new(
+	    deps, "git", json_pack("{s:b}", "available", has_helper(b, "awo-git", h)));
+	json_object_set_new(deps, "github",
+	    json_pack("{s:b, s:b}", "available", has_helper(b, "awo-forge", h), "authenticated",
+		token != NULL));
 	add_platform(deps, "ARCHON_SERVER_URL", "archon_server");
 	add_platform(deps, "ARCHON_MCP_URL", "archon_mcp");
 	secret_free(token);
@@ -371,10 +384,12 @@ disk(const struct broker *b, struct p_health *h)
 	available = (double)fs.f_bavail * (double)fs.f_frsize;
 	percent = total > 0 ? available / total * 100 : 100;
 	if (percent < (double)b->conf->retention_min_free_percent)
-		problem(h, "%.600s has %.1f %% left, less than retention.min_free_percent (%lld): make room, or run awoctl cleanup",
+		problem(h,
+		    "%.600s has %.1f %% left, less than retention.min_free_percent (%lld): make "
+		    "room, or run awoctl cleanup",
 		    b->opt->state_dir, percent, (long long)b->conf->retention_min_free_percent);
-	return json_pack("{s:s, s:I, s:I, s:f}", "path", b->opt->state_dir, "total_bytes", (json_int_t)total, "free_bytes",
-	    (json_int_t)available, "free_percent", percent);
+	return json_pack("{s:s, s:I, s:I, s:f}", "path", b->opt->state_dir, "total_bytes",
+	    (json_int_t)total, "free_bytes", (json_int_t)available, "free_percent", percent);
 }
 
 void
@@ -394,10 +409,14 @@ rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 	P_SETS(health, &h, version, AWO_VERSION);
 	P_SET(health, &h, enabled, true);
 	P_SETS(health, &h, storage_type, type);
-	P_SET(health, &h, database, json_pack("{s:s, s:b}", "status", well ? "healthy" : "unhealthy", "tables_exist", well));
+	P_SET(health, &h, database,
+	    json_pack(
+		"{s:s, s:b}", "status", well ? "healthy" : "unhealthy", "tables_exist", well));
 	P_SET(health, &h, dependencies, dependencies(c, &h));
-	P_SET(health, &h, queue, json_pack("{s:I, s:I, s:I}", "running", (json_int_t)counts[order_status_running], "pending",
-	    (json_int_t)counts[order_status_pending], "max_concurrent", (json_int_t)b->conf->max_concurrent));
+	P_SET(health, &h, queue,
+	    json_pack("{s:I, s:I, s:I}", "running", (json_int_t)counts[order_status_running],
+		"pending", (json_int_t)counts[order_status_pending], "max_concurrent",
+		(json_int_t)b->conf->max_concurrent));
 	P_SET(health, &h, disk, disk(b, &h));
 	P_SET(health, &h, uptime, (double)(clock_wall_us() - b->started_us) / 1e6);
 	if (h.uptime < 0)
@@ -432,8 +451,8 @@ kernel_features(void)
 		landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1);
 #endif
 		known = json_pack("{s:b, s:b, s:b, s:b, s:b}", "user_namespaces",
-		    has_positive("/proc/sys/user/max_user_namespaces"), "landlock", landlock > 0, "seccomp",
-		    stat("/proc/sys/kernel/seccomp/actions_avail", &st) == 0, "cgroup2",
+		    has_positive("/proc/sys/user/max_user_namespaces"), "landlock", landlock > 0,
+		    "seccomp", stat("/proc/sys/kernel/seccomp/actions_avail", &st) == 0, "cgroup2",
 		    stat("/sys/fs/cgroup/cgroup.controllers", &st) == 0, "pid_namespaces",
 		    stat("/proc/self/ns/pid", &st) == 0);
 	}
@@ -457,7 +476,8 @@ fill_sandboxes(struct p_info *i)
 		P_SET(sandbox_info, s, name, (enum p_sandbox_type)row->value);
 		P_SET(sandbox_info, s, available, there);
 		if (!there)
-			P_SETS(sandbox_info, s, reason, "not in this version: its driver is not built yet");
+			P_SETS(sandbox_info, s, reason,
+			    "not in this version: its driver is not built yet");
 	}
 	i->sandbox_types.n = n;
 	P_MARK(info, i, sandbox_types);
@@ -486,8 +506,9 @@ void
 rpc_system_info(struct rpc_call *c, const struct p_empty *request)
 {
 	const struct broker *b = rpc_broker(c);
-	CLEAN_FREE char *file = b->opt->config_file != NULL ? xstrdup(b->opt->config_file)
-	    : xasprintf("%s/config.yaml", b->opt->config_dir);
+	CLEAN_FREE char *file = b->opt->config_file != NULL
+				    ? xstrdup(b->opt->config_file)
+				    : xasprintf("%s/config.yaml", b->opt->config_dir);
 	struct p_info i = {0};
 	struct stat st;
 
@@ -585,7 +606,8 @@ rpc_system_backup(struct rpc_call *c, const struct p_backup *request)
 	if (request->path[0] != '/')
 		(void)ERR(&err, INVALID_ARGUMENT, "path", "must be an absolute path");
 	else if (lstat(request->path, &st) == 0)
-		(void)ERR(&err, ALREADY_EXISTS, "path", "%.600s is there already; choose another name", request->path);
+		(void)ERR(&err, ALREADY_EXISTS, "path",
+		    "%.600s is there already; choose another name", request->path);
 	if (err.code != AWO_OK) {
 		rpc_fail(c, &err);
 		return;
@@ -606,7 +628,8 @@ rpc_system_metrics(struct rpc_call *c, const struct p_empty *request)
 	engine_metrics(b->engine, answer.metrics);
 	if (b->server != NULL)
 		server_metrics(b->server, answer.metrics);
-	json_object_set_new(answer.metrics, "uptime_seconds", json_real((double)(clock_wall_us() - b->started_us) / 1e6));
+	json_object_set_new(answer.metrics, "uptime_seconds",
+	    json_real((double)(clock_wall_us() - b->started_us) / 1e6));
 	rpc_answer(c, &answer);
 	P_FREE(metrics_answer, &answer);
 }

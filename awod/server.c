@@ -5,7 +5,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define DRAIN_US (5 * INT64_C(1000000)) /* for answers that wait for a commit, or for a slow reader */
+#define DRAIN_US                                                                                   \
+	(5 * INT64_C(1000000)) /* for answers that wait for a commit, or for a slow reader */
 
 struct server *
 server_open(struct broker *b, struct awo_err *err)
@@ -16,7 +17,8 @@ server_open(struct broker *b, struct awo_err *err)
 	s->fd = s->dir_fd = s->lock_fd = s->reserve_fd = -1;
 	TAILQ_INIT(&s->conns);
 	s->names = names_open("/etc/passwd", "/etc/group");
-	if (conn_server_open(s, err) == 0 && stream_server_open(s, err) == 0 && listen_open(s, err) == 0)
+	if (conn_server_open(s, err) == 0 && stream_server_open(s, err) == 0 &&
+	    listen_open(s, err) == 0)
 		return s;
 	server_close(s);
 	return NULL;
@@ -28,8 +30,8 @@ has_unsent(const struct server *s)
 	const struct conn *c;
 
 	TAILQ_FOREACH(c, &s->conns, link)
-		if (!c->dead && conn_unsent(c) > 0)
-			return true;
+	if (!c->dead && conn_unsent(c) > 0)
+		return true;
 	return false;
 }
 
@@ -96,7 +98,8 @@ server_metrics(const struct server *s, json_t *into)
 			json_object_set_new(calls, p_methods[i].name, counted(s->calls[i]));
 	for (size_t i = 1; i < AWO_CODE__COUNT; i++)
 		if (s->failures[i] > 0)
-			json_object_set_new(failures, awo_code_name((enum awo_code)i), counted(s->failures[i]));
+			json_object_set_new(
+			    failures, awo_code_name((enum awo_code)i), counted(s->failures[i]));
 	json_object_set_new(into, "rpc_requests_total", calls);
 	json_object_set_new(into, "rpc_errors_total", failures);
 	json_object_set_new(into, "connections", counted(s->nconns));

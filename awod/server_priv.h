@@ -17,17 +17,19 @@
 #include "common/buf.h"
 #include "proto/msgpack.h"
 
-#define IN_FLIGHT_MAX 64		/* requests of a connection that are worked on; more are read later */
-#define STREAMS_MAX 64			/* streams of a connection */
-#define FRAMES_A_TURN 16		/* requests of one connection before others have their turn */
-#define OUT_PAUSE ((size_t)1 << 20)	/* bytes not read by the peer: no new request is taken, streams wait */
-#define OUT_MAX ((size_t)16 << 20)	/* bytes not read by the peer: the connection is cut */
-#define PARTIAL_S 60			/* a message must be complete after so many seconds */
-#define WRITE_S 60			/* a peer that reads nothing for so long is cut off */
+#define IN_FLIGHT_MAX 64 /* requests of a connection that are worked on; more are read later */
+#define STREAMS_MAX 64	 /* streams of a connection */
+#define FRAMES_A_TURN 16 /* requests of one connection before others have their turn */
+#define OUT_PAUSE                                                                                  \
+	((size_t)1 << 20) /* bytes not read by the peer: no new request is taken, streams wait */
+#define OUT_MAX ((size_t)16 << 20)	 /* bytes not read by the peer: the connection is cut */
+#define PARTIAL_S 60			 /* a message must be complete after so many seconds */
+#define WRITE_S 60			 /* a peer that reads nothing for so long is cut off */
 #define STALL_US (30 * INT64_C(1000000)) /* a stream whose reader is behind for so long ends */
-#define LAG_MAX ((int64_t)8 << 20)	/* a stream that was up to date and is so many bytes behind ends */
+#define LAG_MAX                                                                                    \
+	((int64_t)8 << 20) /* a stream that was up to date and is so many bytes behind ends */
 #define PARTIAL_BYTES_MAX ((size_t)32 << 20) /* of incomplete messages of one user */
-#define REFUSED_MAX 64			/* connections that are only told why they are refused */
+#define REFUSED_MAX 64 /* connections that are only told why they are refused */
 
 struct server;
 struct stream;
@@ -37,12 +39,12 @@ struct peer {
 	struct peer *next;
 	uid_t uid;
 	size_t nconns;
-	size_t partial;			/* bytes of messages that are not complete */
+	size_t partial; /* bytes of messages that are not complete */
 };
 
 struct rpc_call {
 	TAILQ_ENTRY(rpc_call) link;
-	struct conn *conn;		/* NULL when it is gone */
+	struct conn *conn; /* NULL when it is gone */
 	struct broker *b;
 	const struct p_method *method;
 	uint32_t id;
@@ -50,7 +52,7 @@ struct rpc_call {
 	void *request;
 	struct order_row order;
 	bool has_order;
-	unsigned settling;		/* how often it has waited for the order's end to be durable */
+	unsigned settling; /* how often it has waited for the order's end to be durable */
 };
 
 struct conn {
@@ -59,52 +61,52 @@ struct conn {
 	struct bufferevent *bev;
 	struct caller caller;
 	struct peer *peer;
-	struct buf in;			/* bytes that are no complete message yet, or wait for their turn */
-	size_t partial;			/* of these, as counted in peer */
+	struct buf in;	/* bytes that are no complete message yet, or wait for their turn */
+	size_t partial; /* of these, as counted in peer */
 	struct p_scan scan;
-	struct event *more;		/* goes on with what is in the buffer */
+	struct event *more; /* goes on with what is in the buffer */
 	struct event *partial_timer;
 	TAILQ_HEAD(, rpc_call) calls;
 	unsigned in_flight;
 	TAILQ_HEAD(, stream) streams;
 	unsigned nstreams;
 	int64_t last_subscription;
-	bool processing;		/* conn_process() is on the stack */
-	bool eof;			/* the peer sends no more */
-	bool closing;			/* ends when everything is written */
-	bool dead;			/* is freed by the reaper, when nobody's stack can have it */
+	bool processing; /* conn_process() is on the stack */
+	bool eof;	 /* the peer sends no more */
+	bool closing;	 /* ends when everything is written */
+	bool dead;	 /* is freed by the reaper, when nobody's stack can have it */
 	bool is_refused;
-	struct awo_err refused;		/* the answer to its one request */
+	struct awo_err refused; /* the answer to its one request */
 };
 
 /* The log of one order that somebody follows. */
 struct log_source {
-	struct log_source *next;	/* hash chain */
+	struct log_source *next; /* hash chain */
 	char id[12];
 	int fd;
 	TAILQ_HEAD(, stream) streams;
 };
 
 struct stream {
-	TAILQ_ENTRY(stream) link;	/* of its connection */
-	TAILQ_ENTRY(stream) member;	/* of its source, or of the server's event streams */
+	TAILQ_ENTRY(stream) link;   /* of its connection */
+	TAILQ_ENTRY(stream) member; /* of its source, or of the server's event streams */
 	TAILQ_ENTRY(stream) dirty_link;
 	struct conn *conn;
 	int64_t subscription;
 	bool dirty;
-	int64_t blocked_us;		/* monotonic: since when its reader is behind; 0: it is not */
+	int64_t blocked_us; /* monotonic: since when its reader is behind; 0: it is not */
 	/* order.watch */
-	struct log_source *source;	/* NULL for events.watch */
+	struct log_source *source; /* NULL for events.watch */
 	struct log_cursor cursor;
 	struct log_filter filter;
 	char *step;
-	int64_t sent;			/* last seq */
-	bool live;			/* has been at the end of the log */
-	bool ended;			/* the log does not grow any more */
+	int64_t sent; /* last seq */
+	bool live;    /* has been at the end of the log */
+	bool ended;   /* the log does not grow any more */
 	char reason[32];
 	/* events.watch */
 	bool replaying;
-	int64_t event_id;		/* replayed up to here */
+	int64_t event_id; /* replayed up to here */
 };
 
 #define SOURCES 256
@@ -114,7 +116,7 @@ struct server {
 	struct names *names;
 	/* listen.c */
 	int fd, dir_fd, lock_fd, reserve_fd;
-	char *socket_name;		/* in dir_fd, when awod made the socket itself */
+	char *socket_name; /* in dir_fd, when awod made the socket itself */
 	struct event *accept_event, *accept_again;
 	/* conn.c */
 	TAILQ_HEAD(, conn) conns;
@@ -157,8 +159,8 @@ int conn_server_open(struct server *s, struct awo_err *err);
 void dispatch(struct conn *c, const struct p_frame *f);
 /* The connection has gone: the call's answer will be thrown away. */
 void rpc_detach(struct rpc_call *c);
-bool rpc_gone(const struct rpc_call *c);	/* nobody waits for the answer any more */
-struct conn *rpc_conn(struct rpc_call *c);	/* NULL when it is gone */
+bool rpc_gone(const struct rpc_call *c);   /* nobody waits for the answer any more */
+struct conn *rpc_conn(struct rpc_call *c); /* NULL when it is gone */
 
 /* ---- stream.c */
 int stream_server_open(struct server *s, struct awo_err *err);
@@ -183,7 +185,8 @@ void test_github_token(struct rpc_call *c, const char *token);
 /* ---- rpc_system.c */
 /* Where an agent's program is: absolute path (free it), or NULL. */
 char *program_find(const char *program);
-/* The trusted command files, by name; free with P_FREE(command_list_answer, ...). describe: read what they say of themselves. */
+/* The trusted command files, by name; free with P_FREE(command_list_answer, ...). describe: read
+ * what they say of themselves. */
 void commands_find(const struct broker *b, bool describe, struct p_command_list_answer *out);
 void server_metrics(const struct server *s, json_t *into);
 

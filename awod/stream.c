@@ -1,4 +1,5 @@
-/* Streams: logs that are followed, and the events of all orders, each reader at its own pace and cut off when too slow. */
+/* Streams: logs that are followed, and the events of all orders, each reader at its own pace and
+ * cut off when too slow. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,9 @@
 #include "common/ids.h"
 #include "common/log.h"
 
-#define FLUSH_MS 15		/* lines that come together are sent together */
+#define FLUSH_MS 15		     /* lines that come together are sent together */
 #define PUMP_BYTES ((size_t)1 << 20) /* of one log before other streams have their turn */
-#define REPLAY_ROWS 200		/* stored events before other streams have their turn */
+#define REPLAY_ROWS 200		     /* stored events before other streams have their turn */
 #define STALL_CHECK_S 5
 
 /* ---- the queue of streams that have something to do */
@@ -77,7 +78,8 @@ source_open(struct server *s, const struct order_row *row, struct awo_err *err)
 			(void)ERR(err, NOT_FOUND, "agent_work_order_id",
 			    "the log of order %s has been removed by retention", id);
 		else
-			(void)ERR(err, INTERNAL, "", "cannot open the log of order %s: %s", id, strerror(errno));
+			(void)ERR(err, INTERNAL, "", "cannot open the log of order %s: %s", id,
+			    strerror(errno));
 		return NULL;
 	}
 	src = xcalloc(1, sizeof(*src));
@@ -168,7 +170,8 @@ static void
 overflow(struct stream *st)
 {
 	st->conn->s->overflows++;
-	log_info("stream_overflow", LI("uid", st->conn->caller.uid), LI("pid", st->conn->caller.pid),
+	log_info("stream_overflow", LI("uid", st->conn->caller.uid),
+	    LI("pid", st->conn->caller.pid),
 	    LS("agent_work_order_id", st->source != NULL ? st->source->id : "-"));
 	stream_end(st, "stream_overflow", "slow_reader");
 }
@@ -188,7 +191,7 @@ is_blocked(struct stream *st)
 struct pump {
 	struct stream *st;
 	struct buf line, out;
-	size_t room;		/* bytes that may still be queued */
+	size_t room; /* bytes that may still be queued */
 };
 
 static int
@@ -223,7 +226,8 @@ pump_log(struct stream *st)
 	if (fstat(st->source->fd, &sb) != 0)
 		sb.st_size = st->cursor.pos;
 	if (is_blocked(st)) {
-		/* a replay may take the time that the reader needs; one that was up to date must keep up */
+		/* a replay may take the time that the reader needs; one that was up to date must
+		 * keep up */
 		if (st->live && sb.st_size - st->cursor.pos > LAG_MAX)
 			overflow(st);
 		return;
@@ -267,7 +271,7 @@ send_event(struct stream *st, int64_t id, const char *line)
 struct replay {
 	struct stream *st;
 	int rows;
-	char order_id[12];	/* of the row before, and whether it may be seen */
+	char order_id[12]; /* of the row before, and whether it may be seen */
 	bool visible;
 };
 
@@ -308,13 +312,15 @@ pump_events(struct stream *st)
 
 	if (!st->replaying || is_blocked(st))
 		return;
-	if (store_events(st->conn->s->b->store, st->event_id, NULL, REPLAY_ROWS, replay_row, &r, &err) < 0) {
+	if (store_events(
+		st->conn->s->b->store, st->event_id, NULL, REPLAY_ROWS, replay_row, &r, &err) < 0) {
 		log_error("events_read_failed", LS("error", err.msg));
 		stream_end(st, "stream_end", "events_unreadable");
 		return;
 	}
 	if (r.rows == 0)
-		st->replaying = false;	/* every event that is committed was seen; the others are announced */
+		st->replaying =
+		    false; /* every event that is committed was seen; the others are announced */
 	else
 		make_dirty(st, 0);
 }
@@ -330,7 +336,8 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	/* streams that become dirty meanwhile have the next turn, so that a long replay cannot keep the loop */
+	/* streams that become dirty meanwhile have the next turn, so that a long replay cannot keep
+	 * the loop */
 	TAILQ_INIT(&now);
 	TAILQ_CONCAT(&now, &s->dirty, dirty_link);
 	while ((st = TAILQ_FIRST(&now)) != NULL) {
@@ -355,7 +362,8 @@ on_stall(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	TAILQ_FOREACH(c, &s->conns, link) {
+	TAILQ_FOREACH(c, &s->conns, link)
+	{
 		struct stream *st, *next;
 
 		if (c->dead)
@@ -376,10 +384,10 @@ stream_drained(struct conn *c)
 	struct stream *st;
 
 	TAILQ_FOREACH(st, &c->streams, link)
-		if (st->blocked_us != 0) {
-			st->blocked_us = 0;
-			make_dirty(st, 0);
-		}
+	if (st->blocked_us != 0) {
+		st->blocked_us = 0;
+		make_dirty(st, 0);
+	}
 }
 
 void
@@ -391,7 +399,7 @@ server_log_grew(struct server *s, const char *id)
 	if (src == NULL)
 		return;
 	TAILQ_FOREACH(st, &src->streams, member)
-		make_dirty(st, FLUSH_MS);
+	make_dirty(st, FLUSH_MS);
 }
 
 void
@@ -402,7 +410,8 @@ server_log_ended(struct server *s, const char *id, const char *reason)
 
 	if (src == NULL)
 		return;
-	TAILQ_FOREACH(st, &src->streams, member) {
+	TAILQ_FOREACH(st, &src->streams, member)
+	{
 		st->ended = true;
 		snprintf(st->reason, sizeof(st->reason), "%s", reason);
 		make_dirty(st, FLUSH_MS);
@@ -440,8 +449,8 @@ stream_end_all(struct server *s, const char *reason)
 	struct stream *st;
 
 	TAILQ_FOREACH(c, &s->conns, link)
-		while ((st = TAILQ_FIRST(&c->streams)) != NULL)
-			stream_end(st, "stream_end", reason);
+	while ((st = TAILQ_FIRST(&c->streams)) != NULL)
+		stream_end(st, "stream_end", reason);
 }
 
 int
@@ -475,7 +484,9 @@ room_for_stream(const struct conn *c, struct awo_err *err)
 		return ERR(err, UNAVAILABLE, "", "awod is stopping; try again");
 	if (c->nstreams >= STREAMS_MAX)
 		return ERR(err, RESOURCE_EXHAUSTED, "",
-		    "this connection follows %d streams, which is the limit; end one with stream.stop", STREAMS_MAX);
+		    "this connection follows %d streams, which is the limit; end one with "
+		    "stream.stop",
+		    STREAMS_MAX);
 	return 0;
 }
 
@@ -553,11 +564,12 @@ rpc_stream_stop(struct rpc_call *c, const struct p_stream_ref *request)
 	struct stream *st;
 
 	TAILQ_FOREACH(st, &rpc_conn(c)->streams, link)
-		if (st->subscription == request->subscription)
-			break;
+	if (st->subscription == request->subscription)
+		break;
 	if (st == NULL) {
 		(void)ERR(&err, NOT_FOUND, "subscription",
-		    "this connection has no stream %lld; perhaps it has ended", (long long)request->subscription);
+		    "this connection has no stream %lld; perhaps it has ended",
+		    (long long)request->subscription);
 		rpc_fail(c, &err);
 		return;
 	}

@@ -1,4 +1,5 @@
-/* Reading logs: every line once and whole, whatever the portions, and nothing that a hostile one could break. */
+/* Reading logs: every line once and whole, whatever the portions, and nothing that a hostile one
+ * could break. */
 #include "tests/unit/cmocka_all.h"
 
 #include <fcntl.h>
@@ -15,7 +16,7 @@ struct seen {
 	size_t n, omitted;
 	int64_t seq[4096];
 	size_t len[4096];
-	int stop_after;		/* lines; 0: never */
+	int stop_after; /* lines; 0: never */
 };
 
 static int
@@ -186,7 +187,8 @@ match(const struct log_filter *f, const char *line)
 static void
 filters_choose_lines(void **state)
 {
-	struct log_filter warn = {.level = log_level_warning}, step = {.step = "planning"}, since = {.has_since = true};
+	struct log_filter warn = {.level = log_level_warning}, step = {.step = "planning"},
+			  since = {.has_since = true};
 	struct log_filter none = {0};
 
 	(void)state;
@@ -200,7 +202,8 @@ filters_choose_lines(void **state)
 	assert_false(match(&warn, "{\"level\":7}"));
 	assert_false(match(&warn, "{\"level\":\"err"));
 	assert_true(log_filter_match(&warn, NULL, 0));
-	assert_true(match(&step, "{\"level\":\"info\",\"n\":-1.5e+3,\"x\":null,\"step\":\"planning\"}"));
+	assert_true(
+	    match(&step, "{\"level\":\"info\",\"n\":-1.5e+3,\"x\":null,\"step\":\"planning\"}"));
 	assert_false(match(&step, "{\"step\":\"planning2\"}"));
 	assert_false(match(&step, "{\"output\":{\"step\":\"planning\"}}"));
 	assert_false(log_filter_match(&step, NULL, 0));
@@ -213,8 +216,8 @@ filters_choose_lines(void **state)
 static void
 shown_lines_are_objects(void **state)
 {
-	static const char *const bad[] = {"", "{", "}", "[]", "null", "{\"a\":1", "{\"a\":1}}", "{\"a\":1} x", "{\"a\" 1}",
-	    "{\"a\":\"\x01\"}", "{\"a\":\"\xff\"}", "{\"a\":]}", "{,}"};
+	static const char *const bad[] = {"", "{", "}", "[]", "null", "{\"a\":1", "{\"a\":1}}",
+	    "{\"a\":1} x", "{\"a\" 1}", "{\"a\":\"\x01\"}", "{\"a\":\"\xff\"}", "{\"a\":]}", "{,}"};
 	struct buf b = {0}, deep = {0};
 	json_t *line;
 
@@ -224,8 +227,10 @@ shown_lines_are_objects(void **state)
 
 		line = log_line_object(bad[i], strlen(bad[i]), 7);
 		assert_true(json_is_object(text));
-		assert_string_equal(json_string_value(json_object_get(text, "event")), "log_line_omitted");
-		assert_string_equal(json_string_value(json_object_get(line, "event")), "log_line_omitted");
+		assert_string_equal(
+		    json_string_value(json_object_get(text, "event")), "log_line_omitted");
+		assert_string_equal(
+		    json_string_value(json_object_get(line, "event")), "log_line_omitted");
 		assert_int_equal(json_integer_value(json_object_get(line, "seq")), 7);
 		json_decref(line);
 		json_decref(text);
@@ -235,7 +240,8 @@ shown_lines_are_objects(void **state)
 	assert_int_equal(json_integer_value(json_object_get(line, "seq")), 99);
 	assert_string_equal(json_string_value(json_object_get(line, "event")), "x");
 	json_decref(line);
-	assert_string_equal(log_line_text("{\"a\":[1,\"\\\"}\"]}", 15, &b), "{\"a\":[1,\"\\\"}\"]}");
+	assert_string_equal(
+	    log_line_text("{\"a\":[1,\"\\\"}\"]}", 15, &b), "{\"a\":[1,\"\\\"}\"]}");
 	/* deeper than a message may be */
 	buf_adds(&deep, "{\"a\":");
 	for (int i = 0; i < 40; i++)

@@ -37,38 +37,59 @@ orders_are_checked_before_they_are_made(void **state)
 	} bad[] = {
 	    {"{}", "invalid_argument", "repository_url"},
 	    {"{\"repository_url\":7}", "invalid_argument", "repository_url"},
-	    {"{\"repository_url\":\"not a url\",\"user_request\":\"x\"}", "invalid_argument", "repository_url"},
-	    {"{\"repository_url\":\"https://user:secret@host/a/b\",\"user_request\":\"x\"}", "invalid_argument", "repository_url"},
+	    {"{\"repository_url\":\"not a url\",\"user_request\":\"x\"}", "invalid_argument",
+		"repository_url"},
+	    {"{\"repository_url\":\"https://user:secret@host/a/b\",\"user_request\":\"x\"}",
+		"invalid_argument", "repository_url"},
 	    {"{\"repository_url\":\"octo/thing\"}", "invalid_argument", "user_request"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"\"}", "invalid_argument", "user_request"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\" \\n\"}", "invalid_argument", "user_request"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"sandbox_type\":\"e2b\"}", "unimplemented", "sandbox_type"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"sandbox_type\":\"vm\"}", "invalid_argument", "sandbox_type"},
-	    {"{\"repository_url\":\"octo/thing\",\"github_issue_number\":\"012\"}", "invalid_argument", "github_issue_number"},
-	    {"{\"repository_url\":\"octo/thing\",\"github_issue_number\":\"4x\"}", "invalid_argument", "github_issue_number"},
-	    {"{\"repository_url\":\"https://git.example.org/a/b\",\"github_issue_number\":\"4\"}", "invalid_argument", "github_issue_number"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"agent\":\"cluade\"}", "invalid_argument", "agent"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"model\":\"--evil\"}", "invalid_argument", "model"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"model\":\"a b\"}", "invalid_argument", "model"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"selected_commands\":[\"plannin\"]}", "invalid_argument", "selected_commands"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"workflow_type\":\"nothing\"}", "invalid_argument", "workflow_type"},
-	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"priority\":101}", "invalid_argument", "priority"},
-	    {"{\"repository_url\":\"/srv/repo\",\"user_request\":\"x\"}", "permission_denied", "repository_url"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"\"}", "invalid_argument",
+		"user_request"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\" \\n\"}", "invalid_argument",
+		"user_request"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"sandbox_type\":\"e2b\"}",
+		"unimplemented", "sandbox_type"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"sandbox_type\":\"vm\"}",
+		"invalid_argument", "sandbox_type"},
+	    {"{\"repository_url\":\"octo/thing\",\"github_issue_number\":\"012\"}",
+		"invalid_argument", "github_issue_number"},
+	    {"{\"repository_url\":\"octo/thing\",\"github_issue_number\":\"4x\"}",
+		"invalid_argument", "github_issue_number"},
+	    {"{\"repository_url\":\"https://git.example.org/a/b\",\"github_issue_number\":\"4\"}",
+		"invalid_argument", "github_issue_number"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"agent\":\"cluade\"}",
+		"invalid_argument", "agent"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"model\":\"--evil\"}",
+		"invalid_argument", "model"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"model\":\"a b\"}",
+		"invalid_argument", "model"},
+	    {"{\"repository_url\":\"octo/"
+	     "thing\",\"user_request\":\"x\",\"selected_commands\":[\"plannin\"]}",
+		"invalid_argument", "selected_commands"},
+	    {"{\"repository_url\":\"octo/"
+	     "thing\",\"user_request\":\"x\",\"workflow_type\":\"nothing\"}",
+		"invalid_argument", "workflow_type"},
+	    {"{\"repository_url\":\"octo/thing\",\"user_request\":\"x\",\"priority\":101}",
+		"invalid_argument", "priority"},
+	    {"{\"repository_url\":\"/srv/repo\",\"user_request\":\"x\"}", "permission_denied",
+		"repository_url"},
 	};
-	static const char *const bad_branches[] = {"-x", "a..b", "a b", "a~1", "/a", "a/", "a//b", ".a", "a/.b", "a.lock",
-	    "a.lock/b", "a.", "@", "a@{b", "a\\b", "HEAD"};
+	static const char *const bad_branches[] = {"-x", "a..b", "a b", "a~1", "/a", "a/", "a//b",
+	    ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "a@{b", "a\\b", "HEAD"};
 	struct client *c = client_new(OWNER);
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (client_ask(c, "order.create", json_loads(bad[i].json, 0, NULL)) != NULL)
 			fail_msg("accepted: %s", bad[i].json);
-		if (strcmp(client_error(), bad[i].code) != 0 || strncmp(client_field(), bad[i].field, strlen(bad[i].field)) != 0)
-			fail_msg("%s: %s, field %s: %s", bad[i].json, client_error(), client_field(), client_message());
+		if (strcmp(client_error(), bad[i].code) != 0 ||
+		    strncmp(client_field(), bad[i].field, strlen(bad[i].field)) != 0)
+			fail_msg("%s: %s, field %s: %s", bad[i].json, client_error(),
+			    client_field(), client_message());
 	}
 	for (size_t i = 0; i < sizeof(bad_branches) / sizeof(bad_branches[0]); i++) {
-		if (client_ask(c, "order.create", json_pack("{s:s, s:s, s:s}", "repository_url", "octo/thing", "user_request", "x",
-		    "base_branch", bad_branches[i])) != NULL)
+		if (client_ask(c, "order.create",
+			json_pack("{s:s, s:s, s:s}", "repository_url", "octo/thing", "user_request",
+			    "x", "base_branch", bad_branches[i])) != NULL)
 			fail_msg("accepted the branch %s", bad_branches[i]);
 		assert_string_equal(client_field(), "base_branch");
 	}
@@ -86,9 +107,11 @@ orders_are_made_as_they_were_asked_for(void **state)
 	json_t *o, *steps;
 
 	(void)state;
-	o = client_ask(c, "order.create", json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:i}", "repository_url",
-	    "git@GitHub.com:octo/next.js.git", "github_issue_number", "42", "sandbox_type", "full_clone", "priority", -7,
-	    "base_branch", "release/1.0", "workflow_type", "agent_workflow_test", "timeout_seconds", 60));
+	o = client_ask(c, "order.create",
+	    json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:i}", "repository_url",
+		"git@GitHub.com:octo/next.js.git", "github_issue_number", "42", "sandbox_type",
+		"full_clone", "priority", -7, "base_branch", "release/1.0", "workflow_type",
+		"agent_workflow_test", "timeout_seconds", 60));
 	if (o == NULL)
 		fail_msg("%s", client_message());
 	o = json_object_get(o, "agent_work_order");
@@ -104,10 +127,13 @@ orders_are_made_as_they_were_asked_for(void **state)
 	assert_int_equal(rig->orders[0]->owner_uid, OWNER);
 	assert_int_equal(rig->orders[0]->timeout_seconds, 60);
 	/* what a repository is registered with holds for orders that say nothing */
-	assert_non_null(client_ask(c, "repository.add", json_pack("{s:s, s:b, s:s, s:[ss]}", "repository_url", "octo/other",
-	    "verify", 0, "default_sandbox_type", "git_branch", "default_commands", "create-branch", "commit")));
-	o = client_ask(c, "order.create", json_pack("{s:s, s:s}", "repository_url", "https://github.com/octo/other.git",
-	    "user_request", "x"));
+	assert_non_null(client_ask(c, "repository.add",
+	    json_pack("{s:s, s:b, s:s, s:[ss]}", "repository_url", "octo/other", "verify", 0,
+		"default_sandbox_type", "git_branch", "default_commands", "create-branch",
+		"commit")));
+	o = client_ask(c, "order.create",
+	    json_pack("{s:s, s:s}", "repository_url", "https://github.com/octo/other.git",
+		"user_request", "x"));
 	o = json_object_get(o, "agent_work_order");
 	assert_string_equal(text(o, "sandbox_type"), "git_branch");
 	assert_int_equal(json_array_size(json_object_get(o, "selected_commands")), 2);
@@ -126,10 +152,13 @@ local_repositories_need_permission(void **state)
 	assert_int_equal(symlink("/etc", link), 0);
 	free(rig->b.conf->allow_local);
 	rig->b.conf->allow_local = xstrdup(inside);
-	assert_non_null(client_ask(c, "order.create", json_pack("{s:s, s:s}", "repository_url", inside, "user_request", "x")));
-	(void)client_ask(c, "order.create", json_pack("{s:s, s:s}", "repository_url", link, "user_request", "x"));
+	assert_non_null(client_ask(c, "order.create",
+	    json_pack("{s:s, s:s}", "repository_url", inside, "user_request", "x")));
+	(void)client_ask(c, "order.create",
+	    json_pack("{s:s, s:s}", "repository_url", link, "user_request", "x"));
 	assert_string_equal(client_error(), "permission_denied");
-	(void)client_ask(c, "order.create", json_pack("{s:s+, s:s}", "repository_url", inside, "ful", "user_request", "x"));
+	(void)client_ask(c, "order.create",
+	    json_pack("{s:s+, s:s}", "repository_url", inside, "ful", "user_request", "x"));
 	assert_string_equal(client_error(), "permission_denied");
 	(void)client_ask(c, "repository.verify", json_pack("{s:s}", "repository_url", "/etc"));
 	assert_string_equal(client_error(), "permission_denied");
@@ -145,10 +174,11 @@ too_many_pending_orders_are_refused(void **state)
 	rig->b.conf->max_pending_per_user = 2;
 	rig_order("wo-00000001", OWNER, order_status_pending);
 	rig_order("wo-00000002", OWNER, order_status_pending);
-	(void)client_ask(c, "order.create", json_pack("{s:s, s:s}", "repository_url", "octo/thing", "user_request", "x"));
+	(void)client_ask(c, "order.create",
+	    json_pack("{s:s, s:s}", "repository_url", "octo/thing", "user_request", "x"));
 	assert_string_equal(client_error(), "resource_exhausted");
-	assert_non_null(client_ask(other, "order.create", json_pack("{s:s, s:s}", "repository_url", "octo/thing", "user_request",
-	    "x")));
+	assert_non_null(client_ask(other, "order.create",
+	    json_pack("{s:s, s:s}", "repository_url", "octo/thing", "user_request", "x")));
 	client_free(c);
 	client_free(other);
 }
@@ -260,14 +290,17 @@ logs_are_read_in_pages(void **state)
 	assert_int_equal(number(page, "total"), 0);
 	assert_int_equal(number(page, "next_seq"), 0);
 	for (int i = 0; i < 1000; i++)
-		buf_printf(&log, "{\"timestamp\":\"2026-01-31T08:%02d:00Z\",\"level\":\"%s\",\"step\":\"%s\",\"n\":%d}\n", i % 60,
-		    i % 10 == 0 ? "error" : "info", i < 500 ? "planning" : "execute", i);
+		buf_printf(&log,
+		    "{\"timestamp\":\"2026-01-31T08:%02d:00Z\",\"level\":\"%s\",\"step\":\"%s\","
+		    "\"n\":%d}\n",
+		    i % 60, i % 10 == 0 ? "error" : "info", i < 500 ? "planning" : "execute", i);
 	buf_adds(&log, "{\"torn\":"); /* no line yet */
 	rig_log("wo-00000001", log.p, log.len);
 	/* forward, by seq */
 	for (;;) {
-		page = client_ask(c, "order.logs", json_pack("{s:s, s:i, s:I}", "agent_work_order_id", "wo-00000001", "limit", 300,
-		    "after_seq", (json_int_t)seq));
+		page = client_ask(c, "order.logs",
+		    json_pack("{s:s, s:i, s:I}", "agent_work_order_id", "wo-00000001", "limit", 300,
+			"after_seq", (json_int_t)seq));
 		assert_int_equal(number(page, "total"), 1000);
 		assert_int_equal(number(page, "total_count"), 1000);
 		lines = json_object_get(page, "log_entries");
@@ -276,15 +309,17 @@ logs_are_read_in_pages(void **state)
 			assert_true(number(json_array_get(lines, i), "seq") > seq);
 			seq = number(json_array_get(lines, i), "seq");
 		}
-		assert_int_equal(number(page, "filtered_total"), 1000 - n + (int)json_array_size(lines));
+		assert_int_equal(
+		    number(page, "filtered_total"), 1000 - n + (int)json_array_size(lines));
 		assert_int_equal(number(page, "next_seq"), seq);
 		if (!json_is_true(json_object_get(page, "has_more")))
 			break;
 	}
 	assert_int_equal(n, 1000);
 	/* by offset, filtered */
-	page = client_ask(c, "order.logs", json_pack("{s:s, s:i, s:i, s:s, s:s}", "agent_work_order_id", "wo-00000001", "limit", 20,
-	    "offset", 40, "level", "error", "step", "planning"));
+	page = client_ask(c, "order.logs",
+	    json_pack("{s:s, s:i, s:i, s:s, s:s}", "agent_work_order_id", "wo-00000001", "limit",
+		20, "offset", 40, "level", "error", "step", "planning"));
 	assert_int_equal(number(page, "filtered_total"), 50);
 	lines = json_object_get(page, "log_entries");
 	assert_int_equal(json_array_size(lines), 10);
@@ -292,32 +327,39 @@ logs_are_read_in_pages(void **state)
 	assert_false(json_is_true(json_object_get(page, "has_more")));
 	assert_int_equal(number(page, "next_seq"), seq);
 	/* from the end */
-	page = client_ask(c, "order.logs", json_pack("{s:s, s:i, s:b}", "agent_work_order_id", "wo-00000001", "limit", 5, "tail", 1));
+	page = client_ask(c, "order.logs",
+	    json_pack(
+		"{s:s, s:i, s:b}", "agent_work_order_id", "wo-00000001", "limit", 5, "tail", 1));
 	lines = json_object_get(page, "log_entries");
 	assert_int_equal(json_array_size(lines), 5);
 	assert_int_equal(number(json_array_get(lines, 0), "n"), 995);
 	assert_int_equal(number(json_array_get(lines, 4), "n"), 999);
 	assert_true(json_is_true(json_object_get(page, "has_more")));
 	assert_int_equal(number(page, "next_seq"), seq);
-	page = client_ask(c, "order.logs", json_pack("{s:s, s:i, s:i, s:b, s:s}", "agent_work_order_id", "wo-00000001", "limit", 60,
-	    "offset", 60, "tail", 1, "level", "error"));
+	page = client_ask(c, "order.logs",
+	    json_pack("{s:s, s:i, s:i, s:b, s:s}", "agent_work_order_id", "wo-00000001", "limit",
+		60, "offset", 60, "tail", 1, "level", "error"));
 	lines = json_object_get(page, "log_entries");
 	assert_int_equal(json_array_size(lines), 40);
 	assert_int_equal(number(json_array_get(lines, 39), "n"), 390);
 	assert_false(json_is_true(json_object_get(page, "has_more")));
 	/* since */
-	page = client_ask(c, "order.logs", json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "since",
-	    "2026-01-31T08:59:00Z"));
+	page = client_ask(c, "order.logs",
+	    json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "since",
+		"2026-01-31T08:59:00Z"));
 	assert_int_equal(number(page, "filtered_total"), 16);
 	/* not the end of a line; beyond everything */
-	(void)client_ask(c, "order.logs", json_pack("{s:s, s:i}", "agent_work_order_id", "wo-00000001", "after_seq", 3));
+	(void)client_ask(c, "order.logs",
+	    json_pack("{s:s, s:i}", "agent_work_order_id", "wo-00000001", "after_seq", 3));
 	assert_string_equal(client_error(), "invalid_argument");
 	assert_string_equal(client_field(), "after_seq");
-	(void)client_ask(c, "order.logs", json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
-	    (json_int_t)INT64_MAX));
+	(void)client_ask(c, "order.logs",
+	    json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
+		(json_int_t)INT64_MAX));
 	assert_string_equal(client_error(), "invalid_argument");
-	page = client_ask(c, "order.logs", json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "offset",
-	    (json_int_t)INT64_MAX));
+	page = client_ask(c, "order.logs",
+	    json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "offset",
+		(json_int_t)INT64_MAX));
 	assert_int_equal(json_array_size(json_object_get(page, "log_entries")), 0);
 	buf_free(&log);
 	client_free(c);
@@ -341,8 +383,9 @@ long_logs_do_not_keep_the_loop(void **state)
 	rig_order("wo-00000001", OWNER, order_status_running);
 	for (int i = 0; i < 400; i++)
 		rig_log("wo-00000001", line, 100000);
-	id = client_request(c, "order.logs", json_pack("{s:s, s:i, s:s}", "agent_work_order_id", "wo-00000001", "limit", 1000,
-	    "level", "debug"));
+	id = client_request(c, "order.logs",
+	    json_pack("{s:s, s:i, s:s}", "agent_work_order_id", "wo-00000001", "limit", 1000,
+		"level", "debug"));
 	while (answer == NULL) {
 		began = clock_mono_us();
 		rig_turn();
@@ -355,7 +398,8 @@ long_logs_do_not_keep_the_loop(void **state)
 	assert_true(turns > 10);
 	assert_int_equal(number(json_object_get(answer, "result"), "total"), 400);
 	/* the page ends where a message must */
-	assert_true(json_array_size(json_object_get(json_object_get(answer, "result"), "log_entries")) < 40);
+	assert_true(json_array_size(
+			json_object_get(json_object_get(answer, "result"), "log_entries")) < 40);
 	assert_true(json_is_true(json_object_get(json_object_get(answer, "result"), "has_more")));
 	json_decref(answer);
 	assert_non_null(client_ask(quick, "workflow.list", NULL));
@@ -369,15 +413,18 @@ long_logs_do_not_keep_the_loop(void **state)
 static void
 artifacts_are_only_what_is_there(void **state)
 {
-	static const char *const wrong[] = {"prompts/../../secret", "/etc/passwd", "secret", "prompts/link", "prompts/fifo",
-	    "outputs/dirlink/passwd", "prompts", "prompts/", "workspace/x", "prompts/./../prompts/../x", "prompts/none"};
+	static const char *const wrong[] = {"prompts/../../secret", "/etc/passwd", "secret",
+	    "prompts/link", "prompts/fifo", "outputs/dirlink/passwd", "prompts", "prompts/",
+	    "workspace/x", "prompts/./../prompts/../x", "prompts/none"};
 	struct client *c = client_new(OWNER);
 	char path[400], order[200];
 	json_t *list, *part;
 
 	(void)state;
 	rig_order("wo-00000001", OWNER, order_status_running);
-	assert_int_equal(json_array_size(json_object_get(client_ask(c, "order.artifacts", id_of("wo-00000001")), "artifacts")), 0);
+	assert_int_equal(json_array_size(json_object_get(
+			     client_ask(c, "order.artifacts", id_of("wo-00000001")), "artifacts")),
+	    0);
 	snprintf(order, sizeof(order), "%s/wo-00000001", rig->opt.work_order_dir);
 	assert_int_equal(mkdir(order, 0700), 0);
 	snprintf(path, sizeof(path), "%s/prompts", order);
@@ -404,23 +451,27 @@ artifacts_are_only_what_is_there(void **state)
 	assert_string_equal(text(json_array_get(list, 1), "name"), "prompts/01-planning.txt");
 	assert_int_equal(number(json_array_get(list, 1), "size"), 5);
 	for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
-		if (client_ask(c, "order.artifact", json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "name", wrong[i])) !=
-		    NULL)
+		if (client_ask(c, "order.artifact",
+			json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "name",
+			    wrong[i])) != NULL)
 			fail_msg("%s was shown", wrong[i]);
 		assert_string_equal(client_error(), "not_found");
 	}
-	part = client_ask(c, "order.artifact", json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "name",
-	    "prompts/01-planning.txt"));
+	part = client_ask(c, "order.artifact",
+	    json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "name",
+		"prompts/01-planning.txt"));
 	assert_string_equal(text(part, "content"), "a\xc3\xa4\xef\xbf\xbdz");
 	assert_false(json_is_true(json_object_get(part, "has_more")));
 	/* a part never ends inside a character */
-	part = client_ask(c, "order.artifact", json_pack("{s:s, s:s, s:i}", "agent_work_order_id", "wo-00000001", "name",
-	    "prompts/01-planning.txt", "limit", 2));
+	part = client_ask(c, "order.artifact",
+	    json_pack("{s:s, s:s, s:i}", "agent_work_order_id", "wo-00000001", "name",
+		"prompts/01-planning.txt", "limit", 2));
 	assert_string_equal(text(part, "content"), "a");
 	assert_int_equal(number(part, "next_offset"), 1);
 	assert_true(json_is_true(json_object_get(part, "has_more")));
-	part = client_ask(c, "order.artifact", json_pack("{s:s, s:s, s:I}", "agent_work_order_id", "wo-00000001", "name",
-	    "prompts/01-planning.txt", "offset", (json_int_t)INT64_MAX));
+	part = client_ask(c, "order.artifact",
+	    json_pack("{s:s, s:s, s:I}", "agent_work_order_id", "wo-00000001", "name",
+		"prompts/01-planning.txt", "offset", (json_int_t)INT64_MAX));
 	assert_string_equal(text(part, "content"), "");
 	client_free(c);
 }
@@ -439,12 +490,16 @@ progress_comes_from_git_or_the_record(void **state)
 	assert_int_equal(rig->tasks, 0);
 	assert_int_equal(number(g, "git_commit_count"), 0);
 	assert_string_equal(text(g, "current_phase"), "planning");
-	assert_int_equal(json_array_size(json_object_get(client_ask(c, "order.diff", id_of("wo-00000001")), "files")), 0);
+	assert_int_equal(json_array_size(json_object_get(
+			     client_ask(c, "order.diff", id_of("wo-00000001")), "files")),
+	    0);
 	r->worker_started = true;
 	r->base_sha = xstrdup(sha);
-	rig->task_answer = json_pack("{s:b, s:n, s:n, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:[]}", "ok", 1, "current_phase",
-	    "git_branch_name", "git_commit_count", 0, "git_files_changed", 0, "git_lines_added", 0, "git_lines_removed", 0,
-	    "latest_commit_message", "x", "latest_commit_sha", sha, "snapshot_timestamp", "2026-01-31T08:00:00Z", "phase_history");
+	rig->task_answer = json_pack("{s:b, s:n, s:n, s:i, s:i, s:i, s:i, s:s, s:s, s:s, s:[]}",
+	    "ok", 1, "current_phase", "git_branch_name", "git_commit_count", 0, "git_files_changed",
+	    0, "git_lines_added", 0, "git_lines_removed", 0, "latest_commit_message", "x",
+	    "latest_commit_sha", sha, "snapshot_timestamp", "2026-01-31T08:00:00Z",
+	    "phase_history");
 	g = client_ask(c, "order.progress", id_of("wo-00000001"));
 	if (g == NULL)
 		fail_msg("%s", client_message());
@@ -462,13 +517,16 @@ progress_comes_from_git_or_the_record(void **state)
 	(void)client_ask(c, "order.progress", id_of("wo-00000001"));
 	assert_string_equal(client_error(), "internal");
 	json_decref(rig->task_answer);
-	rig->task_answer = json_pack("{s:b, s:[{s:s, s:s, s:i, s:i, s:b}], s:s, s:b}", "ok", 1, "files", "path", "a", "status",
-	    "added", "lines_added", 1, "lines_removed", 0, "binary", 0, "patch", "+a\n", "truncated", 0);
-	g = client_ask(c, "order.diff", json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "path", "src"));
+	rig->task_answer = json_pack("{s:b, s:[{s:s, s:s, s:i, s:i, s:b}], s:s, s:b}", "ok", 1,
+	    "files", "path", "a", "status", "added", "lines_added", 1, "lines_removed", 0, "binary",
+	    0, "patch", "+a\n", "truncated", 0);
+	g = client_ask(c, "order.diff",
+	    json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "path", "src"));
 	assert_string_equal(text(g, "patch"), "+a\n");
 	assert_string_equal(text(g, "base_sha"), sha);
 	assert_string_equal(text(rig->request, "path"), "src");
-	(void)client_ask(c, "order.diff", json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "path", "a/../../b"));
+	(void)client_ask(c, "order.diff",
+	    json_pack("{s:s, s:s}", "agent_work_order_id", "wo-00000001", "path", "a/../../b"));
 	assert_string_equal(client_field(), "path");
 	/* the numbers of the record outlive the workspace */
 	r->workspace_removed = true;
@@ -492,14 +550,18 @@ refresh_asks_github(void **state)
 	P_SET(order, &r->pub, github_pull_request_state, pull_request_state_open);
 	rig->forge_token = "ghp_x";
 	rig->task_answer = json_pack("{s:b, s:s}", "ok", 1, "state", "merged");
-	o = client_ask(c, "order.get", json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
-	assert_string_equal(text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
+	o = client_ask(c, "order.get",
+	    json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
+	assert_string_equal(
+	    text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
 	assert_int_equal(number(rig->request, "number"), 12);
 	assert_string_equal(text(rig->request, "owner"), "octo");
 	(void)ERR(&rig->task_err, UNAVAILABLE, "", "rate limit");
-	o = client_ask(c, "order.get", json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
+	o = client_ask(c, "order.get",
+	    json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
 	assert_non_null(strstr(text(o, "message"), "rate limit"));
-	assert_string_equal(text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
+	assert_string_equal(
+	    text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
 	client_free(c);
 }
 
@@ -522,17 +584,21 @@ repositories_are_registered_once(void **state)
 	assert_string_equal(text(r, "default_branch"), "trunk");
 	assert_string_equal(text(r, "display_name"), "octo/thing");
 	assert_int_equal(json_array_size(json_object_get(r, "default_commands")), 5);
-	(void)client_ask(c, "repository.add", json_pack("{s:s}", "repository_url", "https://GITHUB.com/octo/thing.git/"));
+	(void)client_ask(c, "repository.add",
+	    json_pack("{s:s}", "repository_url", "https://GITHUB.com/octo/thing.git/"));
 	assert_string_equal(client_error(), "already_exists");
 	/* another user's is another user's */
 	(void)client_ask(other, "repository.get", json_pack("{s:s}", "id", id));
 	assert_string_equal(client_error(), "not_found");
 	assert_non_null(client_ask(c, "repository.get", json_pack("{s:s}", "id", "octo/thing")));
-	r = client_ask(c, "repository.update", json_pack("{s:s, s:s}", "id", id, "default_sandbox_type", "git_branch"));
+	r = client_ask(c, "repository.update",
+	    json_pack("{s:s, s:s}", "id", id, "default_sandbox_type", "git_branch"));
 	assert_string_equal(text(r, "default_sandbox_type"), "git_branch");
-	(void)client_ask(c, "repository.update", json_pack("{s:s, s:s}", "id", id, "default_sandbox_type", "dagger"));
+	(void)client_ask(c, "repository.update",
+	    json_pack("{s:s, s:s}", "id", id, "default_sandbox_type", "dagger"));
 	assert_string_equal(client_error(), "unimplemented");
-	(void)client_ask(c, "repository.update", json_pack("{s:s, s:[s]}", "id", id, "default_commands", "nothing"));
+	(void)client_ask(c, "repository.update",
+	    json_pack("{s:s, s:[s]}", "id", id, "default_commands", "nothing"));
 	assert_string_equal(client_error(), "invalid_argument");
 	r = client_ask(c, "repository.list", NULL);
 	assert_int_equal(number(r, "total_count"), 1);
@@ -566,23 +632,31 @@ settings_change_and_are_audited(void **state)
 	assert_int_equal(json_array_size(json_object_get(s, "settings")), 1);
 	(void)client_ask(c, "settings.get", json_pack("{s:s}", "key", "max_concurent"));
 	assert_string_equal(client_error(), "not_found");
-	(void)client_ask(c, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 9));
+	(void)client_ask(
+	    c, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 9));
 	assert_string_equal(client_error(), "permission_denied");
-	(void)client_ask(admin, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 0));
+	(void)client_ask(
+	    admin, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 0));
 	assert_string_equal(client_error(), "invalid_argument");
-	(void)client_ask(admin, "settings.set", json_pack("{s:s, s:s}", "key", "github.token", "value", "ghp_secret"));
+	(void)client_ask(admin, "settings.set",
+	    json_pack("{s:s, s:s}", "key", "github.token", "value", "ghp_secret"));
 	assert_string_equal(client_error(), "invalid_argument");
-	s = client_ask(admin, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 9));
+	s = client_ask(
+	    admin, "settings.set", json_pack("{s:s, s:i}", "key", "max_concurrent", "value", 9));
 	if (s == NULL)
 		fail_msg("%s", client_message());
 	assert_int_equal(rig->b.conf->max_concurrent, 9);
 	assert_true(json_is_false(json_object_get(s, "restart_required")));
-	s = client_ask(admin, "settings.set", json_pack("{s:s, s:s}", "key", "gateway.listen", "value", "127.0.0.1:9"));
+	s = client_ask(admin, "settings.set",
+	    json_pack("{s:s, s:s}", "key", "gateway.listen", "value", "127.0.0.1:9"));
 	assert_true(json_is_true(json_object_get(s, "restart_required")));
-	s = client_ask(admin, "settings.set", json_pack("{s:s, s:n}", "key", "max_concurrent", "value"));
+	s = client_ask(
+	    admin, "settings.set", json_pack("{s:s, s:n}", "key", "max_concurrent", "value"));
 	assert_int_equal(rig->b.conf->max_concurrent, 5);
 	rig_until((json_decref(client_poll(admin, 0)), json_array_size(admin->notes) == 3));
-	assert_non_null(strstr(text(json_object_get(json_array_get(admin->notes, 0), "params"), "line"), "setting_changed"));
+	assert_non_null(
+	    strstr(text(json_object_get(json_array_get(admin->notes, 0), "params"), "line"),
+		"setting_changed"));
 	client_free(c);
 	client_free(admin);
 }
@@ -632,7 +706,8 @@ credentials_go_in_and_never_out(void **state)
 	(void)state;
 	assert_non_null(client_ask(admin, "events.watch", NULL));
 	assert_non_null(client_ask(c, "events.watch", NULL));
-	k = client_ask(c, "credential.set", json_pack("{s:s, s:s, s:s}", "name", "gh", "kind", "github_token", "value", secret));
+	k = client_ask(c, "credential.set",
+	    json_pack("{s:s, s:s, s:s}", "name", "gh", "kind", "github_token", "value", secret));
 	if (k == NULL)
 		fail_msg("%s", client_message());
 	assert_string_equal(text(k, "masked"), "***wxyz");
@@ -643,7 +718,9 @@ credentials_go_in_and_never_out(void **state)
 	dump = json_dumps(list, 0);
 	assert_null(strstr(dump, secret));
 	free(dump);
-	assert_int_equal(json_array_size(json_object_get(client_ask(other, "credential.list", NULL), "credentials")), 0);
+	assert_int_equal(json_array_size(json_object_get(
+			     client_ask(other, "credential.list", NULL), "credentials")),
+	    0);
 	(void)client_ask(other, "credential.delete", json_pack("{s:s}", "name", "gh"));
 	assert_string_equal(client_error(), "not_found");
 	(void)client_ask(other, "credential.test", json_pack("{s:s}", "name", "gh"));
@@ -654,19 +731,27 @@ credentials_go_in_and_never_out(void **state)
 	assert_true(json_is_true(json_object_get(k, "success")));
 	assert_string_equal(text(rig->request, "token"), secret);
 	/* shared ones are administrators' */
-	(void)client_ask(c, "credential.set", json_pack("{s:s, s:s, s:s, s:b}", "name", "ANTHROPIC_API_KEY", "kind", "agent_key",
-	    "value", "k", "shared", 1));
+	(void)client_ask(c, "credential.set",
+	    json_pack("{s:s, s:s, s:s, s:b}", "name", "ANTHROPIC_API_KEY", "kind", "agent_key",
+		"value", "k", "shared", 1));
 	assert_string_equal(client_error(), "permission_denied");
-	assert_non_null(client_ask(admin, "credential.set", json_pack("{s:s, s:s, s:s, s:b}", "name", "ANTHROPIC_API_KEY", "kind",
-	    "agent_key", "value", "k", "shared", 1)));
-	assert_int_equal(json_array_size(json_object_get(client_ask(other, "credential.list", NULL), "credentials")), 1);
-	(void)client_ask(other, "credential.delete", json_pack("{s:s}", "name", "ANTHROPIC_API_KEY"));
+	assert_non_null(client_ask(admin, "credential.set",
+	    json_pack("{s:s, s:s, s:s, s:b}", "name", "ANTHROPIC_API_KEY", "kind", "agent_key",
+		"value", "k", "shared", 1)));
+	assert_int_equal(json_array_size(json_object_get(
+			     client_ask(other, "credential.list", NULL), "credentials")),
+	    1);
+	(void)client_ask(
+	    other, "credential.delete", json_pack("{s:s}", "name", "ANTHROPIC_API_KEY"));
 	assert_string_equal(client_error(), "permission_denied");
 	k = client_ask(other, "credential.test", json_pack("{s:s}", "name", "ANTHROPIC_API_KEY"));
 	assert_true(json_is_true(json_object_get(k, "success")));
-	assert_non_null(client_ask(admin, "credential.delete", json_pack("{s:s}", "name", "ANTHROPIC_API_KEY")));
+	assert_non_null(client_ask(
+	    admin, "credential.delete", json_pack("{s:s}", "name", "ANTHROPIC_API_KEY")));
 	assert_non_null(client_ask(c, "credential.delete", json_pack("{s:s}", "name", "gh")));
-	assert_int_equal(json_array_size(json_object_get(client_ask(c, "credential.list", NULL), "credentials")), 0);
+	assert_int_equal(
+	    json_array_size(json_object_get(client_ask(c, "credential.list", NULL), "credentials")),
+	    0);
 	/* administrators see that it happened, not what it was; others see nothing */
 	rig_until((json_decref(client_poll(admin, 0)), json_array_size(admin->notes) == 4));
 	dump = json_dumps(admin->notes, 0);
@@ -685,14 +770,16 @@ static void
 credentials_are_checked(void **state)
 {
 	/* made for this test with ssh-keygen; they open nothing */
-	static const char rsa_head[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
-				       "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAABFwAAAAdzc2gtcnNh\n";
-	static const char ed_head[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
-				      "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQ==\n";
+	static const char rsa_head[] =
+	    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+	    "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAABFwAAAAdzc2gtcnNh\n";
+	static const char ed_head[] =
+	    "-----BEGIN OPENSSH PRIVATE KEY-----\n"
+	    "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQAAAAAAAAABAAAAMwAAAAtzc2gtZWQyNTUxOQ==\n";
 	static const char locked[] = "-----BEGIN OPENSSH PRIVATE KEY-----\n"
 				     "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0\n";
 	static const struct {
-		const char *name, *kind, *host, *value, *field;	/* field NULL: accepted */
+		const char *name, *kind, *host, *value, *field; /* field NULL: accepted */
 	} cases[] = {
 	    {"a b", "github_token", NULL, "x", "name"},
 	    {"../x", "github_token", NULL, "x", "name"},
@@ -720,7 +807,8 @@ credentials_are_checked(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		json_t *q = json_pack("{s:s, s:s, s:s}", "name", cases[i].name, "kind", cases[i].kind, "value", cases[i].value);
+		json_t *q = json_pack("{s:s, s:s, s:s}", "name", cases[i].name, "kind",
+		    cases[i].kind, "value", cases[i].value);
 
 		if (cases[i].host != NULL)
 			json_object_set_new(q, "host", json_string(cases[i].host));
@@ -748,7 +836,8 @@ tokens_are_known_by_their_hash(void **state)
 	(void)state;
 	gateway.gateway = true;
 	gate = client_as(&gateway);
-	t = client_ask(c, "token.create", json_pack("{s:s, s:i}", "name", "ci", "expires_seconds", 3600));
+	t = client_ask(
+	    c, "token.create", json_pack("{s:s, s:i}", "name", "ci", "expires_seconds", 3600));
 	if (t == NULL)
 		fail_msg("%s", client_message());
 	snprintf(token, sizeof(token), "%s", text(t, "token"));
@@ -767,9 +856,11 @@ tokens_are_known_by_their_hash(void **state)
 	assert_null(json_object_get(t, "token"));
 	(void)client_ask(gate, "token.verify", json_pack("{s:s+}", "token", token, "0"));
 	assert_string_equal(client_error(), "unauthenticated");
-	(void)client_ask(c, "token.create", json_pack("{s:s, s:[s]}", "name", "x", "scopes", "admin"));
+	(void)client_ask(
+	    c, "token.create", json_pack("{s:s, s:[s]}", "name", "x", "scopes", "admin"));
 	assert_string_equal(client_error(), "permission_denied");
-	(void)client_ask(c, "token.create", json_pack("{s:s, s:[s]}", "name", "x", "scopes", "root"));
+	(void)client_ask(
+	    c, "token.create", json_pack("{s:s, s:[s]}", "name", "x", "scopes", "root"));
 	assert_string_equal(client_error(), "invalid_argument");
 	(void)client_ask(gate, "token.revoke", json_pack("{s:s}", "id", id));
 	assert_string_equal(client_error(), "not_found");
@@ -777,7 +868,8 @@ tokens_are_known_by_their_hash(void **state)
 	(void)client_ask(gate, "token.verify", json_pack("{s:s}", "token", token));
 	assert_string_equal(client_error(), "unauthenticated");
 	/* one that has run out */
-	t = client_ask(c, "token.create", json_pack("{s:s, s:i}", "name", "short", "expires_seconds", 1));
+	t = client_ask(
+	    c, "token.create", json_pack("{s:s, s:i}", "name", "short", "expires_seconds", 1));
 	snprintf(token, sizeof(token), "%s", text(t, "token"));
 	assert_non_null(client_ask(gate, "token.verify", json_pack("{s:s}", "token", token)));
 	usleep(1100000);
@@ -808,11 +900,13 @@ the_service_says_how_it_is(void **state)
 	assert_string_equal(text(h, "status"), "degraded");
 	assert_true(json_array_size(json_object_get(h, "problems")) >= 2);
 	assert_true(json_is_true(json_object_get(json_object_get(h, "database"), "tables_exist")));
-	assert_true(json_is_false(json_object_get(json_object_get(json_object_get(h, "dependencies"), "git"), "available")));
+	assert_true(json_is_false(json_object_get(
+	    json_object_get(json_object_get(h, "dependencies"), "git"), "available")));
 	snprintf(path, sizeof(path), "%s/awo-git", rig->opt.libexec_dir);
 	put_file(path, "", 0);
 	h = client_ask(c, "system.health", NULL);
-	assert_true(json_is_true(json_object_get(json_object_get(json_object_get(h, "dependencies"), "git"), "available")));
+	assert_true(json_is_true(json_object_get(
+	    json_object_get(json_object_get(h, "dependencies"), "git"), "available")));
 	h = client_ask(c, "system.info", NULL);
 	assert_string_equal(text(h, "user"), "owner");
 	assert_int_equal(json_array_size(json_object_get(h, "sandbox_types")), 4);
@@ -831,15 +925,18 @@ the_service_says_how_it_is(void **state)
 	for (size_t i = 0; i < json_array_size(list); i++)
 		if (strcmp(text(json_array_get(list, i), "name"), "planning") == 0)
 			assert_string_equal(text(json_array_get(list, i), "description"), "mine");
-	h = client_ask(c, "workflow.validate", json_pack("{s:[ss]}", "selected_commands", "planning", "execut"));
+	h = client_ask(c, "workflow.validate",
+	    json_pack("{s:[ss]}", "selected_commands", "planning", "execut"));
 	assert_true(json_is_false(json_object_get(h, "valid")));
 	assert_int_equal(json_array_size(json_object_get(h, "errors")), 1);
-	h = client_ask(c, "workflow.validate", json_pack("{s:s}", "workflow_type", "agent_workflow_plan"));
+	h = client_ask(
+	    c, "workflow.validate", json_pack("{s:s}", "workflow_type", "agent_workflow_plan"));
 	assert_true(json_is_true(json_object_get(h, "valid")));
 	(void)client_ask(c, "workflow.get", json_pack("{s:s}", "name", "agent_workflow_plam"));
 	assert_non_null(strstr(client_message(), "agent_workflow_plan"));
 	h = client_ask(c, "system.metrics", NULL);
-	assert_true(number(json_object_get(json_object_get(h, "metrics"), "rpc_requests_total"), "system.health") == 2);
+	assert_true(number(json_object_get(json_object_get(h, "metrics"), "rpc_requests_total"),
+			"system.health") == 2);
 	assert_non_null(client_ask(c, "queue.get", NULL));
 	assert_non_null(client_ask(admin, "system.cleanup", json_pack("{s:b}", "dry_run", 1)));
 	assert_non_null(client_ask(admin, "system.reload", NULL));

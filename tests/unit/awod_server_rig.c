@@ -1,4 +1,5 @@
-/* A real server and store in a temporary directory, with an engine that the test plays, and clients that say anything. */
+/* A real server and store in a temporary directory, with an engine that the test plays, and clients
+ * that say anything. */
 #include "tests/unit/awod_server_rig.h"
 
 #include <errno.h>
@@ -67,7 +68,8 @@ engine_fill_positions(struct engine *e, struct p_order_list_answer *page)
 }
 
 void
-engine_create(struct engine *e, struct order_row *row, const char *key, engine_done *done, void *arg)
+engine_create(
+    struct engine *e, struct order_row *row, const char *key, engine_done *done, void *arg)
 {
 	struct p_order *o = &row->pub;
 	char id[12], box[32];
@@ -89,7 +91,8 @@ engine_create(struct engine *e, struct order_row *row, const char *key, engine_d
 }
 
 void
-engine_cancel(struct engine *e, const char *id, const char *by, const char *reason, engine_done *done, void *arg)
+engine_cancel(struct engine *e, const char *id, const char *by, const char *reason,
+    engine_done *done, void *arg)
 {
 	(void)e;
 	(void)by;
@@ -140,8 +143,8 @@ engine_start(struct engine *e, const char *id, engine_done *done, void *arg)
 }
 
 void
-engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *words, engine_prompt_done *done,
-    void *arg)
+engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *words,
+    engine_prompt_done *done, void *arg)
 {
 	(void)e;
 	(void)id;
@@ -159,7 +162,8 @@ engine_delete(struct engine *e, const char *id, engine_done *done, void *arg)
 }
 
 void
-engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_request_state state, engine_done *done, void *arg)
+engine_pull_request_seen(
+    struct engine *e, const char *id, enum p_pull_request_state state, engine_done *done, void *arg)
 {
 	struct order_row *r = order_find(id);
 
@@ -295,7 +299,8 @@ broker_reload(struct broker *b, struct awo_err *err)
 {
 	char *no_environment[] = {NULL};
 	json_t *stored = store_settings(b->store, err);
-	struct config_input in = {.config_dir = b->opt->config_dir, .environ = no_environment, .stored = stored};
+	struct config_input in = {
+	    .config_dir = b->opt->config_dir, .environ = no_environment, .stored = stored};
 	struct config *fresh = config_load(&in, err);
 
 	json_decref(stored);
@@ -344,7 +349,10 @@ rig_setup(void **state)
 	rig->opt.socket_path = xasprintf("%s/awod.sock", rig->opt.run_dir);
 	rig->base = event_base_new();
 	assert_non_null(rig->base);
-	rig->b = (struct broker){.opt = &rig->opt, .base = rig->base, .engine = &the_engine, .started_us = clock_wall_us()};
+	rig->b = (struct broker){.opt = &rig->opt,
+	    .base = rig->base,
+	    .engine = &the_engine,
+	    .started_us = clock_wall_us()};
 	in.config_dir = rig->opt.config_dir;
 	rig->b.conf = config_load(&in, &err);
 	if (rig->b.conf == NULL)
@@ -483,7 +491,10 @@ rig_caller(uint32_t uid)
 {
 	struct caller who = {.uid = uid, .pid = getpid(), .admin = uid == 0};
 
-	snprintf(who.user, sizeof(who.user), "%s", uid == 0 ? "root" : uid == OWNER ? "owner" : "other");
+	snprintf(who.user, sizeof(who.user), "%s",
+	    uid == 0	   ? "root"
+	    : uid == OWNER ? "owner"
+			   : "other");
 	return who;
 }
 
@@ -493,7 +504,8 @@ client_as(const struct caller *who)
 	struct client *c = xcalloc(1, sizeof(*c));
 	int fds[2];
 
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	conn_new(rig->b.server, fds[0], who, NULL);
 	c->r = rig;
 	c->fd = fds[1];
@@ -541,8 +553,8 @@ client_raw(struct client *c, const void *p, size_t n)
 static void
 head(struct buf *b, unsigned char type, uint32_t n)
 {
-	unsigned char bytes[5] = {type, (unsigned char)(n >> 24), (unsigned char)(n >> 16), (unsigned char)(n >> 8),
-	    (unsigned char)n};
+	unsigned char bytes[5] = {type, (unsigned char)(n >> 24), (unsigned char)(n >> 16),
+	    (unsigned char)(n >> 8), (unsigned char)n};
 
 	buf_add(b, bytes, 5);
 }
@@ -557,7 +569,8 @@ json_to_msgpack(struct buf *b, const json_t *v)
 	switch (json_typeof(v)) {
 	case JSON_OBJECT:
 		head(b, 0xdf, (uint32_t)json_object_size(v));
-		json_object_foreach((json_t *)(uintptr_t)v, key, item) {
+		json_object_foreach((json_t *)(uintptr_t)v, key, item)
+		{
 			head(b, 0xdb, (uint32_t)strlen(key));
 			buf_adds(b, key);
 			json_to_msgpack(b, item);
@@ -565,8 +578,7 @@ json_to_msgpack(struct buf *b, const json_t *v)
 		break;
 	case JSON_ARRAY:
 		head(b, 0xdd, (uint32_t)json_array_size(v));
-		json_array_foreach(v, i, item)
-			json_to_msgpack(b, item);
+		json_array_foreach(v, i, item) json_to_msgpack(b, item);
 		break;
 	case JSON_STRING:
 		head(b, 0xdb, (uint32_t)json_string_length(v));
@@ -630,19 +642,23 @@ next_message(struct client *c, uint32_t want)
 	uint32_t id;
 	ssize_t n;
 
-	while (c->in.len > 0 && (n = p_frame_scan((const uint8_t *)c->in.p, c->in.len, &f, &have_id, &id, &err)) != 0) {
+	while (c->in.len > 0 && (n = p_frame_scan((const uint8_t *)c->in.p, c->in.len, &f, &have_id,
+				     &id, &err)) != 0) {
 		json_t *got = NULL;
 
 		if (n < 0)
 			fail_msg("the server sent a malformed message: %s", err.msg);
 		if (f.kind == P_FRAME_NOTIFY) {
-			json_array_append_new(c->notes, json_pack("{s:s%, s:o}", "method", f.method, f.method_len, "params",
-			    p_decode_any(f.param, &err)));
+			json_array_append_new(
+			    c->notes, json_pack("{s:s%, s:o}", "method", f.method, f.method_len,
+					  "params", p_decode_any(f.param, &err)));
 		} else {
 			assert_int_equal(f.kind, P_FRAME_RESPONSE);
 			if (f.id == want)
-				got = f.error.p != NULL ? json_pack("{s:o}", "error", p_decode_any(f.error, &err))
-				    : json_pack("{s:o}", "result", p_decode_any(f.result, &err));
+				got = f.error.p != NULL
+					  ? json_pack("{s:o}", "error", p_decode_any(f.error, &err))
+					  : json_pack(
+						"{s:o}", "result", p_decode_any(f.result, &err));
 		}
 		buf_drain(&c->in, (size_t)n);
 		if (got != NULL)

@@ -32,18 +32,26 @@ malformed_input_closes_that_connection_only(void **state)
 	static const struct {
 		const char *bytes;
 		size_t n;
-		bool answered;	/* an id was known: an error comes first */
+		bool answered; /* an id was known: an error comes first */
 	} bad[] = {
 	    {"GET / HTTP/1.1\r\n\r\n", 18, false},
 	    {"\xc0", 1, false},
 	    {"\xdd\xff\xff\xff\xff", 5, false},
 	    {"\x94\x00\xdd\xff\xff\xff\xff", 7, false},
 	    {"\x94\x00\x07\xdd\xff\xff\xff\xff", 8, true},
-	    {"\x94\x00\x07\xa3" "foo\xc7\x01\x01\x01", 11, true},
-	    {"\x94\x05\x07\xa3" "foo\x90", 8, false},
+	    {"\x94\x00\x07\xa3"
+	     "foo\xc7\x01\x01\x01",
+		11, true},
+	    {"\x94\x05\x07\xa3"
+	     "foo\x90",
+		8, false},
 	    {"\x94\x00\x07\x05\x90", 5, true},
-	    {"\x94\x00\x07\xa3" "foo\x05", 8, true},
-	    {"\x94\x00\x07\xa3" "foo\x91\x05", 9, true},
+	    {"\x94\x00\x07\xa3"
+	     "foo\x05",
+		8, true},
+	    {"\x94\x00\x07\xa3"
+	     "foo\x91\x05",
+		9, true},
 	    {"\x94\x01\x07\xc0\xc0", 5, true},
 	};
 	struct client *bystander = client_new(OWNER);
@@ -76,7 +84,10 @@ nesting_and_size_are_bounded(void **state)
 	json_t *answer;
 
 	(void)state;
-	buf_add(&b, "\x94\x00\x07\xa3" "foo", 7);
+	buf_add(&b,
+	    "\x94\x00\x07\xa3"
+	    "foo",
+	    7);
 	for (int i = 0; i < 100; i++)
 		buf_addc(&b, (char)0x91);
 	client_raw(deep, b.p, b.len);
@@ -112,7 +123,8 @@ random_bytes_do_no_harm(void **state)
 		/* half of them begin like requests of methods that exist */
 		if (i % 2 == 0) {
 			memcpy(bytes, "\x94\x00\x07", 3);
-			bytes[3] = (unsigned char)(0xa0 + strlen(p_methods[(size_t)i % P_M__COUNT].name));
+			bytes[3] =
+			    (unsigned char)(0xa0 + strlen(p_methods[(size_t)i % P_M__COUNT].name));
 			memcpy(bytes + 4, p_methods[(size_t)i % P_M__COUNT].name,
 			    strlen(p_methods[(size_t)i % P_M__COUNT].name));
 		}
@@ -134,7 +146,8 @@ requests_may_come_in_pieces_and_in_heaps(void **state)
 	json_t *answer;
 
 	(void)state;
-	answer = json_pack("[i, i, s, [{s:s, s:{}}]]", 0, 1, "workflow.get", "name", "agent_workflow_plan", "unknown");
+	answer = json_pack("[i, i, s, [{s:s, s:{}}]]", 0, 1, "workflow.get", "name",
+	    "agent_workflow_plan", "unknown");
 	json_to_msgpack(&b, answer);
 	json_decref(answer);
 	for (size_t i = 0; i < b.len; i++) {
@@ -145,7 +158,10 @@ requests_may_come_in_pieces_and_in_heaps(void **state)
 	assert_string_equal(text(json_object_get(answer, "result"), "name"), "agent_workflow_plan");
 	json_decref(answer);
 	/* no parameters at all */
-	client_raw(c, "\x94\x00\x09\xad" "workflow.list\x90", 18);
+	client_raw(c,
+	    "\x94\x00\x09\xad"
+	    "workflow.list\x90",
+	    18);
 	answer = client_response(c, 9);
 	assert_true(json_is_object(json_object_get(answer, "result")));
 	json_decref(answer);
@@ -158,7 +174,10 @@ requests_may_come_in_pieces_and_in_heaps(void **state)
 		json_decref(answer);
 	}
 	/* a notification is no request */
-	client_raw(c, "\x93\x02\xa3" "foo\x90", 7);
+	client_raw(c,
+	    "\x93\x02\xa3"
+	    "foo\x90",
+	    7);
 	assert_non_null(client_ask(c, "workflow.list", NULL));
 	buf_free(&b);
 	client_free(c);
@@ -194,7 +213,8 @@ more_than_64_wait_for_their_turn(void **state)
 	rig_order("wo-00000001", OWNER, order_status_running);
 	rig->hold = true;
 	for (int i = 0; i < 150; i++)
-		client_request(c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+		client_request(
+		    c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	for (int i = 0; i < 50; i++)
 		rig_turn();
 	assert_int_equal(rig->nheld, IN_FLIGHT_MAX);
@@ -226,7 +246,8 @@ answers_for_peers_that_left_are_thrown_away(void **state)
 	rig_order("wo-00000001", OWNER, order_status_running);
 	rig->hold = true;
 	for (int i = 0; i < 5; i++)
-		client_request(c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+		client_request(
+		    c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	rig_until(rig->nheld == 5);
 	client_raw(c, "\xc1", 1); /* which closes it */
 	rig_until(rig->b.server->nconns == 0);
@@ -323,7 +344,8 @@ static void
 every_method_is_only_for_whom_the_table_says(void **state)
 {
 	struct caller gateway = rig_caller(OTHER);
-	struct client *owner = client_new(OWNER), *other = client_new(OTHER), *admin = client_new(0), *gate;
+	struct client *owner = client_new(OWNER), *other = client_new(OTHER),
+		      *admin = client_new(0), *gate;
 
 	(void)state;
 	gateway.gateway = true;
@@ -334,17 +356,22 @@ every_method_is_only_for_whom_the_table_says(void **state)
 		struct client *callers[] = {owner, other, admin, gate};
 
 		for (size_t k = 0; k < 4; k++) {
-			bool admitted = m->who == P_WHO_USER || (m->who == P_WHO_ORDER && (k == 0 || k == 2)) ||
-			    (m->who == P_WHO_ADMIN && k == 2) || (m->who == P_WHO_GATEWAY && k == 3);
+			bool admitted = m->who == P_WHO_USER ||
+					(m->who == P_WHO_ORDER && (k == 0 || k == 2)) ||
+					(m->who == P_WHO_ADMIN && k == 2) ||
+					(m->who == P_WHO_GATEWAY && k == 3);
 
 			(void)client_ask(callers[k], m->name, minimal(m->request, "wo-00000001"));
 			if (admitted) {
 				if (strcmp(client_error(), "permission_denied") == 0)
-					fail_msg("%s refuses caller %zu: %s", m->name, k, client_message());
-				if (m->who == P_WHO_ORDER && strcmp(client_field(), "agent_work_order_id") == 0)
+					fail_msg("%s refuses caller %zu: %s", m->name, k,
+					    client_message());
+				if (m->who == P_WHO_ORDER &&
+				    strcmp(client_field(), "agent_work_order_id") == 0)
 					assert_string_not_equal(client_error(), "not_found");
 			} else {
-				assert_string_equal(client_error(), m->who == P_WHO_ORDER ? "not_found" : "permission_denied");
+				assert_string_equal(client_error(),
+				    m->who == P_WHO_ORDER ? "not_found" : "permission_denied");
 			}
 		}
 	}
@@ -379,7 +406,8 @@ every_method_is_only_possible_in_the_states_of_the_table(void **state)
 				assert_string_not_equal(client_error(), "failed_precondition");
 			} else {
 				assert_string_equal(client_error(), "failed_precondition");
-				assert_non_null(strstr(client_message(), P_ENUM_NAME(order_status, s)));
+				assert_non_null(
+				    strstr(client_message(), P_ENUM_NAME(order_status, s)));
 			}
 		}
 	}
@@ -402,20 +430,26 @@ another_users_order_is_like_none(void **state)
 		for (size_t m = 0; m < P_M__COUNT; m++) {
 			if (p_methods[m].who != P_WHO_ORDER)
 				continue;
-			(void)client_ask(c, p_methods[m].name, minimal(p_methods[m].request, pairs[i][0]));
-			snprintf(there, sizeof(there), "%s|%s|%s", client_error(), client_field(), client_message());
-			(void)client_ask(c, p_methods[m].name, minimal(p_methods[m].request, pairs[i][1]));
-			snprintf(not_there, sizeof(not_there), "%s|%s|%s", client_error(), client_field(), client_message());
+			(void)client_ask(
+			    c, p_methods[m].name, minimal(p_methods[m].request, pairs[i][0]));
+			snprintf(there, sizeof(there), "%s|%s|%s", client_error(), client_field(),
+			    client_message());
+			(void)client_ask(
+			    c, p_methods[m].name, minimal(p_methods[m].request, pairs[i][1]));
+			snprintf(not_there, sizeof(not_there), "%s|%s|%s", client_error(),
+			    client_field(), client_message());
 			assert_string_equal(client_error(), "not_found");
 			/* the id itself is the only difference */
 			*strstr(not_there, pairs[i][1]) = '#';
 			*strstr(there, pairs[i][0]) = '#';
 			assert_int_equal(strlen(there), strlen(not_there));
-			memcpy(strchr(not_there, '#') + 1, strchr(there, '#') + 1, strlen(pairs[i][0]) - 1);
+			memcpy(strchr(not_there, '#') + 1, strchr(there, '#') + 1,
+			    strlen(pairs[i][0]) - 1);
 			assert_string_equal(there, not_there);
 		}
 	}
-	assert_non_null(client_ask(admin, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-abc")));
+	assert_non_null(
+	    client_ask(admin, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-abc")));
 	client_free(c);
 	client_free(admin);
 }
@@ -432,7 +466,8 @@ prefixes_are_of_visible_orders(void **state)
 	rig_order("wo-ac000001", OWNER, order_status_running);
 	rig_order("wo-ac000002", OTHER, order_status_running);
 	got = client_ask(c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-ac"));
-	assert_string_equal(text(json_object_get(got, "agent_work_order"), "agent_work_order_id"), "wo-ac000001");
+	assert_string_equal(
+	    text(json_object_get(got, "agent_work_order"), "agent_work_order_id"), "wo-ac000001");
 	(void)client_ask(c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-a"));
 	assert_string_equal(client_error(), "invalid_argument");
 	(void)client_ask(c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-"));
@@ -455,8 +490,10 @@ an_end_is_told_when_it_is_durable(void **state)
 	rig_order("wo-00000001", OWNER, order_status_completed);
 	rig_log("wo-00000001", "{\"n\":0}\n", 8);
 	rig->settling = "wo-00000001";
-	get = client_request(c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
-	watch = client_request(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	get = client_request(
+	    c, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	watch = client_request(
+	    c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	client_request(gone, "order.get", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	rig_until(rig->b.server->in_flight == 3);
 	client_raw(gone, "\xc1", 1); /* which closes it */
@@ -482,7 +519,7 @@ struct writer {
 	struct event *timer;
 	int written, lines;
 	unsigned seed;
-	struct buf rest;	/* of a line that was written in part */
+	struct buf rest; /* of a line that was written in part */
 };
 
 /* Appends in pieces that end anywhere, as writes that race with reads do. */
@@ -497,7 +534,9 @@ on_write(evutil_socket_t fd, short what, void *arg)
 	(void)what;
 	if (w->rest.len == 0 && w->written < w->lines) {
 		for (int i = 0; i < 20 && w->written < w->lines; i++)
-			buf_printf(&w->rest, "{\"timestamp\":\"2026-01-31T08:00:00.000000Z\",\"level\":\"info\",\"n\":%d}\n",
+			buf_printf(&w->rest,
+			    "{\"timestamp\":\"2026-01-31T08:00:00.000000Z\",\"level\":\"info\","
+			    "\"n\":%d}\n",
 			    w->written++);
 	}
 	w->seed = w->seed * 1103515245 + 12345;
@@ -527,7 +566,8 @@ expect_lines(struct client *c, int next, int64_t *seq)
 	json_t *note;
 	size_t i;
 
-	json_array_foreach(c->notes, i, note) {
+	json_array_foreach(c->notes, i, note)
+	{
 		json_t *params = json_object_get(note, "params"), *line;
 
 		if (strcmp(text(note, "method"), "log_line") != 0)
@@ -558,27 +598,35 @@ watch_has_no_gap_and_no_duplicate(void **state)
 	for (int i = 0; i < 4; i++) {
 		c[i] = client_new(OWNER);
 		rig_until(w.written > i * 400);
-		assert_non_null(client_ask(c[i], "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
+		assert_non_null(client_ask(
+		    c[i], "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
 	}
 	for (int i = 0; i < 4; i++) {
 		rig_until((json_decref(client_poll(c[i], 0)), has_note(c[i], "stream_end")));
 		assert_int_equal(expect_lines(c[i], 0, &seq[i]), 3000);
-		assert_string_equal(text(json_object_get(json_array_get(c[i]->notes, json_array_size(c[i]->notes) - 1), "params"),
-		    "reason"), "order_ended");
+		assert_string_equal(text(json_object_get(json_array_get(c[i]->notes,
+							     json_array_size(c[i]->notes) - 1),
+					     "params"),
+					"reason"),
+		    "order_ended");
 	}
 	assert_int_equal(rig->b.server->nstreams, 0);
 	/* from the middle */
 	{
-		int64_t from = number(json_object_get(json_array_get(c[0]->notes, 1499), "params"), "seq"), at = from;
+		int64_t from = number(
+			    json_object_get(json_array_get(c[0]->notes, 1499), "params"), "seq"),
+			at = from;
 		struct client *late = client_new(OWNER);
 
 		rig->orders[0]->pub.status = order_status_completed;
-		assert_non_null(client_ask(late, "order.watch", json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001",
-		    "after_seq", (json_int_t)from)));
+		assert_non_null(client_ask(late, "order.watch",
+		    json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
+			(json_int_t)from)));
 		rig_until((json_decref(client_poll(late, 0)), has_note(late, "stream_end")));
 		assert_int_equal(expect_lines(late, 1500, &at), 3000);
-		(void)client_ask(late, "order.watch", json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
-		    (json_int_t)from - 1));
+		(void)client_ask(late, "order.watch",
+		    json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
+			(json_int_t)from - 1));
 		assert_string_equal(client_error(), "invalid_argument");
 		client_free(late);
 	}
@@ -604,7 +652,8 @@ a_slow_reader_is_cut_off_and_can_resume(void **state)
 	rig_order("wo-00000001", OWNER, order_status_running);
 	rig_log("wo-00000001", "{\"n\":0}\n", 8);
 	lines = 1;
-	assert_non_null(client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
+	assert_non_null(
+	    client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
 	rig_until((json_decref(client_poll(c, 0)), json_array_size(c->notes) == 1));
 	/* it reads no more, while the log goes on */
 	for (int i = 0; i < 16 * 1024; i++) {
@@ -629,8 +678,9 @@ a_slow_reader_is_cut_off_and_can_resume(void **state)
 	json_array_clear(c->notes);
 	rig->orders[0]->pub.status = order_status_completed;
 	end = seq;
-	assert_non_null(client_ask(c, "order.watch", json_pack("{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq",
-	    (json_int_t)end)));
+	assert_non_null(client_ask(c, "order.watch",
+	    json_pack(
+		"{s:s, s:I}", "agent_work_order_id", "wo-00000001", "after_seq", (json_int_t)end)));
 	rig_until((json_decref(client_poll(c, 0)), has_note(c, "stream_end")));
 	assert_int_equal(expect_lines(c, next, &seq), lines);
 	buf_free(&chunk);
@@ -651,8 +701,9 @@ streams_are_filtered_stopped_and_counted(void **state)
 	(void)state;
 	rig_order("wo-00000001", OWNER, order_status_running);
 	rig_log("wo-00000001", log, sizeof(log) - 1);
-	got = client_ask(c, "order.watch", json_pack("{s:s, s:s, s:s}", "agent_work_order_id", "wo-0", "level", "warning", "step",
-	    "planning"));
+	got = client_ask(c, "order.watch",
+	    json_pack("{s:s, s:s, s:s}", "agent_work_order_id", "wo-0", "level", "warning", "step",
+		"planning"));
 	assert_string_equal(text(got, "agent_work_order_id"), "wo-00000001");
 	first = number(got, "subscription");
 	rig_until((json_decref(client_poll(c, 0)), json_array_size(c->notes) == 1));
@@ -660,12 +711,16 @@ streams_are_filtered_stopped_and_counted(void **state)
 		rig_turn();
 	json_decref(client_poll(c, 0));
 	assert_int_equal(json_array_size(c->notes), 1);
-	assert_non_null(strstr(text(json_object_get(json_array_get(c->notes, 0), "params"), "line"), "\"n\":1"));
+	assert_non_null(strstr(
+	    text(json_object_get(json_array_get(c->notes, 0), "params"), "line"), "\"n\":1"));
 	for (int i = 1; i < STREAMS_MAX; i++)
-		assert_non_null(client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
-	(void)client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+		assert_non_null(client_ask(
+		    c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
+	(void)client_ask(
+	    c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	assert_string_equal(client_error(), "resource_exhausted");
-	assert_non_null(client_ask(c, "stream.stop", json_pack("{s:I}", "subscription", (json_int_t)first)));
+	assert_non_null(
+	    client_ask(c, "stream.stop", json_pack("{s:I}", "subscription", (json_int_t)first)));
 	(void)client_ask(c, "stream.stop", json_pack("{s:I}", "subscription", (json_int_t)first));
 	assert_string_equal(client_error(), "not_found");
 	assert_int_equal(rig->b.server->nstreams, STREAMS_MAX - 1);
@@ -711,8 +766,10 @@ events_are_replayed_and_followed_by_those_who_may(void **state)
 			first = id;
 	}
 	(void)add_event(NULL, "{\"audit\":true}");
-	assert_non_null(client_ask(c, "events.watch", json_pack("{s:I}", "after_id", (json_int_t)first)));
-	assert_non_null(client_ask(admin, "events.watch", json_pack("{s:I}", "after_id", (json_int_t)first - 1)));
+	assert_non_null(
+	    client_ask(c, "events.watch", json_pack("{s:I}", "after_id", (json_int_t)first)));
+	assert_non_null(client_ask(
+	    admin, "events.watch", json_pack("{s:I}", "after_id", (json_int_t)first - 1)));
 	/* one that is committed while the replay runs is announced too, and comes once */
 	id = add_event("wo-00000001", "{\"n\":1000}");
 	server_event(rig->b.server, OWNER, id, "{\"n\":1000}");
@@ -725,7 +782,8 @@ events_are_replayed_and_followed_by_those_who_may(void **state)
 		rig_turn();
 	json_decref(client_poll(c, 0));
 	assert_int_equal(json_array_size(c->notes), 302);
-	json_array_foreach(c->notes, i, note) {
+	json_array_foreach(c->notes, i, note)
+	{
 		json_t *params = json_object_get(note, "params");
 
 		assert_null(strstr(text(params, "line"), "audit"));
@@ -758,9 +816,11 @@ stopping_ends_streams_and_waits_for_answers(void **state)
 
 	(void)state;
 	rig_order("wo-00000001", OWNER, order_status_running);
-	assert_non_null(client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
+	assert_non_null(
+	    client_ask(c, "order.watch", json_pack("{s:s}", "agent_work_order_id", "wo-00000001")));
 	rig->hold = true;
-	id = client_request(c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
+	id = client_request(
+	    c, "order.cancel", json_pack("{s:s}", "agent_work_order_id", "wo-00000001"));
 	rig_until(rig->nheld == 1);
 	event_base_once(rig->base, -1, EV_TIMEOUT, release_one, NULL, &later);
 	server_close(rig->b.server);
@@ -929,7 +989,8 @@ connections_are_capped_with_a_reason(void **state)
 
 	(void)state;
 	(void)ERR(&full, RESOURCE_EXHAUSTED, "", "too many");
-	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+	assert_int_equal(
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
 	conn_new(rig->b.server, fds[0], &who, &full);
 	*c = (struct client){.r = rig, .fd = fds[1], .notes = json_array()};
 	(void)client_ask(c, "system.info", NULL);
@@ -942,7 +1003,8 @@ connections_are_capped_with_a_reason(void **state)
 	if (getuid() != 0) {
 		rig->b.server->max_conns = 0;
 		c = xcalloc(1, sizeof(*c));
-		*c = (struct client){.r = rig, .fd = dial(rig->opt.socket_path), .notes = json_array()};
+		*c = (struct client){
+		    .r = rig, .fd = dial(rig->opt.socket_path), .notes = json_array()};
 		(void)client_ask(c, "system.info", NULL);
 		assert_string_equal(client_error(), "resource_exhausted");
 		client_free(c);
@@ -952,7 +1014,8 @@ connections_are_capped_with_a_reason(void **state)
 static void
 without_descriptors_it_pauses(void **state)
 {
-	struct client *in = xcalloc(1, sizeof(*in)), *shed = xcalloc(1, sizeof(*shed)), *later = xcalloc(1, sizeof(*later));
+	struct client *in = xcalloc(1, sizeof(*in)), *shed = xcalloc(1, sizeof(*shed)),
+		      *later = xcalloc(1, sizeof(*later));
 	struct rlimit old, low;
 	int lowest;
 
