@@ -31,7 +31,8 @@ struct demo {
 	} told;
 };
 
-/* A step whose prompt the agent knows by its title. run() returns the last message, which the caller frees. */
+/* A step whose prompt the agent knows by its title. run() returns the last message, which the
+ * caller frees. */
 struct demo_step {
 	const char *name, *title;
 	char *(*run)(struct demo *d);
@@ -40,12 +41,15 @@ struct demo_step {
 /* stream.c: lines of the claude stream format; the process exits with 1 when its reader is gone. */
 void stream_init(struct demo *d);
 void stream_text(struct demo *d, const char *text, size_t len);
-void stream_tool_use(struct demo *d, const char *tool, json_t *input, char id[32]); /* takes input */
-void stream_tool_result(struct demo *d, const char *id, const char *text, size_t len, bool is_error);
+void stream_tool_use(
+    struct demo *d, const char *tool, json_t *input, char id[32]); /* takes input */
+void stream_tool_result(
+    struct demo *d, const char *id, const char *text, size_t len, bool is_error);
 void stream_api_retry(struct demo *d, int http_status, const char *error, double delay_seconds);
 void stream_raw(const void *p, size_t n);
 void stream_success(struct demo *d, const char *text);
-_Noreturn void stream_fail_api(struct demo *d, int http_status, const char *error, const char *text);
+_Noreturn void stream_fail_api(
+    struct demo *d, int http_status, const char *error, const char *text);
 _Noreturn void stream_fail(struct demo *d, const char *subtype, const char *message);
 
 /* session.c: what is kept in $HOME/.demo-agent from one run to the next. */
@@ -57,7 +61,8 @@ char *state_read(struct demo *d, const char *name);  /* NULL: not there; caller 
 void state_write(struct demo *d, const char *name, const char *text);
 
 /* tools.c: things done in the work tree, each reported as a tool call. */
-int tool_bash(struct demo *d, const char *command, char **output); /* exit status; output may be NULL */
+int tool_bash(
+    struct demo *d, const char *command, char **output); /* exit status; output may be NULL */
 bool tool_write(struct demo *d, const char *path, const char *content, bool append);
 void shell_quote(struct buf *b, const char *s);
 _Noreturn void wait_for_signal(struct demo *d);

@@ -1,4 +1,5 @@
-/* awo-demo-agent: takes claude's command line and a prompt, and plays an agent that needs no model. */
+/* awo-demo-agent: takes claude's command line and a prompt, and plays an agent that needs no model.
+ */
 #include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 enum { O_FORMAT = 256, O_VERBOSE, O_MODEL, O_TURNS, O_SESSION, O_SKIP, O_MODE };
 
+/* clang-format off */
 static const struct option options[] = {
 	{"print", no_argument, NULL, 'p'},
 	{"output-format", required_argument, NULL, O_FORMAT},
@@ -28,6 +30,7 @@ static const struct option options[] = {
 	{"help", no_argument, NULL, 'h'},
 	{0},
 };
+/* clang-format on */
 
 static void
 help(void)
@@ -35,18 +38,24 @@ help(void)
 	size_t n;
 	const struct demo_step *s = steps_all(&n);
 
-	printf("usage: awo-demo-agent --print --output-format stream-json --verbose [--model NAME]\n"
-	       "           [--max-turns N] [--resume ID | --session-id ID] [--dangerously-skip-permissions]\n"
-	       "       awo-demo-agent --version | --help\n"
-	       "\n"
-	       "Plays a coding agent without a model: reads a prompt from standard input, works in the current\n"
-	       "directory with the git program, and speaks the stream format of the claude program. It tells\n"
-	       "the steps of a work order by the title of their prompts:\n");
+	printf(
+	    "usage: awo-demo-agent --print --output-format stream-json --verbose [--model NAME]\n"
+	    "           [--max-turns N] [--resume ID | --session-id ID] "
+	    "[--dangerously-skip-permissions]\n"
+	    "       awo-demo-agent --version | --help\n"
+	    "\n"
+	    "Plays a coding agent without a model: reads a prompt from standard input, works in "
+	    "the current\n"
+	    "directory with the git program, and speaks the stream format of the claude program. "
+	    "It tells\n"
+	    "the steps of a work order by the title of their prompts:\n");
 	for (size_t i = 0; i < n; i++)
 		printf("  %-14s %s\n", s[i].name, s[i].title ? s[i].title : "any other text");
 	printf("\n"
-	       "Sessions and notes are kept in $HOME/.demo-agent. Lines of the request make it misbehave in\n"
-	       "every step, or in one: \"demo@execute: hang\". Those of a free prompt hold for that prompt.\n");
+	       "Sessions and notes are kept in $HOME/.demo-agent. Lines of the request make it "
+	       "misbehave in\n"
+	       "every step, or in one: \"demo@execute: hang\". Those of a free prompt hold for "
+	       "that prompt.\n");
 	misbehave_help();
 }
 
@@ -70,23 +79,41 @@ main(int argc, char **argv)
 	clock_gettime(CLOCK_MONOTONIC, &d.start);
 	while ((c = getopt_long(argc, argv, "pr:vh", options, NULL)) != -1) {
 		switch (c) {
-		case 'p': print = true; break;
-		case 'r': resume = optarg; break;
-		case O_FORMAT: format = optarg; break;
-		case O_VERBOSE: verbose = true; break;
-		case O_MODEL: d.model = optarg; break;
-		case O_SESSION: session = optarg; break;
+		case 'p':
+			print = true;
+			break;
+		case 'r':
+			resume = optarg;
+			break;
+		case O_FORMAT:
+			format = optarg;
+			break;
+		case O_VERBOSE:
+			verbose = true;
+			break;
+		case O_MODEL:
+			d.model = optarg;
+			break;
+		case O_SESSION:
+			session = optarg;
+			break;
 		case O_SKIP:
-		case O_MODE: break;
+		case O_MODE:
+			break;
 		case O_TURNS:
 			errno = 0;
 			d.max_turns = strtoul(optarg, &end, 10);
 			if (errno || *end || optarg[0] < '1' || optarg[0] > '9')
 				usage_error("--max-turns takes a number from 1");
 			break;
-		case 'v': puts(AWO_VERSION " (AWO demonstration agent)"); return 0;
-		case 'h': help(); return 0;
-		default: return 1;
+		case 'v':
+			puts(AWO_VERSION " (AWO demonstration agent)");
+			return 0;
+		case 'h':
+			help();
+			return 0;
+		default:
+			return 1;
 		}
 	}
 	if (optind < argc)
@@ -116,6 +143,7 @@ main(int argc, char **argv)
 	misbehave(&d);
 	last = d.told.false_success ? xstrdup("Everything is done.") : d.step->run(&d);
 	stream_success(&d, last);
-	/* nothing is buffered; a leak checker's exit handler would need ptrace, which no sandbox allows */
+	/* nothing is buffered; a leak checker's exit handler would need ptrace, which no sandbox
+	 * allows */
 	_exit(0);
 }

@@ -28,7 +28,8 @@ number(const char *s)
 static void
 do_fail(struct demo *d, const char *a)
 {
-	stream_fail(d, "error_during_execution", *a ? a : "The demonstration agent was told to fail.");
+	stream_fail(
+	    d, "error_during_execution", *a ? a : "The demonstration agent was told to fail.");
 }
 
 static void
@@ -65,7 +66,8 @@ do_sleep(struct demo *d, const char *a)
 static void
 do_flood(struct demo *d, const char *a)
 {
-	static const char text[] = "All work and no play makes this agent write one more line of its output. ";
+	static const char text[] =
+	    "All work and no play makes this agent write one more line of its output. ";
 	char line[1024];
 
 	for (size_t i = 0; i < sizeof(line); i++)
@@ -91,11 +93,12 @@ do_longline(struct demo *d, const char *a)
 static void
 do_badjson(struct demo *d, const char *a)
 {
-	static const char bad[] = "this is no JSON\n"
-				  "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\n"
-				  "{\"type\":\"assistant\",\"message\":\"\xff\xfe\"}\n"
-				  "[]\n{\"type\":42}\n{}\n\n"
-				  "{\"type\":\"assistant\",\"message\":{\"content\":{\"type\":7}}}\n";
+	static const char bad[] =
+	    "this is no JSON\n"
+	    "{\"type\":\"assistant\",\"message\":{\"content\":[{\"type\":\"text\",\n"
+	    "{\"type\":\"assistant\",\"message\":\"\xff\xfe\"}\n"
+	    "[]\n{\"type\":42}\n{}\n\n"
+	    "{\"type\":\"assistant\",\"message\":{\"content\":{\"type\":7}}}\n";
 
 	(void)d, (void)a;
 	stream_raw(bad, sizeof(bad) - 1);
@@ -113,7 +116,8 @@ static void
 do_rate_limit(struct demo *d, const char *a)
 {
 	stream_api_retry(d, 429, "rate_limit", *a ? strtod(a, NULL) : 1);
-	stream_fail_api(d, 429, "rate_limit", "API Error: Request rejected (429): rate limit reached");
+	stream_fail_api(
+	    d, 429, "rate_limit", "API Error: Request rejected (429): rate limit reached");
 }
 
 static void
@@ -129,7 +133,8 @@ do_fail_once(struct demo *d, const char *a)
 	stream_fail_api(d, 529, "server_error", "API Error: 529 Overloaded");
 }
 
-/* One process that outlives the agent: no parent, a session of its own, the agent's descriptors closed. */
+/* One process that outlives the agent: no parent, a session of its own, the agent's descriptors
+ * closed. */
 static void
 do_daemon(struct demo *d, const char *a)
 {
@@ -272,6 +277,7 @@ do_review_blocker(struct demo *d, const char *a)
 	d->told.review_blocker = true;
 }
 
+/* clang-format off */
 static const struct trick tricks[] = {
 	{"fail", "[text]", "end with an error result and exit status 1", do_fail},
 	{"fail-once", "", "a transient API error (529) at the first try of the step, then work", do_fail_once},
@@ -298,15 +304,18 @@ static const struct trick tricks[] = {
 	{"fail-tests", "", "testing: record a failing test", do_fail_tests},
 	{"review-blocker", "", "prp-review: report a blocker", do_review_blocker},
 };
+/* clang-format on */
 
 void
 misbehave_help(void)
 {
 	for (size_t i = 0; i < sizeof(tricks) / sizeof(tricks[0]); i++)
-		printf("  demo: %-13s %-10s %s\n", tricks[i].name, tricks[i].argument, tricks[i].help);
+		printf(
+		    "  demo: %-13s %-10s %s\n", tricks[i].name, tricks[i].argument, tricks[i].help);
 }
 
-/* "demo: word argument" and "demo@step: word argument"; *step is empty for the former. False for other lines. */
+/* "demo: word argument" and "demo@step: word argument"; *step is empty for the former. False for
+ * other lines. */
 static bool
 parse(const char *line, size_t len, char step[64], char **word, char **argument)
 {
@@ -359,7 +368,8 @@ obey(struct demo *d, const char *line, size_t len)
 	free(word);
 }
 
-/* Only the prompts of the first steps carry the request, so its instructions are kept for the later ones. */
+/* Only the prompts of the first steps carry the request, so its instructions are kept for the later
+ * ones. */
 void
 misbehave_remember(struct demo *d)
 {

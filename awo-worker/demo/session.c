@@ -13,8 +13,8 @@
 #include "common/files.h"
 
 /*
- * The lowest layer of git's configuration, so that what the user or the repository says wins: an identity where there
- * is none, and no housekeeping in the background of a short run.
+ * The lowest layer of git's configuration, so that what the user or the repository says wins: an
+ * identity where there is none, and no housekeeping in the background of a short run.
  */
 static const char gitconfig[] = "[user]\n\tname = AWO demonstration agent\n"
 				"\temail = demo-agent@example.invalid\n"
@@ -30,12 +30,13 @@ session_uuid(char out[37])
 		_exit(1);
 	r[6] = (unsigned char)((r[6] & 0x0f) | 0x40);
 	r[8] = (unsigned char)((r[8] & 0x3f) | 0x80);
-	snprintf(out, 37,
-	    "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", r[0], r[1],
-	    r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13], r[14], r[15]);
+	snprintf(out, 37, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x",
+	    r[0], r[1], r[2], r[3], r[4], r[5], r[6], r[7], r[8], r[9], r[10], r[11], r[12], r[13],
+	    r[14], r[15]);
 }
 
-/* A HOME that cannot be written is no failure: such a run is not remembered, like the real program's. */
+/* A HOME that cannot be written is no failure: such a run is not remembered, like the real
+ * program's. */
 void
 session_open_state(struct demo *d)
 {

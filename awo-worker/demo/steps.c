@@ -15,9 +15,11 @@
 #define TITLE_MAX 60
 #define SLUG_MAX 40
 
-/* ---- reading the prompt ------------------------------------------------------------------------------------- */
+/* ---- reading the prompt
+ * ------------------------------------------------------------------------------------- */
 
-/* The part behind the heading "## Request" and the paragraph that explains it; the whole prompt when there is none. */
+/* The part behind the heading "## Request" and the paragraph that explains it; the whole prompt
+ * when there is none. */
 static const char *
 request_of(const char *prompt)
 {
@@ -61,7 +63,8 @@ title_of(const char *text)
 	return buf_take(&b);
 }
 
-/* What stands between the backticks of the line that begins so; NULL when there is none. Caller frees. */
+/* What stands between the backticks of the line that begins so; NULL when there is none. Caller
+ * frees. */
 static char *
 value_of(const char *prompt, const char *label)
 {
@@ -74,9 +77,9 @@ value_of(const char *prompt, const char *label)
 
 			open = memchr(at, '`', len);
 			close = open ? memchr(open + 1, '`', len - (size_t)(open + 1 - at)) : NULL;
-			return close && close > open + 1 ?
-			    xstrndup(open + 1, (size_t)(close - open - 1)) :
-			    NULL;
+			return close && close > open + 1
+				   ? xstrndup(open + 1, (size_t)(close - open - 1))
+				   : NULL;
 		}
 	}
 	return NULL;
@@ -98,7 +101,8 @@ issue_of(const char *text, char out[20])
 	out[n] = '\0';
 }
 
-/* ---- doing things ------------------------------------------------------------------------------------------- */
+/* ---- doing things
+ * ------------------------------------------------------------------------------------------- */
 
 static int
 commit(struct demo *d, const char *path, const char *type, const char *subject)
@@ -135,8 +139,8 @@ step_create_branch(struct demo *d)
 	char *title CLEAN_FREE = title_of(request_of(d->prompt));
 	char slug[SLUG_MAX + 1];
 	const char *type = "feat";
-	static const char *const types[][2] = {{"fix", "fix"}, {"repair", "fix"}, {"document", "docs"},
-		{"test", "test"}, {"refactor", "refactor"}};
+	static const char *const types[][2] = {{"fix", "fix"}, {"repair", "fix"},
+	    {"document", "docs"}, {"test", "test"}, {"refactor", "refactor"}};
 
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]); i++) {
 		if (strncasecmp(title, types[i][0], strlen(types[i][0])) == 0)
@@ -144,8 +148,8 @@ step_create_branch(struct demo *d)
 	}
 	text_slug(title, SLUG_MAX, slug);
 	for (int i = 1; i < 10; i++) {
-		char *name = i == 1 ? xasprintf("%s/%s", type, slug) :
-				      xasprintf("%s/%s-%d", type, slug, i);
+		char *name =
+		    i == 1 ? xasprintf("%s/%s", type, slug) : xasprintf("%s/%s-%d", type, slug, i);
 		char *command CLEAN_FREE = xasprintf("git checkout -q -b %s", name);
 
 		if (d->told.no_branch || tool_bash(d, command, NULL) == 0)
@@ -170,7 +174,8 @@ step_planning(struct demo *d)
 	state_write(d, "issue", issue);
 	path = free_name("PRPs", slug, ".md");
 	tool_bash(d, "git ls-files | head -n 20", &files);
-	buf_printf(&plan, "# %s\n\n## Goal\n\nThe repository contains what the request asks for.\n\n", title);
+	buf_printf(&plan,
+	    "# %s\n\n## Goal\n\nThe repository contains what the request asks for.\n\n", title);
 	buf_adds(&plan, "## Request\n\n");
 	for (const char *at = request; *at;) {
 		size_t len = strcspn(at, "\n");
@@ -180,7 +185,8 @@ step_planning(struct demo *d)
 		buf_addc(&plan, '\n');
 		at += len + (at[len] == '\n');
 	}
-	buf_printf(&plan, "\n## Context\n\nFiles that are there (the first 20):\n\n    %s\n\n", files);
+	buf_printf(
+	    &plan, "\n## Context\n\nFiles that are there (the first 20):\n\n    %s\n\n", files);
 	buf_printf(&plan,
 	    "## Assumptions\n\nA demonstration agent plans by a fixed scheme; it reads no code.\n\n"
 	    "## Steps\n\n1. Add `awo-demo/%s.md` with the request.\n"
@@ -192,7 +198,8 @@ step_planning(struct demo *d)
 	return path;
 }
 
-/* Title and slug of the work, from the plan; from the prompt when there is no plan. Caller frees the title. */
+/* Title and slug of the work, from the plan; from the prompt when there is no plan. Caller frees
+ * the title. */
 static char *
 work_of(struct demo *d, const char *plan, char slug[SLUG_MAX + 1])
 {
@@ -214,8 +221,8 @@ step_execute(struct demo *d)
 	char slug[SLUG_MAX + 1];
 	char *title CLEAN_FREE = work_of(d, plan, slug);
 	char *path CLEAN_FREE = xasprintf("awo-demo/%s.md", slug);
-	char *text CLEAN_FREE = xasprintf("# %s\n\nMade by the demonstration agent from `%s`.\n", title,
-	    plan ? plan : "the request");
+	char *text CLEAN_FREE = xasprintf("# %s\n\nMade by the demonstration agent from `%s`.\n",
+	    title, plan ? plan : "the request");
 	char *entry CLEAN_FREE = xasprintf("\n* [%s](%s)\n", title, path);
 
 	if (tool_write(d, path, text, access(path, F_OK) == 0))
@@ -241,7 +248,8 @@ step_review(struct demo *d)
 	if (tool_bash(d, command, NULL) != 0)
 		blocked = true;
 	verdict = json_pack("{s:b s:s s:[]}", "success", !blocked, "summary",
-	    blocked ? "What the plan asks for is not there." : "The plan was carried out.", "issues");
+	    blocked ? "What the plan asks for is not there." : "The plan was carried out.",
+	    "issues");
 	if (blocked)
 		json_array_append_new(json_object_get(verdict, "issues"),
 		    json_pack("{s:s s:s s:s}", "severity", "blocker", "file", path, "description",
@@ -254,9 +262,8 @@ static char *
 step_testing(struct demo *d)
 {
 	char *makefile CLEAN_FREE = files_read(AT_FDCWD, "Makefile", 1 << 20, NULL);
-	const char *command = makefile && strstr(makefile, "\ntest:") ?
-	    "make test" :
-	    "git diff --check HEAD";
+	const char *command =
+	    makefile && strstr(makefile, "\ntest:") ? "make test" : "git diff --check HEAD";
 	int status = d->told.fail_tests ? 1 : tool_bash(d, command, NULL);
 	char stamp[32];
 	time_t now = time(NULL);
@@ -291,8 +298,8 @@ summary_of(struct demo *d, const char *plan)
 	for (const char *at = strstr(log, "feat: "); at; at = strstr(at + 1, "feat: "))
 		first = at; /* newest first, and the oldest one names the work */
 	title = plan ? work_of(d, plan, slug) : title_of(first ? first + 6 : log);
-	headline = issue && issue[0] ? xasprintf("feat: #%s - %s", issue, title) :
-				       xasprintf("feat: %s", title);
+	headline = issue && issue[0] ? xasprintf("feat: #%s - %s", issue, title)
+				     : xasprintf("feat: %s", title);
 	body = xasprintf("## Summary\n\n%s\n\n## Changes\n\n```\n%s\n```\n%s%s", title, log,
 	    issue && issue[0] ? "\nCloses #" : "", issue ? issue : "");
 	answer = json_pack("{s:s s:s}", "title", headline, "body", body);
@@ -305,7 +312,8 @@ step_commit(struct demo *d)
 {
 	if (!d->told.no_commit)
 		tool_bash(d,
-		    "git add -A && { git diff --cached --quiet || git commit -q -m 'chore: commit what was left'; }",
+		    "git add -A && { git diff --cached --quiet || git commit -q -m 'chore: commit "
+		    "what was left'; }",
 		    NULL);
 	return summary_of(d, NULL);
 }
@@ -331,6 +339,7 @@ step_prompt(struct demo *d)
 }
 
 /* The titles are those of the packaged command files. The last row takes everything else. */
+/* clang-format off */
 static const struct demo_step steps[] = {
 	{"create-branch", "# Create a branch", step_create_branch},
 	{"planning", "# Plan the work", step_planning},
@@ -341,6 +350,7 @@ static const struct demo_step steps[] = {
 	{"create-pr", "# Describe the pull request", step_create_pr},
 	{"prompt", NULL, step_prompt},
 };
+/* clang-format on */
 
 const struct demo_step *
 steps_all(size_t *n)

@@ -79,7 +79,8 @@ stream_init(struct demo *d)
 	    d));
 }
 
-/* Tokens are estimated at four bytes each, so that usage grows with what was really read and written. */
+/* Tokens are estimated at four bytes each, so that usage grows with what was really read and
+ * written. */
 static json_t *
 usage(struct demo *d)
 {
@@ -95,10 +96,10 @@ assistant(struct demo *d, json_t *block)
 	char uuid[37];
 
 	session_uuid(uuid);
-	line(with_uuid(json_pack("{s:s s:{s:s s:s s:s s:s s:[o] s:n s:o} s:n}", "type", "assistant",
-			   "message", "id", uuid, "type", "message", "role", "assistant", "model",
-			   d->model, "content", block, "stop_reason", "usage", usage(d),
-			   "parent_tool_use_id"),
+	line(with_uuid(
+	    json_pack("{s:s s:{s:s s:s s:s s:s s:[o] s:n s:o} s:n}", "type", "assistant", "message",
+		"id", uuid, "type", "message", "role", "assistant", "model", d->model, "content",
+		block, "stop_reason", "usage", usage(d), "parent_tool_use_id"),
 	    d));
 }
 
@@ -122,9 +123,8 @@ stream_tool_use(struct demo *d, const char *tool, json_t *input, char id[32])
 	session_uuid(uuid);
 	snprintf(id, 32, "toolu_%.8s%.4s%.4s", uuid, uuid + 9, uuid + 14);
 	d->bytes_out += 64;
-	assistant(d,
-	    json_pack("{s:s s:s s:s s:o}", "type", "tool_use", "id", id, "name", tool, "input",
-		input));
+	assistant(d, json_pack("{s:s s:s s:s s:o}", "type", "tool_use", "id", id, "name", tool,
+			 "input", input));
 }
 
 void
@@ -132,11 +132,11 @@ stream_tool_result(struct demo *d, const char *id, const char *text, size_t len,
 {
 	json_t *content = utf8(text, len);
 
-	line(with_uuid(json_pack("{s:s s:{s:s s:[{s:s s:s s:O s:b}]} s:n s:{s:o s:s s:b}}", "type",
-			   "user", "message", "role", "user", "content", "tool_use_id", id, "type",
-			   "tool_result", "content", content, "is_error", is_error ? 1 : 0,
-			   "parent_tool_use_id", "tool_use_result", "stdout", content, "stderr", "",
-			   "interrupted", 0),
+	line(with_uuid(
+	    json_pack("{s:s s:{s:s s:[{s:s s:s s:O s:b}]} s:n s:{s:o s:s s:b}}", "type", "user",
+		"message", "role", "user", "content", "tool_use_id", id, "type", "tool_result",
+		"content", content, "is_error", is_error ? 1 : 0, "parent_tool_use_id",
+		"tool_use_result", "stdout", content, "stderr", "", "interrupted", 0),
 	    d));
 }
 
@@ -160,12 +160,13 @@ result(struct demo *d, json_t *object, bool is_error)
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (long long)(now.tv_sec - d->start.tv_sec) * 1000 +
-	    (now.tv_nsec - d->start.tv_nsec) / 1000000;
+	     (now.tv_nsec - d->start.tv_nsec) / 1000000;
 	json_object_set_new(object, "type", json_string("result"));
 	json_object_set_new(object, "is_error", json_boolean(is_error));
 	json_object_set_new(object, "duration_ms", json_integer(ms));
 	json_object_set_new(object, "duration_api_ms", json_integer(0));
-	json_object_set_new(object, "num_turns", json_integer((json_int_t)d->num_turns + d->started));
+	json_object_set_new(
+	    object, "num_turns", json_integer((json_int_t)d->num_turns + d->started));
 	json_object_set_new(object, "total_cost_usd", json_real(cost));
 	json_object_set_new(object, "usage", usage(d));
 	json_object_set_new(object, "modelUsage",
@@ -189,10 +190,10 @@ stream_success(struct demo *d, const char *text)
 _Noreturn void
 stream_fail_api(struct demo *d, int http_status, const char *error, const char *text)
 {
-	line(with_uuid(json_pack("{s:s s:{s:s s:s s:s s:[{s:s s:s}]} s:n s:s}", "type", "assistant",
-			   "message", "type", "message", "role", "assistant", "model", "<synthetic>",
-			   "content", "type", "text", "text", text, "parent_tool_use_id", "error",
-			   error),
+	line(with_uuid(
+	    json_pack("{s:s s:{s:s s:s s:s s:[{s:s s:s}]} s:n s:s}", "type", "assistant", "message",
+		"type", "message", "role", "assistant", "model", "<synthetic>", "content", "type",
+		"text", "text", text, "parent_tool_use_id", "error", error),
 	    d));
 	result(d,
 	    json_pack("{s:s s:s s:s s:s s:i}", "type", "result", "subtype", "success", "result",

@@ -156,7 +156,8 @@ drain(int fd, struct buf *out)
 	}
 }
 
-/* Until the shell ends: what it left behind may hold the pipe open for ever and is not waited for. */
+/* Until the shell ends: what it left behind may hold the pipe open for ever and is not waited for.
+ */
 static int
 wait_shell(struct demo *d, pid_t pid, int pipe_fd, struct buf *out)
 {
@@ -221,13 +222,15 @@ tool_write(struct demo *d, const char *path, const char *content, bool append)
 	bool ok;
 
 	stream_tool_use(d, append ? "Edit" : "Write",
-	    json_pack("{s:s s:s}", "file_path", path, append ? "new_string" : "content", content), id);
+	    json_pack("{s:s s:s}", "file_path", path, append ? "new_string" : "content", content),
+	    id);
 	ok = (strcmp(dir, ".") == 0 || files_mkdirs(AT_FDCWD, dir, 0777) == 0) &&
-	    (fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (append ? O_APPEND : O_TRUNC),
-		 0666)) >= 0 &&
-	    files_write_all(fd, content, strlen(content)) == 0;
-	said = ok ? xasprintf("File written: %s", path) :
-		    xasprintf("Cannot write %s: %s", path, strerror(errno));
+	     (fd = open(path,
+		  O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | (append ? O_APPEND : O_TRUNC),
+		  0666)) >= 0 &&
+	     files_write_all(fd, content, strlen(content)) == 0;
+	said = ok ? xasprintf("File written: %s", path)
+		  : xasprintf("Cannot write %s: %s", path, strerror(errno));
 	stream_tool_result(d, id, said, strlen(said), !ok);
 	return ok;
 }
