@@ -28,6 +28,8 @@ extern int mount(const char *source, const char *target, const char *type, unsig
 #define RW (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
 #define ETC_FILE_MAX (256U * 1024)
+#define MASK_FILE ".masked"
+#define MASK_DIR ".masked-dir"
 
 struct builder {
 	const struct root_plan *plan;
@@ -418,35 +420,47 @@ add_proc(const struct builder *b)
 {
 	static const char *const none[] = {NULL};
 	static const char *const hidden[] = {"hidepid", "invisible", NULL};
+	const unsigned int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+
+	if (make_dir(b, "proc", 0555) < 0)
+		return -1;
+	return mount_new(b, "proc", b->plan->agent ? hidden : none, attributes, "proc");
+}
+
+/* To be called when the root's own mount is read-only: what is bound from it is so, too, without another call for each. */
+static int
+mask_proc(const struct builder *b)
+{
 	static const char *const masked[] = {"acpi", "bus", "driver", "fs", "irq", "scsi", "tty", "config.gz", "consoles", "dma",
 		"execdomains", "interrupts", "iomem", "ioports", "kallsyms", "kcore", "key-users", "keys", "kmsg", "latency_stats",
 		"modules", "mtrr", "sched_debug", "schedstat", "slabinfo", "softirqs", "swaps", "sysrq-trigger", "timer_list",
 		"vmallocinfo", "zoneinfo"};
-	const unsigned int attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	CLEAN_FD int proc = openat(b->root, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	CLEAN_FD int sys = -1;
 
-	if (make_dir(b, "proc", 0555) < 0)
-		return -1;
-	if (!b->plan->agent)
-		return mount_new(b, "proc", none, attributes, "proc");
-	if (mount_new(b, "proc", hidden, attributes, "proc") < 0 || make_dir(b, ".masked-dir", 0) < 0 ||
-	    make_file(b, ".masked", NULL, 0, 0) < 0)
-		return -1;
+	if (proc < 0)
+		return failed(b, "opening", "proc");
 	for (size_t i = 0; i < sizeof(masked) / sizeof(masked[0]); i++) {
 		CLEAN_FD int tree = -1;
 		char path[32];
 		struct stat st;
 
-		snprintf(path, sizeof(path), "proc/%s", masked[i]);
-		if (fstatat(b->root, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;	/* not on this kernel */
-		tree = tree_of(b->root, S_ISDIR(st.st_mode) ? ".masked-dir" : ".masked", RO | MOUNT_ATTR_NOEXEC);
-		if (tree < 0 || attach(tree, b->root, path) < 0)
+		snprintf(path, sizeof(path), "/proc/%s", masked[i]);
+		if (fstatat(proc, masked[i], &st, AT_SYMLINK_NOFOLLOW) < 0) {
+			if (errno == ENOENT)
+				continue;	/* not on this kernel */
+			return failed(b, "looking at", path);
+		}
+		/* the host's root's alone, who is nobody in here: every mount costs */
+		if (!S_ISDIR(st.st_mode) && st.st_uid != ROOT_UID && (st.st_mode & 0077) == 0)
+			continue;
+		tree = tree_of(b->root, S_ISDIR(st.st_mode) ? MASK_DIR : MASK_FILE, 0);
+		if (tree < 0 || attach(tree, proc, masked[i]) < 0)
 			return failed(b, "masking", path);
 	}
-	sys = tree_of(b->root, "proc/sys", RO | MOUNT_ATTR_NOEXEC);
-	if (sys < 0 || attach(sys, b->root, "proc/sys") < 0)
-		return failed(b, "mounting", "proc/sys");
+	sys = tree_of(proc, "sys", RO | MOUNT_ATTR_NOEXEC);
+	if (sys < 0 || attach(sys, proc, "sys") < 0)
+		return failed(b, "mounting", "/proc/sys");
 	return 0;
 }
 
@@ -497,8 +511,12 @@ pivot(const struct builder *b)
 	struct mount_attr read_only = {.attr_set = MOUNT_ATTR_RDONLY};
 	char cwd[8];
 
+	if (b->plan->agent && (make_dir(b, MASK_DIR, 0) < 0 || make_file(b, MASK_FILE, NULL, 0, 0) < 0))
+		return -1;
 	if (syscall(SYS_mount_setattr, b->root, "", AT_EMPTY_PATH, &read_only, sizeof(read_only)) < 0)
 		return failed(b, "making read-only", "/");
+	if (b->plan->agent && mask_proc(b) < 0)
+		return -1;
 	/* the old root is stacked on the new one, and goes */
 	if (fchdir(b->root) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", DETACH) < 0 || chdir("/") < 0)
 		return failed(b, "changing to the new", "/");
