@@ -227,6 +227,9 @@ enter(struct order *o, struct failure *f)
 		mounts[n++] = (struct sandbox_mount){.source = o->job.extra_commands,
 		    .target = "/awo/extra-commands",
 		    .optional = true};
+	if (o->job.is_local && o->job.local_path != NULL && access(o->job.local_path, F_OK) != 0)
+		return FAIL(f, git, "the repository %s cannot be reached: %s", o->job.local_path,
+		    strerror(errno));
 	if (worker_enter(o->args, mounts, n, &err) != 0)
 		return FAIL(f, internal, "the sandbox could not be built: %s", err.msg);
 	if (sandbox_check(&o->job.require, &err) != 0)

@@ -225,6 +225,25 @@ not_found(const char *name, const char *agent, const char *install, struct failu
 	    name, agent);
 }
 
+/* The paths of the configuration, which are taken at their word. */
+static int
+add_given(struct program *p, const struct p_strv *paths, const char *agent, struct failure *f)
+{
+	for (size_t i = 0; i < paths->n; i++) {
+		const char *path = paths->v[i];
+
+		if (path[0] != '/' || path[1] == '\0')
+			return FAIL(f, permanent,
+			    "agents.%s.paths: '%s' is no absolute path below /", agent, path);
+		if (access(path, F_OK) != 0)
+			return FAIL(f, permanent, "agents.%s.paths: %s cannot be reached: %s",
+			    agent, path, strerror(errno));
+		if (!is_base(path))
+			add_once(&p->mounts, path);
+	}
+	return 0;
+}
+
 int
 program_find(const char *name, const struct p_strv *paths, const char *libexec_dir,
     const char *agent, const char *install, struct program *out, struct failure *f)
@@ -266,13 +285,8 @@ program_find(const char *name, const struct p_strv *paths, const char *libexec_d
 	dir = dir_of(found);
 	if (!is_base(found) && !is_too_wide(dir))
 		p_strv_add(&out->dirs, dir);
-	if (paths->n > 0) {
-		for (size_t i = 0; i < paths->n; i++)
-			if (paths->v[i][0] == '/' && strcmp(paths->v[i], "/") != 0 &&
-			    !is_base(paths->v[i]))
-				add_once(&out->mounts, paths->v[i]);
-		return 0;
-	}
+	if (paths->n > 0)
+		return add_given(out, paths, agent, f);
 	add_mounts(out, out->path);
 	if (shebang(out->path, line, sizeof(line)))
 		return add_script(out, name, line, agent, f);

@@ -221,6 +221,7 @@ what_the_base_has_needs_nothing(void **state)
 static void
 given_paths_win(void **state)
 {
+	static const char *const bad[] = {"/", "relative", "/nonexistent/awo"};
 	struct p_strv paths = {0};
 	struct program p;
 	struct failure f;
@@ -228,15 +229,23 @@ given_paths_win(void **state)
 
 	(void)state;
 	put("given/bin/agent", "x", 0755);
-	p_strv_add(&paths, "/opt/agent");
-	p_strv_add(&paths, "/");
-	p_strv_add(&paths, "/usr/lib/x");
-	p_strv_add(&paths, "relative");
+	put("other/file", "x", 0644);
+	snprintf(full, sizeof(full), "%s/other", top);
+	p_strv_add(&paths, full);
+	p_strv_add(&paths, "/usr/lib");
 	snprintf(full, sizeof(full), "%s/given/bin/agent", top);
 	assert_int_equal(program_find(full, &paths, "/nonexistent", "x", NULL, &p, &f), 0);
 	assert_int_equal(p.mounts.n, 1);
-	assert_string_equal(p.mounts.v[0], "/opt/agent");
+	assert_true(mounts(&p, "other"));
 	program_free(&p);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		p_strv_free(&paths);
+		p_strv_add(&paths, bad[i]);
+		assert_int_equal(program_find(full, &paths, "/nonexistent", "x", NULL, &p, &f), -1);
+		assert_int_equal(f.category, error_category_permanent);
+		assert_non_null(strstr(f.msg, "agents.x.paths"));
+		program_free(&p);
+	}
 	p_strv_free(&paths);
 }
 
