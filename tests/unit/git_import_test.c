@@ -329,9 +329,10 @@ damaged_packs(void **state)
 		j = awo("import", NULL, request(h), "pack", NULL);
 		assert_true(json_is_false(json_object_get(j, "ok")));
 		json_decref(j);
-		sh("cp whole pack && printf '\\377' | dd of=pack bs=1 seek=%ld conv=notrunc status=none", n);
+		sh("cp whole pack && perl -e 'open(F, qq(+<pack)) or die; seek(F, %ld, 0); read(F, $b, 1); seek(F, %ld, 0); "
+		   "print F chr(ord($b) ^ 255); close(F) or die'", n, n);
 		j = awo("import", NULL, request(h), "pack", NULL);
-		assert_true(json_is_false(json_object_get(j, "ok")) || sh_status("cmp -s whole pack") == 0);
+		assert_true(json_is_false(json_object_get(j, "ok")));
 		json_decref(j);
 	}
 	sh("cp whole pack && printf trailing >>pack");
