@@ -78,13 +78,14 @@ def readable_programs(build, base):
 class Instance:
     def __init__(self, config=None, env=None, programs=None):
         self.system = os.geteuid() == 0
+        build = build_dir()
         self.base = Path(tempfile.mkdtemp(prefix="awo-it-"))
         self.base.chmod(0o755)
         self.state, self.run_dir, self.log_dir, self.config_dir, self.home = (
             self.base / n for n in ("state", "run", "log", "etc", "home"))
         for path in (self.config_dir, self.home):
             path.mkdir()
-        self.programs = programs or readable_programs(build_dir(), self.base)
+        self.programs = programs or readable_programs(build, self.base)
         # a fixed place for the private programs: the daemon itself may be another copy
         self.libexec = self.programs
         self.awod = self.programs / "awod"
