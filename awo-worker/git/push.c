@@ -146,10 +146,6 @@ fail(struct push *p, int code)
 		return TASK_FAIL(p->t, "git", "conflict",
 		    "the branch %s has commits on the remote that the order does not know; they were not overwritten",
 		    p->branch);
-	if (code == GIT_EBAREREPO)
-		return TASK_FAIL(p->t, "git", "protected",
-		    "%s is not a bare repository: pushing there would change somebody's work tree. Use a bare one "
-		    "(git clone --bare)", p->r.at.path);
 	return remote_fail(&p->r, code);
 }
 
@@ -183,8 +179,77 @@ share_as_configured(const struct push *p)
 }
 
 static int
+write_pack(void *buf, size_t size, void *payload)
+{
+	git_indexer_progress stats = {0};
+	struct git_odb_writepack *w = payload;
+
+	return w->append(w, buf, size, &stats);
+}
+
+/* The objects that the other repository lacks, as a pack of its own. */
+static int
+copy_objects(struct push *p, git_repository *to)
+{
+	git_indexer_progress stats = {0};
+	CLEAN_GIT(packbuilder) git_packbuilder *pack = NULL;
+	CLEAN_GIT(revwalk) git_revwalk *walk = NULL;
+	CLEAN_GIT(odb) git_odb *odb = NULL;
+	git_odb_writepack *w = NULL;
+	const git_remote_head **heads;
+	size_t n = 0;
+	int e;
+
+	if (git_revwalk_new(&walk, repo_of(p->t)) < 0 || git_revwalk_push(walk, &p->sha) < 0 ||
+	    git_remote_ls(&heads, &n, p->r.remote) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		(void)git_revwalk_hide(walk, &heads[i]->oid);	/* what only the remote has hides nothing */
+	if (git_packbuilder_new(&pack, repo_of(p->t)) < 0 || git_packbuilder_insert_walk(pack, walk) < 0)
+		return -1;
+	if (git_packbuilder_object_count(pack) == 0)
+		return 0;
+	if (git_repository_odb(&odb, to) < 0 || git_odb_write_pack(&w, odb, NULL, NULL) < 0)
+		return -1;
+	e = git_packbuilder_foreach(pack, write_pack, w);
+	if (e == 0)
+		e = w->commit(w, &stats);
+	w->free(w);
+	return e;
+}
+
+/*
+ * A local repository with a work tree, which libgit2 does not push to. A branch that nobody has checked out can be made or
+ * moved there without touching anybody's files, as git itself would.
+ */
+static int
+send_beside_work_tree(struct push *p, git_repository *to)
+{
+	CLEAN_FREE char *name = xasprintf("refs/heads/%s", p->branch);
+	CLEAN_GIT(reference) git_reference *old = NULL;
+	CLEAN_GIT(reference) git_reference *ref = NULL;
+	bool fresh = git_oid_is_zero(&p->expected);
+	int e;
+
+	if (git_reference_lookup(&old, to, name) == 0 && git_branch_is_checked_out(old) == 1)
+		return TASK_FAIL(p->t, "git", "protected",
+		    "the branch %s is checked out in %s: pushing to it would change somebody's work tree", p->branch,
+		    p->r.at.path);
+	if (!fresh && git_graph_descendant_of(repo_of(p->t), &p->sha, &p->expected) != 1)
+		return fail(p, GIT_ENONFASTFORWARD);
+	if (copy_objects(p, to) < 0)
+		return repo_fail(p->t, "cannot copy the commits to the local repository");
+	e = git_reference_create_matching(&ref, to, name, &p->sha, !fresh, fresh ? NULL : &p->expected, "push");
+	if (e == GIT_EEXISTS || e == GIT_EMODIFIED)
+		return fail(p, GIT_ENONFASTFORWARD);
+	return e < 0 ? repo_fail(p->t, "cannot make the branch in the local repository") : 0;
+}
+
+static int
 send(struct push *p)
 {
+	CLEAN_GIT(repository) git_repository *local = NULL;
+
 	CLEAN_FREE char *src = xasprintf("refs/awo/push/%s", p->branch);
 	CLEAN_FREE char *spec = xasprintf("%s:refs/heads/%s", src, p->branch);
 	CLEAN_GIT(reference) git_reference *ref = NULL;
@@ -192,13 +257,19 @@ send(struct push *p)
 	git_push_options o;
 	int e;
 
+	share_as_configured(p);
+	if (p->r.at.scheme == REPO_FILE) {
+		if (git_repository_open_ext(&local, p->r.at.path, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0)
+			return repo_fail(p->t, "cannot open the local repository");
+		if (!git_repository_is_bare(local))
+			return send_beside_work_tree(p, local);
+	}
 	if (git_reference_create(&ref, repo_of(p->t), src, &p->sha, 1, NULL) < 0)
 		return repo_fail(p->t, "cannot make the reference to push from");
 	(void)git_push_options_init(&o, GIT_PUSH_OPTIONS_VERSION);
 	o.callbacks = p->r.callbacks;
 	o.follow_redirects = GIT_REMOTE_REDIRECT_NONE;
 	o.pb_parallelism = 1;
-	share_as_configured(p);
 	e = git_remote_upload(p->r.remote, &specs, &o);
 	if (e < 0)
 		fail(p, e);

@@ -107,15 +107,37 @@ moved(void **state)
 	awo_fails("push", NULL, request("b", two, one), "git", "conflict", "removed on the remote");
 }
 
+/* A work tree's owner finds a new branch, and nothing of what was being worked on touched. */
+static json_t *
+tree_request(const char *branch, const char *sha, const char *expected)
+{
+	json_t *r = request(branch, sha, expected);
+
+	json_object_set_new(r, "url", json_sprintf("%s/tree", here));
+	return r;
+}
+
 static void
 no_bare_repository(void **state)
 {
-	json_t *r = request("x", one, NULL);
+	json_t *j;
 
 	(void)state;
-	sh("rm -rf tree && git clone -q r.git tree");
-	json_object_set_new(r, "url", json_sprintf("%s/tree", here));
-	awo_fails("push", NULL, r, "git", "protected", "not a bare repository");
+	sh("rm -rf tree && git clone -q r.git tree && echo mine >tree/mine && git -C tree checkout -q -b busy");
+	j = awo_ok("push", NULL, tree_request("x", one, NULL));
+	assert_true(json_is_true(json_object_get(j, "created")));
+	json_decref(j);
+	assert_string_equal(sh("git -C tree rev-parse x"), one);
+	json_decref(awo_ok("push", NULL, tree_request("x", two, one)));
+	assert_string_equal(sh("git -C tree rev-parse x"), two);
+	sh("git -C tree fsck --strict");
+	assert_string_equal(sh("git -C tree status --porcelain"), "?? mine");
+	awo_fails("push", NULL, tree_request("x", one, two), "git", "conflict", "x");
+	awo_fails("push", NULL, tree_request("busy", two, sh("git -C tree rev-parse busy")), "git", "protected", "checked out");
+	sh("git -C tree worktree add -q ../second -b elsewhere");
+	awo_fails("push", NULL, tree_request("elsewhere", two, sh("git -C tree rev-parse elsewhere")), "git", "protected",
+	    "checked out");
+	sh("rm -rf second tree");
 }
 
 /* ---- over HTTP: git http-backend behind a few lines of Python ----------------------------------------------- */
