@@ -214,10 +214,14 @@ def test_autostart_of_a_users_own_daemon(make_instance):
     env = {**instance.env, "XDG_STATE_HOME": str(instance.base / "s"), "XDG_CONFIG_HOME": str(instance.base / "c"),
            "XDG_RUNTIME_DIR": str(instance.base / "r")}
     (instance.base / "r").mkdir(mode=0o700)
-    done = subprocess.run([str(instance.programs / "awoctl"), "info", "--json"], env=env, capture_output=True, text=True,
-                          check=False, timeout=60)
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.strip()
+    run = lambda *words: subprocess.run([str(instance.programs / "awoctl"), *words], env=env, capture_output=True,
+                                        text=True, check=False, timeout=60)
+    refused = run("info", "--no-autostart")
+    assert refused.returncode == 5
+    done = run("info")
+    assert done.returncode == 0 and "in the background" in done.stderr, done.stderr
+    done = run("info", "--json")
+    assert done.returncode == 0 and not done.stderr
     os.kill(json.loads(done.stdout)["pid"], signal.SIGTERM)
 
 
