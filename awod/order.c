@@ -741,6 +741,27 @@ order_plan(const char *workflow_type, const struct p_strv *selected,
 	return 0;
 }
 
+void
+order_plan_problems(const struct p_strv *steps, struct p_strv *problems)
+{
+	bool plan = false, branch = false;
+
+	for (size_t i = 0; i < steps->n; i++) {
+		const char *s = steps->v[i];
+
+		if (strcmp(s, "planning") == 0)
+			plan = true;
+		else if (strcmp(s, "create-branch") == 0)
+			branch = true;
+		else if (!is_builtin(s))
+			plan = branch = true;	/* a command of somebody's own may make either */
+		else if (!plan && (strcmp(s, "execute") == 0 || strcmp(s, "prp-review") == 0))
+			p_strv_add(problems, "No plan file found in context. Planning step must run before execute.");
+		else if (!branch && strcmp(s, "create-pr") == 0)
+			p_strv_add(problems, "No branch name found in context. create-branch step must run before create-pr.");
+	}
+}
+
 int64_t
 order_backoff_us(
     int64_t attempt, int64_t base_s, int64_t max_s, double random, int64_t retry_after_s)

@@ -70,6 +70,8 @@ void order_take_line(struct order_row *r, enum p_event_id event, const json_t *l
 /* Steps of a workflow type or of selected commands: checks names and dependencies. *steps gets the list. */
 int order_plan(const char *workflow_type, const struct p_strv *selected, const struct p_strv *trusted_commands,
     struct p_strv *steps, struct awo_err *err);
+/* Steps that cannot succeed because nothing before them makes what they need; said as the worker would say it. */
+void order_plan_problems(const struct p_strv *steps, struct p_strv *problems);
 extern const char *const order_builtin_steps[];		/* NULL-terminated */
 struct order_workflow { const char *name, *description; const char *steps[10]; };
 extern const struct order_workflow order_workflows[];	/* name NULL ends */

@@ -107,11 +107,11 @@ rpc_workflow_validate(struct rpc_call *c, const struct p_workflow_validate *requ
 	struct awo_err err = {0};
 
 	trusted_names(rpc_broker(c), &trusted);
-	P_SET(workflow_validate_answer, &answer, valid,
-	    order_plan(request->workflow_type, &request->selected_commands, &trusted, &answer.steps,
-		&err) == 0);
-	if (!answer.valid)
+	if (order_plan(request->workflow_type, &request->selected_commands, &trusted, &answer.steps, &err) != 0)
 		p_strv_add(&answer.errors, err.msg);
+	else
+		order_plan_problems(&answer.steps, &answer.errors);
+	P_SET(workflow_validate_answer, &answer, valid, answer.errors.n == 0);
 	P_MARK(workflow_validate_answer, &answer, steps);
 	P_MARK(workflow_validate_answer, &answer, errors);
 	rpc_answer(c, &answer);

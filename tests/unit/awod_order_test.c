@@ -587,11 +587,43 @@ test_backoff(void **state)
 	assert_true(order_backoff_us(1, 10, 900, __builtin_nan(""), 0) > 0);
 }
 
+/* A list of steps, separated by spaces, and how many problems it has. */
+static void
+test_plan_problems(void **state)
+{
+	static const struct {
+		const char *steps;
+		size_t problems;
+	} rows[] = {
+	    {"create-branch planning execute commit create-pr", 0},
+	    {"create-branch execute commit", 1},
+	    {"execute prp-review", 2},
+	    {"planning execute create-pr", 1},
+	    {"create-branch testing commit", 0},
+	    {"my-plan execute create-pr", 0},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct p_strv steps = {0}, problems = {0};
+		char text[128], *next = text, *word;
+
+		snprintf(text, sizeof(text), "%s", rows[i].steps);
+		while ((word = strsep(&next, " ")) != NULL)
+			p_strv_add(&steps, word);
+		order_plan_problems(&steps, &problems);
+		assert_int_equal(problems.n, rows[i].problems);
+		p_strv_free(&steps);
+		p_strv_free(&problems);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_matrix),
+	    cmocka_unit_test(test_plan_problems),
 	    cmocka_unit_test(test_slot_and_terminal),
 	    cmocka_unit_test(test_start_and_complete),
 	    cmocka_unit_test(test_fail_requeue_retry),
