@@ -7,7 +7,7 @@
 #include "common/buf.h"
 #include "common/clean.h"
 
-#define COMMENT_PAGES 30	/* of 100 comments */
+#define COMMENT_PAGES 30 /* of 100 comments */
 
 static void
 answer_cleanup(struct http_answer *a)
@@ -18,7 +18,7 @@ answer_cleanup(struct http_answer *a)
 
 struct repo {
 	const char *owner, *name;
-	char *path;		/* "/repos/owner/name" */
+	char *path; /* "/repos/owner/name" */
 };
 
 static int
@@ -27,7 +27,8 @@ find_repo(struct task *t, struct repo *r)
 	CLEAN_FREE char *owner = NULL, *name = NULL;
 
 	r->path = NULL;
-	if ((r->owner = task_str(t, "owner", 512)) == NULL || (r->name = task_str(t, "repo", 512)) == NULL)
+	if ((r->owner = task_str(t, "owner", 512)) == NULL ||
+	    (r->name = task_str(t, "repo", 512)) == NULL)
 		return -1;
 	owner = http_escape(r->owner);
 	name = http_escape(r->name);
@@ -51,13 +52,15 @@ explain(const struct http_answer *a, struct buf *out)
 	size_t i;
 
 	buf_adds(out, text_of(a->body, "message"));
-	json_array_foreach(errors, i, e) {
+	json_array_foreach(errors, i, e)
+	{
 		const char *m = json_is_string(e) ? json_string_value(e) : text_of(e, "message");
 
 		if (i < 5 && *m != '\0')
 			buf_printf(out, "%s%s", out->len > 0 ? "; " : "", m);
 		else if (i < 5 && json_is_object(e))
-			buf_printf(out, "%s%s is %s", out->len > 0 ? "; " : "", text_of(e, "field"), text_of(e, "code"));
+			buf_printf(out, "%s%s is %s", out->len > 0 ? "; " : "", text_of(e, "field"),
+			    text_of(e, "code"));
 	}
 	if (out->len == 0)
 		buf_printf(out, "status %ld", a->status);
@@ -71,33 +74,40 @@ fail(struct task *t, const struct repo *r, const struct http_answer *a, const ch
 	CLEAN_BUF struct buf why = {0};
 
 	if (a->status == 0)
-		return TASK_FAIL(t, "transient", "unreachable", "%s cannot be reached: %s", text_of(t->req, "api_url"),
-		    a->error);
+		return TASK_FAIL(t, "transient", "unreachable", "%s cannot be reached: %s",
+		    text_of(t->req, "api_url"), a->error);
 	explain(a, &why);
 	/* limits come as 429 and as 403 */
-	if (a->status == 429 || (a->status == 403 && (a->exhausted || a->retry_after > 0 || strcasestr(why.p, "rate limit")))) {
+	if (a->status == 429 || (a->status == 403 && (a->exhausted || a->retry_after > 0 ||
+							 strcasestr(why.p, "rate limit")))) {
 		t->err.retry_after = a->retry_after > 0 ? a->retry_after : 60;
-		return TASK_FAIL(t, "transient", "rate_limited", "GitHub's rate limit is used up, again in %lld seconds: %s",
+		return TASK_FAIL(t, "transient", "rate_limited",
+		    "GitHub's rate limit is used up, again in %lld seconds: %s",
 		    (long long)t->err.retry_after, why.p);
 	}
 	if (a->status >= 500) {
 		t->err.retry_after = a->retry_after;
-		return TASK_FAIL(t, "transient", "unreachable", "GitHub answers %ld: %s", a->status, why.p);
+		return TASK_FAIL(
+		    t, "transient", "unreachable", "GitHub answers %ld: %s", a->status, why.p);
 	}
 	switch (a->status) {
 	case 401:
 		return TASK_FAIL(t, "github", "auth",
-		    "the token was refused by GitHub; see that it is right and not expired: %s", why.p);
+		    "the token was refused by GitHub; see that it is right and not expired: %s",
+		    why.p);
 	case 403:
 		return TASK_FAIL(t, "github", "forbidden",
-		    "the token may not do this in %s/%s (%s): it needs to write pull requests, and issues for comments: %s",
+		    "the token may not do this in %s/%s (%s): it needs to write pull requests, and "
+		    "issues for comments: %s",
 		    r->owner, r->name, what, why.p);
 	case 404:
-		return TASK_FAIL(t, "github", "not_found", "%s of %s/%s was not found%s", what, r->owner, r->name,
+		return TASK_FAIL(t, "github", "not_found", "%s of %s/%s was not found%s", what,
+		    r->owner, r->name,
 		    token ? ", or the token may not see it"
 			  : ", or it is private and needs a token (awoctl credential set)");
 	case 410:
-		return TASK_FAIL(t, "github", "not_found", "%s of %s/%s is gone: %s", what, r->owner, r->name, why.p);
+		return TASK_FAIL(t, "github", "not_found", "%s of %s/%s is gone: %s", what,
+		    r->owner, r->name, why.p);
 	case 301:
 	case 302:
 	case 307:
@@ -105,7 +115,8 @@ fail(struct task *t, const struct repo *r, const struct http_answer *a, const ch
 		return TASK_FAIL(t, "github", "not_found",
 		    "%s/%s was moved or renamed; use its new address", r->owner, r->name);
 	default:
-		return TASK_FAIL(t, "github", a->status == 422 || a->status == 400 ? "invalid" : "other",
+		return TASK_FAIL(t, "github",
+		    a->status == 422 || a->status == 400 ? "invalid" : "other",
 		    "GitHub refuses %s of %s/%s: %s", what, r->owner, r->name, why.p);
 	}
 }
@@ -113,13 +124,15 @@ fail(struct task *t, const struct repo *r, const struct http_answer *a, const ch
 static int
 malformed(struct task *t)
 {
-	return TASK_FAIL(t, "github", "other", "%s does not answer as GitHub's API does; see forge.api_url",
+	return TASK_FAIL(t, "github", "other",
+	    "%s does not answer as GitHub's API does; see forge.api_url",
 	    text_of(t->req, "api_url"));
 }
 
 /* GET below the repository; a body that is not of the wanted type is an error. */
 static int
-get(struct task *t, const struct repo *r, const char *below, json_type type, const char *what, struct http_answer *a)
+get(struct task *t, const struct repo *r, const char *below, json_type type, const char *what,
+    struct http_answer *a)
 {
 	CLEAN_FREE char *path = xasprintf("%s%s", r->path, below);
 
@@ -138,7 +151,8 @@ put_text(json_t *answer, const char *key, const json_t *from, const char *name, 
 	json_object_set_new(answer, key, task_text(s, strlen(s), max));
 }
 
-/* ---- repository, issue -------------------------------------------------------------------------------------- */
+/* ---- repository, issue
+ * -------------------------------------------------------------------------------------- */
 
 int
 forge_repository(struct task *t, json_t *answer)
@@ -152,9 +166,12 @@ forge_repository(struct task *t, json_t *answer)
 		p = json_object_get(a.body, "permissions");
 		json_object_set_new(answer, "is_accessible", json_true());
 		put_text(answer, "default_branch", a.body, "default_branch", 255);
-		json_object_set_new(answer, "private", json_boolean(json_is_true(json_object_get(a.body, "private"))));
-		json_object_set_new(may, "pull", json_boolean(p == NULL || json_is_true(json_object_get(p, "pull"))));
-		json_object_set_new(may, "push", json_boolean(json_is_true(json_object_get(p, "push"))));
+		json_object_set_new(answer, "private",
+		    json_boolean(json_is_true(json_object_get(a.body, "private"))));
+		json_object_set_new(may, "pull",
+		    json_boolean(p == NULL || json_is_true(json_object_get(p, "pull"))));
+		json_object_set_new(
+		    may, "push", json_boolean(json_is_true(json_object_get(p, "push"))));
 		json_object_set(answer, "permissions", may);
 		rc = 0;
 	}
@@ -192,12 +209,14 @@ forge_issue(struct task *t, json_t *answer)
 	return rc;
 }
 
-/* ---- pull requests ------------------------------------------------------------------------------------------ */
+/* ---- pull requests
+ * ------------------------------------------------------------------------------------------ */
 
 static const char *
 state_of(const json_t *pr)
 {
-	if (json_is_true(json_object_get(pr, "merged")) || json_is_string(json_object_get(pr, "merged_at")))
+	if (json_is_true(json_object_get(pr, "merged")) ||
+	    json_is_string(json_object_get(pr, "merged_at")))
 		return "merged";
 	return strcmp(text_of(pr, "state"), "closed") == 0 ? "closed" : "open";
 }
@@ -217,7 +236,8 @@ answer_pull_request(struct task *t, const json_t *pr, json_t *answer)
 
 /* Looks for an open pull request from head into base. 1: found, the answer is filled. */
 static int
-find_pull_request(struct task *t, const struct repo *r, const char *head, const char *base, json_t *answer)
+find_pull_request(
+    struct task *t, const struct repo *r, const char *head, const char *base, json_t *answer)
 {
 	const char *colon = strchr(head, ':');
 	CLEAN_FREE char *full = colon != NULL ? xstrdup(head) : xasprintf("%s:%s", r->owner, head);
@@ -231,7 +251,8 @@ find_pull_request(struct task *t, const struct repo *r, const char *head, const 
 	if (get(t, r, below, JSON_ARRAY, "the list of pull requests", &a) < 0)
 		return -1;
 	/* a server that does not know the filters sends all there are */
-	json_array_foreach(a.body, i, pr) {
+	json_array_foreach(a.body, i, pr)
+	{
 		if (strcmp(text_of(json_object_get(pr, "head"), "ref"), branch) == 0 &&
 		    strcmp(text_of(json_object_get(pr, "base"), "ref"), base) == 0) {
 			json_object_set_new(answer, "created", json_false());
@@ -252,7 +273,8 @@ says(const struct http_answer *a, const char *text)
 
 /* GitHub refused to make it: which of the known reasons is it? */
 static int
-not_created(struct task *t, const struct repo *r, const struct http_answer *a, const char *head, const char *base)
+not_created(struct task *t, const struct repo *r, const struct http_answer *a, const char *head,
+    const char *base)
 {
 	CLEAN_BUF struct buf why = {0};
 
@@ -260,18 +282,22 @@ not_created(struct task *t, const struct repo *r, const struct http_answer *a, c
 		explain(a, &why);
 		if (says(a, "No commits between"))
 			return TASK_FAIL(t, "github", "invalid",
-			    "%s has no commits that %s lacks, so there is nothing to open a pull request for", head, base);
+			    "%s has no commits that %s lacks, so there is nothing to open a pull "
+			    "request for",
+			    head, base);
 		if (says(a, "head is invalid") || says(a, "head is missing"))
-			return TASK_FAIL(t, "github", "invalid", "GitHub does not have the branch %s: was it pushed? (%s)", head,
-			    why.p);
+			return TASK_FAIL(t, "github", "invalid",
+			    "GitHub does not have the branch %s: was it pushed? (%s)", head, why.p);
 		if (says(a, "base is invalid"))
-			return TASK_FAIL(t, "github", "invalid", "GitHub does not have the base branch %s (%s)", base, why.p);
+			return TASK_FAIL(t, "github", "invalid",
+			    "GitHub does not have the base branch %s (%s)", base, why.p);
 	}
 	return fail(t, r, a, "the pull request");
 }
 
 static int
-make_pull_request(struct task *t, const struct repo *r, const char *head, const char *base, json_t *answer)
+make_pull_request(
+    struct task *t, const struct repo *r, const char *head, const char *base, json_t *answer)
 {
 	const char *title = task_str(t, "title", 1024), *body = task_str_opt(t, "body", 65536);
 	CLEAN_FREE char *path = xasprintf("%s/pulls", r->path);
@@ -291,8 +317,10 @@ make_pull_request(struct task *t, const struct repo *r, const char *head, const 
 			json_object_set_new(answer, "created", json_true());
 			return answer_pull_request(t, a.body, answer);
 		}
-		/* It may be there all the same: made by the request whose answer was lost, or by somebody else. */
-		if (a.status == 0 || a.status >= 500 || (a.status == 422 && says(&a, "already exists"))) {
+		/* It may be there all the same: made by the request whose answer was lost, or by
+		 * somebody else. */
+		if (a.status == 0 || a.status >= 500 ||
+		    (a.status == 422 && says(&a, "already exists"))) {
 			found = find_pull_request(t, r, head, base, answer);
 			if (found != 0)
 				return found > 0 ? 0 : -1;
@@ -342,21 +370,26 @@ forge_pull_request_state(struct task *t, json_t *answer)
 	return rc;
 }
 
-/* ---- comments ----------------------------------------------------------------------------------------------- */
+/* ---- comments
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* Looks for a comment that has the marker in it. 1: found, the answer is filled. */
 static int
-find_comment(struct task *t, const struct repo *r, int64_t number, const char *marker, json_t *answer)
+find_comment(
+    struct task *t, const struct repo *r, int64_t number, const char *marker, json_t *answer)
 {
 	for (int page = 1; page <= COMMENT_PAGES; page++) {
-		CLEAN_FREE char *below = xasprintf("/issues/%lld/comments?per_page=100&page=%d", (long long)number, page);
+		CLEAN_FREE char *below = xasprintf(
+		    "/issues/%lld/comments?per_page=100&page=%d", (long long)number, page);
 		CLEAN_ANSWER struct http_answer a = {0};
 		json_t *c;
 		size_t i;
 
 		if (get(t, r, below, JSON_ARRAY, "the issue", &a) < 0)
 			return -1;
-		json_array_foreach(a.body, i, c) {
+		json_array_foreach(a.body, i, c)
+		{
 			if (strstr(text_of(c, "body"), marker) != NULL) {
 				put_text(answer, "url", c, "html_url", 2048);
 				json_object_set_new(answer, "created", json_false());
@@ -370,12 +403,13 @@ find_comment(struct task *t, const struct repo *r, int64_t number, const char *m
 }
 
 static int
-make_comment(struct task *t, const struct repo *r, int64_t number, const char *text, const char *marker, json_t *answer)
+make_comment(struct task *t, const struct repo *r, int64_t number, const char *text,
+    const char *marker, json_t *answer)
 {
 	CLEAN_FREE char *path = xasprintf("%s/issues/%lld/comments", r->path, (long long)number);
 	CLEAN_FREE char *full = marker == NULL || strstr(text, marker) != NULL
-	    ? xstrdup(text)
-	    : xasprintf("%s\n\n%s", text, marker);
+				    ? xstrdup(text)
+				    : xasprintf("%s\n\n%s", text, marker);
 	CLEAN_JSON json_t *req = json_pack("{s:s}", "body", full);
 
 	for (int i = 0;; i++) {
@@ -421,7 +455,9 @@ forge_comment(struct task *t, json_t *answer)
 	return rc < 0 ? -1 : 0;
 }
 
-/* ---- whose token ----------------------------------------------------------------------------------------------- */
+/* ---- whose token
+ * -----------------------------------------------------------------------------------------------
+ */
 
 int
 forge_user(struct task *t, json_t *answer)
@@ -436,12 +472,14 @@ forge_user(struct task *t, json_t *answer)
 		return 0;
 	}
 	/* the token of an app is nobody's, and works all the same */
-	if (a.status == 403 && !a.exhausted && a.retry_after == 0 && strcasestr(text_of(a.body, "message"), "by integration")) {
+	if (a.status == 403 && !a.exhausted && a.retry_after == 0 &&
+	    strcasestr(text_of(a.body, "message"), "by integration")) {
 		json_object_set_new(answer, "login", json_null());
 		return 0;
 	}
 	if (a.status == 403)
 		a.status = a.exhausted || a.retry_after > 0 ? 429 : 401;
-	return a.status == 0 || a.status == 401 || a.status == 429 || a.status >= 500 ? fail(t, &none, &a, "the token")
-	    : malformed(t);
+	return a.status == 0 || a.status == 401 || a.status == 429 || a.status >= 500
+		   ? fail(t, &none, &a, "the token")
+		   : malformed(t);
 }

@@ -72,7 +72,8 @@ on_header(char *p, size_t size, size_t n, void *arg)
 	return n;
 }
 
-/* Headers with the token in one of them: not in the URL, the arguments or any text that is shown. */
+/* Headers with the token in one of them: not in the URL, the arguments or any text that is shown.
+ */
 static struct curl_slist *
 headers(const char *token, bool post)
 {
@@ -94,7 +95,8 @@ headers(const char *token, bool post)
 }
 
 static CURLcode
-perform(CURL *c, const char *url, struct curl_slist *h, const char *post, struct transfer *x, char *text)
+perform(CURL *c, const char *url, struct curl_slist *h, const char *post, struct transfer *x,
+    char *text)
 {
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
@@ -139,11 +141,14 @@ try_once(const char *url, struct curl_slist *h, const char *post, struct http_an
 			out->body = json_loadb(x.body.p, x.body.len, 0, NULL);
 	} else {
 		(void)snprintf(out->error, sizeof(out->error), "%s",
-		    x.too_large ? "the answer is larger than 8 MiB" : *text ? text : curl_easy_strerror(r));
+		    x.too_large ? "the answer is larger than 8 MiB"
+		    : *text	? text
+				: curl_easy_strerror(r));
 	}
 	/* GitHub's primary limit says when it ends, its secondary one how long to wait. */
 	out->exhausted = x.remaining == 0;
-	if (out->retry_after == 0 && x.remaining == 0 && x.reset > 0 && (out->status == 403 || out->status == 429))
+	if (out->retry_after == 0 && x.remaining == 0 && x.reset > 0 &&
+	    (out->status == 403 || out->status == 429))
 		out->retry_after = x.reset - time(NULL);
 	if (out->retry_after < 0)
 		out->retry_after = 1;
@@ -151,8 +156,8 @@ try_once(const char *url, struct curl_slist *h, const char *post, struct http_an
 		out->retry_after = 86400;
 	buf_free(&x.body);
 	curl_easy_cleanup(c);
-	return r != CURLE_OK && !x.too_large && r != CURLE_PEER_FAILED_VERIFICATION && r != CURLE_URL_MALFORMAT &&
-	    r != CURLE_UNSUPPORTED_PROTOCOL;
+	return r != CURLE_OK && !x.too_large && r != CURLE_PEER_FAILED_VERIFICATION &&
+	       r != CURLE_URL_MALFORMAT && r != CURLE_UNSUPPORTED_PROTOCOL;
 }
 
 int
@@ -166,9 +171,11 @@ http_call(struct task *t, const char *path, const json_t *body, struct http_answ
 	if (task_failed(t))
 		return -1;
 	if (strncmp(api, "https://", 8) != 0 && strncmp(api, "http://", 7) != 0)
-		return TASK_FAIL(t, "permanent", "invalid", "api_url: must begin with https:// or http://");
+		return TASK_FAIL(
+		    t, "permanent", "invalid", "api_url: must begin with https:// or http://");
 	if (token != NULL && strpbrk(token, "\r\n") != NULL)
-		return TASK_FAIL(t, "github", "auth", "the token has a line end in it; store it again without");
+		return TASK_FAIL(
+		    t, "github", "auth", "the token has a line end in it; store it again without");
 	if (token != NULL && *token != '\0')
 		(void)prctl(PR_SET_DUMPABLE, 0);
 	url = xasprintf("%.*s%s", (int)(strlen(api) - (api[strlen(api) - 1] == '/')), api, path);

@@ -21,15 +21,17 @@ prepare(struct task *t)
 		return TASK_FAIL(t, "internal", "other", "curl does not start");
 	if ((t->needs & NEED_TOKEN) && (token == NULL || *token == '\0'))
 		return TASK_FAIL(t, "github", "auth",
-		    "GitHub needs a token for this; store one: awoctl credential set NAME --kind github_token");
+		    "GitHub needs a token for this; store one: awoctl credential set NAME --kind "
+		    "github_token");
 	return 0;
 }
 
 int
 main(int argc, char **argv)
 {
-	static const struct task_program program = {"awo-forge", verbs, sizeof(verbs) / sizeof(verbs[0]), prepare,
-	    "transient", "the API did not answer in time"};
+	static const struct task_program program = {"awo-forge", verbs,
+	    sizeof(verbs) / sizeof(verbs[0]), prepare, "transient",
+	    "the API did not answer in time"};
 	int rc = task_main(&program, argc, argv);
 
 	curl_global_cleanup();

@@ -44,10 +44,12 @@ verb_show(struct task *t, json_t *answer)
 		return repo_fail(t, "cannot read the file");
 	size = git_blob_rawsize(blob);
 	if (size > (git_object_size_t)max)
-		return TASK_FAIL(t, "git", "invalid", "path: %s has %llu bytes, more than the %lld allowed", path,
+		return TASK_FAIL(t, "git", "invalid",
+		    "path: %s has %llu bytes, more than the %lld allowed", path,
 		    (unsigned long long)size, (long long)max);
 	json_object_set_new(answer, "size", json_integer((json_int_t)size));
-	json_object_set_new(answer, "content", task_text(git_blob_rawcontent(blob), (size_t)size, 3 * (size_t)size));
+	json_object_set_new(answer, "content",
+	    task_text(git_blob_rawcontent(blob), (size_t)size, 3 * (size_t)size));
 	return 0;
 }
 
@@ -89,7 +91,8 @@ verb_list(struct task *t, json_t *answer)
 		const git_tree_entry *c = git_tree_entry_byindex(dir, i);
 		json_t *j = json_object();
 
-		json_object_set_new(j, "name", task_text(git_tree_entry_name(c), strlen(git_tree_entry_name(c)), 4096));
+		json_object_set_new(j, "name",
+		    task_text(git_tree_entry_name(c), strlen(git_tree_entry_name(c)), 4096));
 		json_object_set_new(j, "type", json_string(kind_of(c)));
 		json_array_append_new(entries, j);
 	}

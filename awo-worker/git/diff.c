@@ -35,11 +35,12 @@ add_path(const char *path, void *arg)
 }
 
 /*
- * libgit2 walks both trees completely unless it is told where to look: it gets the path that the caller wants, or else
- * those that differ.
+ * libgit2 walks both trees completely unless it is told where to look: it gets the path that the
+ * caller wants, or else those that differ.
  */
 static int
-choose_paths(struct task *t, git_repository *repo, git_tree *a, git_tree *b, const char *path, struct paths *p)
+choose_paths(struct task *t, git_repository *repo, git_tree *a, git_tree *b, const char *path,
+    struct paths *p)
 {
 	int r = 0;
 
@@ -57,20 +58,25 @@ choose_paths(struct task *t, git_repository *repo, git_tree *a, git_tree *b, con
 }
 
 static int
-compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path, git_diff **out)
+compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to,
+    const char *path, git_diff **out)
 {
 	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
 	struct paths p = {0};
 	git_diff_options o;
 	int r = -1;
 
-	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) || repo_tree_at(t, repo, to, &b) < 0)
+	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) ||
+	    repo_tree_at(t, repo, to, &b) < 0)
 		return -1;
 	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
-	o.flags = GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_INDENT_HEURISTIC;
+	o.flags = GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_INCLUDE_TYPECHANGE |
+		  GIT_DIFF_INDENT_HEURISTIC;
 	if (choose_paths(t, repo, a, b, path, &p) == 0) {
 		o.pathspec = (git_strarray){p.v, p.n};
-		r = git_diff_tree_to_tree(out, repo, a, b, &o) < 0 ? repo_fail(t, "cannot compare the commits") : 0;
+		r = git_diff_tree_to_tree(out, repo, a, b, &o) < 0
+			? repo_fail(t, "cannot compare the commits")
+			: 0;
 	}
 	for (size_t i = 0; i < p.n; i++)
 		free(p.v[i]);
@@ -79,22 +85,25 @@ compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid
 }
 
 int
-diff_commits(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to, const char *path,
-    git_diff **out)
+diff_commits(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to,
+    const char *path, git_diff **out)
 {
 	if (compare(t, repo, from, to, path, out) < 0)
 		return -1;
 	return rename_find(*out) < 0 ? repo_fail(t, "cannot find renames") : 0;
 }
 
-/* One side of a file that changed its type, as git compares it: a link's target, a submodule's commit. */
+/* One side of a file that changed its type, as git compares it: a link's target, a submodule's
+ * commit. */
 static int
-read_side(git_repository *repo, const git_diff_file *f, git_blob **blob, char text[64], const char **p, size_t *n)
+read_side(git_repository *repo, const git_diff_file *f, git_blob **blob, char text[64],
+    const char **p, size_t *n)
 {
 	char sha[GIT_OID_HEXSZ + 1];
 
 	if (f->mode == GIT_FILEMODE_COMMIT) {
-		(void)snprintf(text, 64, "Subproject commit %s\n", git_oid_tostr(sha, sizeof(sha), &f->id));
+		(void)snprintf(
+		    text, 64, "Subproject commit %s\n", git_oid_tostr(sha, sizeof(sha), &f->id));
 		*p = text;
 		*n = strlen(text);
 		return 0;
@@ -115,14 +124,16 @@ typechange_patch(git_repository *repo, const git_diff_delta *d, git_patch **out)
 	const char *ap, *bp;
 	size_t an, bn;
 
-	if (read_side(repo, &d->old_file, &a, at, &ap, &an) < 0 || read_side(repo, &d->new_file, &b, bt, &bp, &bn) < 0)
+	if (read_side(repo, &d->old_file, &a, at, &ap, &an) < 0 ||
+	    read_side(repo, &d->new_file, &b, bt, &bp, &bn) < 0)
 		return -1;
 	return git_patch_from_buffers(out, ap, an, NULL, bp, bn, NULL, NULL);
 }
 
 /* Lines of one file; *binary: it has none. */
 static int
-count_file(struct task *t, git_repository *repo, git_diff *diff, size_t i, size_t *added, size_t *removed, bool *binary)
+count_file(struct task *t, git_repository *repo, git_diff *diff, size_t i, size_t *added,
+    size_t *removed, bool *binary)
 {
 	const git_diff_delta *d = git_diff_get_delta(diff, i);
 	git_patch *patch = NULL;
@@ -130,7 +141,8 @@ count_file(struct task *t, git_repository *repo, git_diff *diff, size_t i, size_
 
 	*added = *removed = 0;
 	*binary = false;
-	r = d->status == GIT_DELTA_TYPECHANGE ? typechange_patch(repo, d, &patch) : git_patch_from_diff(&patch, diff, i);
+	r = d->status == GIT_DELTA_TYPECHANGE ? typechange_patch(repo, d, &patch)
+					      : git_patch_from_diff(&patch, diff, i);
 	if (r == 0 && patch != NULL) {
 		*binary = git_patch_get_delta(patch)->flags & GIT_DIFF_FLAG_BINARY;
 		if (!*binary)
@@ -180,13 +192,15 @@ path_of(const git_diff_delta *d)
 	return d->status == GIT_DELTA_DELETED ? d->old_file.path : d->new_file.path;
 }
 
-/* The request's two commits; the first becomes their merge base, so that the base's own progress does not show. */
+/* The request's two commits; the first becomes their merge base, so that the base's own progress
+ * does not show. */
 static int
 read_range(struct task *t, git_oid *base, git_oid *head)
 {
 	git_oid fork;
 
-	if (repo_oid_field(t, "base_sha", true, base) < 0 || repo_oid_field(t, "head", true, head) < 0 ||
+	if (repo_oid_field(t, "base_sha", true, base) < 0 ||
+	    repo_oid_field(t, "head", true, head) < 0 ||
 	    repo_merge_base(t, repo_of(t), base, head, &fork) < 0)
 		return -1;
 	if (!git_oid_is_zero(&fork))
@@ -205,12 +219,13 @@ on_line(const git_diff_delta *d, const git_diff_hunk *h, const git_diff_line *l,
 {
 	struct printer *p = arg;
 	bool sign = l->origin == GIT_DIFF_LINE_CONTEXT || l->origin == GIT_DIFF_LINE_ADDITION ||
-	    l->origin == GIT_DIFF_LINE_DELETION;
+		    l->origin == GIT_DIFF_LINE_DELETION;
 
 	(void)d;
 	(void)h;
 	/* bytes that are no UTF-8 grow to three */
-	if (p->text.len + 3 * l->content_len + 1 > p->max && p->text.len + l->content_len + 1 > p->max) {
+	if (p->text.len + 3 * l->content_len + 1 > p->max &&
+	    p->text.len + l->content_len + 1 > p->max) {
 		p->cut = true;
 		return GIT_EUSER;
 	}
@@ -237,7 +252,8 @@ verb_diff(struct task *t, json_t *answer)
 
 	json_object_set_new(answer, "files", files);
 	if (task_failed(t) || !task_int(t, "max_bytes", PATCH_MAX, 0, 64 << 20, &max) ||
-	    read_range(t, &base, &head) < 0 || diff_commits(t, repo_of(t), &base, &head, path, &diff) < 0)
+	    read_range(t, &base, &head) < 0 ||
+	    diff_commits(t, repo_of(t), &base, &head, path, &diff) < 0)
 		return -1;
 	p.max = (size_t)max;
 	n = git_diff_num_deltas(diff);
@@ -271,7 +287,8 @@ verb_diff(struct task *t, json_t *answer)
 	}
 	json_object_set_new(answer, "base_sha", repo_oid_json(&base));
 	json_object_set_new(answer, "head_sha", repo_oid_json(&head));
-	json_object_set_new(answer, "patch", json_stringn_nocheck(p.text.p ? p.text.p : "", p.text.len));
+	json_object_set_new(
+	    answer, "patch", json_stringn_nocheck(p.text.p ? p.text.p : "", p.text.len));
 	json_object_set_new(answer, "truncated", json_boolean(p.cut));
 	buf_free(&p.text);
 	return 0;
@@ -286,7 +303,8 @@ verb_changed(struct task *t, json_t *answer)
 	size_t n;
 
 	json_object_set_new(answer, "files", files);
-	if (read_range(t, &base, &head) < 0 || diff_commits(t, repo_of(t), &base, &head, NULL, &diff) < 0)
+	if (read_range(t, &base, &head) < 0 ||
+	    diff_commits(t, repo_of(t), &base, &head, NULL, &diff) < 0)
 		return -1;
 	n = git_diff_num_deltas(diff);
 	for (size_t i = 0; i < n && i < FILES_MAX; i++) {

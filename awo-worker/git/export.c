@@ -1,4 +1,5 @@
-/* Names the commit that an agent's HEAD stands at, and hands out the objects that its base lacks. */
+/* Names the commit that an agent's HEAD stands at, and hands out the objects that its base lacks.
+ */
 #include "awo-worker/git/verbs.h"
 
 #include <errno.h>
@@ -17,7 +18,8 @@ on_chunk(void *p, size_t n, void *arg)
 	return files_write_all(PACK_FD, p, n) < 0 ? GIT_EUSER : 0;
 }
 
-/* Hides what the other side has; a commit that this repository does not know cannot be in the way. */
+/* Hides what the other side has; a commit that this repository does not know cannot be in the way.
+ */
 static int
 hide_have(struct task *t, git_revwalk *walk, const git_oid *head, bool *nothing)
 {
@@ -29,9 +31,11 @@ hide_have(struct task *t, git_revwalk *walk, const git_oid *head, bool *nothing)
 		return TASK_FAIL(t, "internal", "invalid", "have: must be a list of commits");
 	if (json_array_size(have) > HAVE_MAX)
 		return TASK_FAIL(t, "internal", "invalid", "have: more than %d commits", HAVE_MAX);
-	json_array_foreach(have, i, v) {
+	json_array_foreach(have, i, v)
+	{
 		if (!json_is_string(v) || git_oid_fromstr(&oid, json_string_value(v)) < 0)
-			return TASK_FAIL(t, "internal", "invalid", "have: not the name of a commit");
+			return TASK_FAIL(
+			    t, "internal", "invalid", "have: not the name of a commit");
 		if (git_oid_equal(&oid, head))
 			*nothing = true;
 		(void)git_revwalk_hide(walk, &oid);
@@ -67,10 +71,13 @@ pack(struct task *t, json_t *answer, const git_oid *head)
 	(void)git_packbuilder_set_threads(pb, 1);
 	if (git_packbuilder_insert_walk(pb, walk) < 0)
 		return repo_fail(t, "cannot collect the agent's objects");
-	/* The reader knows what comes before it comes; a pack that breaks off is refused by the import. */
+	/* The reader knows what comes before it comes; a pack that breaks off is refused by the
+	 * import. */
 	if (task_answer(t, answer) < 0)
 		return TASK_FAIL(t, "internal", "other", "cannot answer: %s", strerror(errno));
-	return git_packbuilder_foreach(pb, on_chunk, NULL) < 0 ? repo_fail(t, "cannot write the pack") : 0;
+	return git_packbuilder_foreach(pb, on_chunk, NULL) < 0
+		   ? repo_fail(t, "cannot write the pack")
+		   : 0;
 }
 
 int
@@ -92,10 +99,12 @@ verb_export(struct task *t, json_t *answer)
 	}
 	json_object_set_new(answer, "head_sha", repo_oid_json(git_object_id(tip)));
 	if (git_reference_is_branch(head))
-		json_object_set_new(answer, "branch", task_text(git_reference_shorthand(head),
-		    strlen(git_reference_shorthand(head)), 1024));
+		json_object_set_new(answer, "branch",
+		    task_text(git_reference_shorthand(head), strlen(git_reference_shorthand(head)),
+			1024));
 	if (pack(t, answer, git_object_id(tip)) < 0) {
-		if (strcmp(t->err.category, "internal") == 0 && strcmp(t->err.reason, "invalid") != 0)
+		if (strcmp(t->err.category, "internal") == 0 &&
+		    strcmp(t->err.reason, "invalid") != 0)
 			t->err.category = "git";
 		return -1;
 	}

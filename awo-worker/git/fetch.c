@@ -21,7 +21,8 @@ describe(struct remote *r, json_t *answer, char **branch)
 		ref = xasprintf("refs/heads/%s", name);
 		(void)remote_has(r, ref, &sha);
 	}
-	json_object_set_new(answer, "default_branch", name != NULL ? task_text(name, strlen(name), REPO_BRANCH_MAX) : json_null());
+	json_object_set_new(answer, "default_branch",
+	    name != NULL ? task_text(name, strlen(name), REPO_BRANCH_MAX) : json_null());
 	json_object_set_new(answer, "head_sha", repo_oid_json(&sha));
 	if (branch != NULL)
 		*branch = TAKE_PTR(name);
@@ -46,7 +47,8 @@ verb_verify(struct task *t, json_t *answer)
 	return rc;
 }
 
-/* Whether each ref's object is there and HEAD's tree can be read: what an interrupted or damaged cache fails. */
+/* Whether each ref's object is there and HEAD's tree can be read: what an interrupted or damaged
+ * cache fails. */
 static bool
 is_healthy(git_repository *repo)
 {
@@ -80,7 +82,8 @@ make_bare(struct task *t, const char *dir)
 	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
 	o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
 	o.mode = GIT_REPOSITORY_INIT_SHARED_UMASK;
-	return git_repository_init_ext(&repo, dir, &o) < 0 ? repo_fail(t, "cannot make the cache") : 0;
+	return git_repository_init_ext(&repo, dir, &o) < 0 ? repo_fail(t, "cannot make the cache")
+							   : 0;
 }
 
 /* Opens the cache, made anew when it is missing, damaged or not wanted any more. */
@@ -137,7 +140,8 @@ pack_refs(struct task *t, git_repository *repo)
 static int
 update(struct remote *r, git_repository *repo, json_t *answer)
 {
-	static char heads_spec[] = "+refs/heads/*:refs/heads/*", tags_spec[] = "+refs/tags/*:refs/tags/*";
+	static char heads_spec[] = "+refs/heads/*:refs/heads/*",
+		    tags_spec[] = "+refs/tags/*:refs/tags/*";
 	char *specs[] = {heads_spec, tags_spec};
 	const git_strarray all = {specs, 2};
 	git_fetch_options o;
@@ -147,11 +151,12 @@ update(struct remote *r, git_repository *repo, json_t *answer)
 	size_t n, branches;
 	int e;
 
-	if (remote_connect(r, GIT_DIRECTION_FETCH) < 0 || remote_heads(r, &heads, &n, &branches) < 0)
+	if (remote_connect(r, GIT_DIRECTION_FETCH) < 0 ||
+	    remote_heads(r, &heads, &n, &branches) < 0)
 		return -1;
 	if (branches == 0)
-		return TASK_FAIL(r->t, "git", "empty", "%s: the repository has no commits; push a first commit",
-		    r->at.canonical);
+		return TASK_FAIL(r->t, "git", "empty",
+		    "%s: the repository has no commits; push a first commit", r->at.canonical);
 	(void)git_fetch_options_init(&o, GIT_FETCH_OPTIONS_VERSION);
 	o.callbacks = r->callbacks;
 	o.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
@@ -161,7 +166,8 @@ update(struct remote *r, git_repository *repo, json_t *answer)
 	/* Pruned first: a new feat/x cannot be written while the feat of yesterday is there. */
 	if ((e = git_remote_download(r->remote, &all, &o)) < 0 ||
 	    (e = git_remote_prune(r->remote, &r->callbacks)) < 0 ||
-	    (e = git_remote_update_tips(r->remote, &r->callbacks, 0, GIT_REMOTE_DOWNLOAD_TAGS_NONE, NULL)) < 0) {
+	    (e = git_remote_update_tips(
+		 r->remote, &r->callbacks, 0, GIT_REMOTE_DOWNLOAD_TAGS_NONE, NULL)) < 0) {
 		if (is_local() && !task_failed(r->t))
 			return 1;
 		return remote_fail(r, e);
@@ -197,7 +203,8 @@ fetch_into(struct task *t, const char *dir, json_t *answer)
 		if (rc <= 0)
 			return rc;
 	}
-	return TASK_FAIL(t, "git", "invalid", "the objects that the remote sent do not make a readable repository");
+	return TASK_FAIL(t, "git", "invalid",
+	    "the objects that the remote sent do not make a readable repository");
 }
 
 int
@@ -211,7 +218,8 @@ verb_fetch(struct task *t, json_t *answer)
 		return -1;
 	/* Orders read the cache by its group. */
 	umask(0027);
-	/* A cache that is not there yet appears complete or not at all; one that is there stays usable throughout. */
+	/* A cache that is not there yet appears complete or not at all; one that is there stays
+	 * usable throughout. */
 	if (access(dir, F_OK) < 0 && errno == ENOENT) {
 		fresh = xasprintf("%s.new-%ld", dir, (long)getpid());
 		if (fetch_into(t, fresh, answer) < 0) {
@@ -222,11 +230,12 @@ verb_fetch(struct task *t, json_t *answer)
 			return -1;
 		}
 		if (rename(fresh, dir) < 0)
-			return TASK_FAIL(t, "internal", "other", "cannot rename the new cache to %s: %s", dir,
-			    strerror(errno));
+			return TASK_FAIL(t, "internal", "other",
+			    "cannot rename the new cache to %s: %s", dir, strerror(errno));
 	} else if (fetch_into(t, dir, answer) < 0) {
 		return -1;
 	}
-	json_object_set_new(answer, "duration_seconds", json_real((double)(clock_mono_us() - start) / 1e6));
+	json_object_set_new(
+	    answer, "duration_seconds", json_real((double)(clock_mono_us() - start) / 1e6));
 	return 0;
 }

@@ -1,4 +1,5 @@
-/* The rules of git's fsck on raw trees and .gitmodules: libgit2 1.5 checks none of them when it takes a pack in. */
+/* The rules of git's fsck on raw trees and .gitmodules: libgit2 1.5 checks none of them when it
+ * takes a pack in. */
 #include "awo-worker/git/fsck.h"
 
 #include <git2.h>
@@ -9,7 +10,8 @@
 
 #include "common/buf.h"
 
-/* The name as HFS+ compares it: without the code points that it ignores. -1 when out is too small (then it is not .git). */
+/* The name as HFS+ compares it: without the code points that it ignores. -1 when out is too small
+ * (then it is not .git). */
 static int
 without_ignored(const char *name, size_t len, char *out, size_t size)
 {
@@ -18,11 +20,13 @@ without_ignored(const char *name, size_t len, char *out, size_t size)
 
 	for (size_t i = 0; i < len; i++) {
 		if (i + 2 < len && s[i] == 0xe2 && s[i + 1] == 0x80 &&
-		    ((s[i + 2] >= 0x8c && s[i + 2] <= 0x8f) || (s[i + 2] >= 0xaa && s[i + 2] <= 0xae))) {
+		    ((s[i + 2] >= 0x8c && s[i + 2] <= 0x8f) ||
+			(s[i + 2] >= 0xaa && s[i + 2] <= 0xae))) {
 			i += 2;
 			continue;
 		}
-		if (i + 2 < len && s[i] == 0xe2 && s[i + 1] == 0x81 && s[i + 2] >= 0xaa && s[i + 2] <= 0xaf) {
+		if (i + 2 < len && s[i] == 0xe2 && s[i + 1] == 0x81 && s[i + 2] >= 0xaa &&
+		    s[i + 2] <= 0xaf) {
 			i += 2;
 			continue;
 		}
@@ -38,7 +42,8 @@ without_ignored(const char *name, size_t len, char *out, size_t size)
 	return (int)n;
 }
 
-/* NTFS drops blanks and dots at the end and takes what follows a colon for a stream; '\' divides paths there. */
+/* NTFS drops blanks and dots at the end and takes what follows a colon for a stream; '\' divides
+ * paths there. */
 static bool
 is_ntfs(const char *name, size_t len, const char *want)
 {
@@ -67,15 +72,16 @@ fsck_is_dotgit(const char *name, size_t len)
 		if (name[i] == '\\' && fsck_is_dotgit(name + i + 1, len - i - 1))
 			return true;
 	}
-	return without_ignored(name, len, plain, sizeof(plain)) == 4 && strcasecmp(plain, ".git") == 0;
+	return without_ignored(name, len, plain, sizeof(plain)) == 4 &&
+	       strcasecmp(plain, ".git") == 0;
 }
 
 bool
 fsck_is_gitmodules(const char *name, size_t len)
 {
 	return git_path_is_gitfile(name, len, GIT_PATH_GITFILE_GITMODULES, GIT_PATH_FS_NTFS) > 0 ||
-	    git_path_is_gitfile(name, len, GIT_PATH_GITFILE_GITMODULES, GIT_PATH_FS_HFS) > 0 ||
-	    (len == 11 && strncasecmp(name, ".gitmodules", 11) == 0);
+	       git_path_is_gitfile(name, len, GIT_PATH_GITFILE_GITMODULES, GIT_PATH_FS_HFS) > 0 ||
+	       (len == 11 && strncasecmp(name, ".gitmodules", 11) == 0);
 }
 
 /* git's order: a directory's name compares as if it ended in '/'. */
@@ -159,7 +165,8 @@ fsck_tree(const void *tree, size_t len, fsck_entry_fn *each, void *arg, const ch
 		if (bad == NULL)
 			bad = check_name(&e);
 		if (bad == NULL && n > 0 && compare(&last, &e) >= 0)
-			bad = compare(&last, &e) == 0 ? "the same entry twice" : "entries out of order";
+			bad = compare(&last, &e) == 0 ? "the same entry twice"
+						      : "entries out of order";
 		if (bad == NULL && each != NULL && each(&e, arg) != 0)
 			bad = "an entry that was refused";
 		if (bad != NULL) {
@@ -271,7 +278,8 @@ fsck_gitmodules(const char *text, size_t len)
 		key = s;
 		if (s < end && *s == '[') {
 			/* [submodule "name"], and settings may follow on the same line */
-			const char *q = memchr(s, '"', (size_t)(end - s)), *nl = memchr(s, '\n', (size_t)(end - s));
+			const char *q = memchr(s, '"', (size_t)(end - s)),
+				   *nl = memchr(s, '\n', (size_t)(end - s));
 
 			while (s < end && *s != '\n' && *s != ']' && *s != '"')
 				s++;

@@ -1,4 +1,5 @@
-/* Whether objects that an agent made may enter the clean repository: the rules of git's fsck, on raw bytes. */
+/* Whether objects that an agent made may enter the clean repository: the rules of git's fsck, on
+ * raw bytes. */
 #ifndef GIT_FSCK_H
 #define GIT_FSCK_H
 
@@ -7,16 +8,18 @@
 
 struct fsck_entry {
 	unsigned mode;
-	const char *name;		/* NUL-terminated, inside the tree's bytes */
+	const char *name; /* NUL-terminated, inside the tree's bytes */
 	size_t len;
-	const unsigned char *oid;	/* 20 bytes */
+	const unsigned char *oid; /* 20 bytes */
 };
 
 /* Called for each entry; not 0 stops. */
 typedef int fsck_entry_fn(const struct fsck_entry *e, void *arg);
 
-/* A raw tree. NULL when it is good, else why not (static). *name: the offending entry's, or NULL; in the tree. */
-const char *fsck_tree(const void *tree, size_t len, fsck_entry_fn *each, void *arg, const char **name);
+/* A raw tree. NULL when it is good, else why not (static). *name: the offending entry's, or NULL;
+ * in the tree. */
+const char *fsck_tree(
+    const void *tree, size_t len, fsck_entry_fn *each, void *arg, const char **name);
 /* The content of .gitmodules. NULL when it is good, else why not (static). */
 const char *fsck_gitmodules(const char *text, size_t len);
 /* Whether a name would be .git, or .gitmodules, to Linux, macOS or Windows. */

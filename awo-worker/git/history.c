@@ -3,17 +3,17 @@
 
 #include "awo-worker/git/treediff.h"
 
-
 int
-history_each(struct task *t, git_repository *repo, const git_oid *head, const git_oid *hide, size_t nhide,
-    history_fn *fn, void *arg)
+history_each(struct task *t, git_repository *repo, const git_oid *head, const git_oid *hide,
+    size_t nhide, history_fn *fn, void *arg)
 {
 	CLEAN_GIT(revwalk) git_revwalk *walk = NULL;
 	git_oid oid;
 	int r;
 
 	if (git_revwalk_new(&walk, repo) < 0 ||
-	    git_revwalk_sorting(walk, GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME | GIT_SORT_REVERSE) < 0 ||
+	    git_revwalk_sorting(walk, GIT_SORT_TOPOLOGICAL | GIT_SORT_TIME | GIT_SORT_REVERSE) <
+		0 ||
 	    git_revwalk_push(walk, head) < 0)
 		return repo_fail(t, "cannot walk the commits");
 	for (size_t i = 0; i < nhide; i++) {
@@ -40,7 +40,8 @@ on_path(const char *path, void *arg)
 }
 
 int
-history_phase(struct task *t, git_repository *repo, git_commit *c, enum phase before, enum phase *out)
+history_phase(
+    struct task *t, git_repository *repo, git_commit *c, enum phase before, enum phase *out)
 {
 	struct phase_files files = PHASE_FILES_INIT;
 	CLEAN_GIT(tree) git_tree *tree = NULL, *parent_tree = NULL;
@@ -54,8 +55,8 @@ history_phase(struct task *t, git_repository *repo, git_commit *c, enum phase be
 	if (*out != PHASE_NONE)
 		return 0;
 	if (git_commit_tree(&tree, c) < 0 ||
-	    (git_commit_parentcount(c) == 1 &&
-		(git_commit_parent(&parent, c, 0) < 0 || git_commit_tree(&parent_tree, parent) < 0)))
+	    (git_commit_parentcount(c) == 1 && (git_commit_parent(&parent, c, 0) < 0 ||
+						   git_commit_tree(&parent_tree, parent) < 0)))
 		return repo_fail(t, "cannot read a commit's tree");
 	if (treediff(repo, parent_tree, tree, on_path, &files) < 0)
 		return repo_fail(t, "cannot compare a commit with its parent");

@@ -1,4 +1,5 @@
-/* Takes the pack that came out of an agent's sandbox into the clean repository, after checking all of it. */
+/* Takes the pack that came out of an agent's sandbox into the clean repository, after checking all
+ * of it. */
 #include "awo-worker/git/verbs.h"
 
 #include <errno.h>
@@ -21,21 +22,21 @@
 
 #define PACK_FD 3
 #define QUARANTINE "awo-incoming"
-#define OBJECT_MAX (512U << 20)		/* one object; it is held in memory */
-#define INFLATE_FACTOR 16		/* all objects together, against the pack */
-#define COMMITS_MAX 10000		/* described in one answer */
+#define OBJECT_MAX (512U << 20) /* one object; it is held in memory */
+#define INFLATE_FACTOR 16	/* all objects together, against the pack */
+#define COMMITS_MAX 10000	/* described in one answer */
 #define MODULES_MAX 4096
 
 struct import {
 	struct task *t;
 	git_repository *repo;
 	const char *clean_dir;
-	char *dir;			/* the quarantine */
+	char *dir; /* the quarantine */
 	int64_t max_bytes, max_objects;
-	git_odb *incoming;		/* the pack alone */
-	git_oid modules[MODULES_MAX];	/* blobs that are some tree's .gitmodules */
+	git_odb *incoming;	      /* the pack alone */
+	git_oid modules[MODULES_MAX]; /* blobs that are some tree's .gitmodules */
 	size_t nmodules;
-	char name[GIT_OID_HEXSZ + 1];	/* of the pack */
+	char name[GIT_OID_HEXSZ + 1]; /* of the pack */
 	json_t *commits;
 	enum phase phase;
 };
@@ -43,7 +44,8 @@ struct import {
 static int
 refuse(struct import *im, const char *why)
 {
-	return TASK_FAIL(im->t, "git", "invalid", "what the agent committed was not taken over: %s", why);
+	return TASK_FAIL(
+	    im->t, "git", "invalid", "what the agent committed was not taken over: %s", why);
 }
 
 /* libgit2's reason for refusing what an agent made; a full disk is nobody's fault. */
@@ -58,7 +60,8 @@ refuse_git(struct import *im, const char *what)
 	return -1;
 }
 
-/* ---- from the pipe into the quarantine ---------------------------------------------------------------------- */
+/* ---- from the pipe into the quarantine
+ * ---------------------------------------------------------------------- */
 
 static int
 receive(struct import *im, int *out, size_t *len)
@@ -69,17 +72,20 @@ receive(struct import *im, int *out, size_t *len)
 
 	*len = 0;
 	if (fd < 0)
-		return TASK_FAIL(im->t, "internal", "other", "cannot make %s: %s", path, strerror(errno));
+		return TASK_FAIL(
+		    im->t, "internal", "other", "cannot make %s: %s", path, strerror(errno));
 	(void)unlink(path);
 	while ((n = read(PACK_FD, chunk, 1U << 16)) != 0) {
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return TASK_FAIL(im->t, "internal", "other", "cannot read the pack: %s", strerror(errno));
+			return TASK_FAIL(im->t, "internal", "other", "cannot read the pack: %s",
+			    strerror(errno));
 		*len += (size_t)n;
 		if (*len > (size_t)im->max_bytes)
 			return TASK_FAIL(im->t, "resource", "invalid",
-			    "the agent committed more than the %lld bytes that git.max_import_bytes allows",
+			    "the agent committed more than the %lld bytes that "
+			    "git.max_import_bytes allows",
 			    (long long)im->max_bytes);
 		if (files_write_all(fd, chunk, (size_t)n) < 0)
 			return TASK_FAIL(im->t, errno == ENOSPC ? "resource" : "internal", "other",
@@ -140,7 +146,8 @@ take_in(struct import *im)
 		return 1;
 	map = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
 	if (map == MAP_FAILED)
-		return TASK_FAIL(im->t, "internal", "other", "cannot map the pack: %s", strerror(errno));
+		return TASK_FAIL(
+		    im->t, "internal", "other", "cannot map the pack: %s", strerror(errno));
 	bad = packscan(map, len, &limits, &n);
 	if (bad != NULL)
 		refuse(im, bad);
@@ -152,7 +159,8 @@ take_in(struct import *im)
 	return rc;
 }
 
-/* ---- every object of the pack ------------------------------------------------------------------------------- */
+/* ---- every object of the pack
+ * ------------------------------------------------------------------------------- */
 
 static int
 on_entry(const struct fsck_entry *e, void *arg)
@@ -168,8 +176,8 @@ on_entry(const struct fsck_entry *e, void *arg)
 }
 
 /*
- * Each tree of the pack is looked at, whether HEAD reaches it or not: what once is in the clean repository is believed
- * by the next import.
+ * Each tree of the pack is looked at, whether HEAD reaches it or not: what once is in the clean
+ * repository is believed by the next import.
  */
 static int
 on_object(const git_oid *id, void *arg)
@@ -190,8 +198,8 @@ on_object(const git_oid *id, void *arg)
 		return refuse_git(im, "a tree cannot be read");
 	bad = fsck_tree(git_odb_object_data(o), git_odb_object_size(o), on_entry, im, &name);
 	if (bad != NULL) {
-		why = xasprintf("the tree %s has %s%s%.100s", git_oid_tostr(sha, sizeof(sha), id), bad,
-		    name != NULL ? ": " : "", name != NULL ? name : "");
+		why = xasprintf("the tree %s has %s%s%.100s", git_oid_tostr(sha, sizeof(sha), id),
+		    bad, name != NULL ? ": " : "", name != NULL ? name : "");
 		refuse(im, why);
 	}
 	git_odb_object_free(o);
@@ -209,11 +217,12 @@ check_modules(struct import *im)
 		git_odb_object *o = NULL;
 		const char *bad;
 
-		if (git_odb_read(&o, im->incoming, &im->modules[i]) < 0 && git_odb_read(&o, known, &im->modules[i]) < 0)
+		if (git_odb_read(&o, im->incoming, &im->modules[i]) < 0 &&
+		    git_odb_read(&o, known, &im->modules[i]) < 0)
 			return refuse_git(im, "a .gitmodules cannot be read");
 		bad = git_odb_object_type(o) != GIT_OBJECT_BLOB
-		    ? "a .gitmodules that is no file"
-		    : fsck_gitmodules(git_odb_object_data(o), git_odb_object_size(o));
+			  ? "a .gitmodules that is no file"
+			  : fsck_gitmodules(git_odb_object_data(o), git_odb_object_size(o));
 		git_odb_object_free(o);
 		if (bad != NULL)
 			return refuse(im, bad);
@@ -251,16 +260,19 @@ accept_pack(struct import *im)
 		CLEAN_FREE char *to = xasprintf("%s/pack-%s.%s", dir, im->name, ends[i]);
 
 		if (rename(from, to) < 0)
-			return TASK_FAIL(im->t, "internal", "other", "cannot move a pack to %s: %s", to, strerror(errno));
+			return TASK_FAIL(im->t, "internal", "other", "cannot move a pack to %s: %s",
+			    to, strerror(errno));
 	}
 	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fsync(fd) < 0)
-		return TASK_FAIL(im->t, "internal", "other", "cannot write %s to disk: %s", dir, strerror(errno));
+		return TASK_FAIL(im->t, "internal", "other", "cannot write %s to disk: %s", dir,
+		    strerror(errno));
 	if (git_repository_odb(&odb, im->repo) < 0 || git_odb_refresh(odb) < 0)
 		return repo_fail(im->t, "cannot read the clean repository again");
 	return 0;
 }
 
-/* ---- the branch --------------------------------------------------------------------------------------------- */
+/* ---- the branch
+ * --------------------------------------------------------------------------------------------- */
 
 static int
 check_head(struct import *im, const git_oid *base, const git_oid *head)
@@ -289,8 +301,10 @@ check_head(struct import *im, const git_oid *base, const git_oid *head)
 	if (r < 0)
 		return refuse_git(im, "the history of the branch cannot be walked");
 	if (r == 0) {
-		why = xasprintf("the branch does not begin at the base commit (its history was rewritten or replaced); "
-				"HEAD is %s", sha);
+		why = xasprintf("the branch does not begin at the base commit (its history was "
+				"rewritten or replaced); "
+				"HEAD is %s",
+		    sha);
 		return refuse(im, why);
 	}
 	return 0;
@@ -311,7 +325,8 @@ on_commit(git_commit *c, void *arg)
 		return -1;
 	if (json_array_size(im->commits) >= COMMITS_MAX)
 		return 0;
-	if (diff_commits(im->t, im->repo, parent != NULL ? parent : &none, git_commit_id(c), NULL, &diff) < 0 ||
+	if (diff_commits(im->t, im->repo, parent != NULL ? parent : &none, git_commit_id(c), NULL,
+		&diff) < 0 ||
 	    diff_count(im->t, im->repo, diff, &n) < 0)
 		return -1;
 	if (subject == NULL)
@@ -348,12 +363,14 @@ describe(struct import *im, const git_oid *base, const git_oid *head, json_t *an
 
 	if (git_reference_name_to_id(&hide[1], im->repo, "refs/awo/head") < 0)
 		memset(&hide[1], 0, sizeof(hide[1]));
-	else if (!git_oid_equal(&hide[1], base) && git_commit_lookup(&old_tip, im->repo, &hide[1]) == 0 &&
-	    history_phase(im->t, im->repo, old_tip, PHASE_NONE, &im->phase) < 0)
+	else if (!git_oid_equal(&hide[1], base) &&
+		 git_commit_lookup(&old_tip, im->repo, &hide[1]) == 0 &&
+		 history_phase(im->t, im->repo, old_tip, PHASE_NONE, &im->phase) < 0)
 		return -1;
 	if (history_each(im->t, im->repo, head, hide, 2, on_commit, im) < 0 ||
 	    history_each(im->t, im->repo, head, base, 1, count_only, &total) < 0 ||
-	    diff_commits(im->t, im->repo, base, head, NULL, &diff) < 0 || diff_count(im->t, im->repo, diff, &n) < 0)
+	    diff_commits(im->t, im->repo, base, head, NULL, &diff) < 0 ||
+	    diff_count(im->t, im->repo, diff, &n) < 0)
 		return -1;
 	if (json_array_size(im->commits) == 0 && !git_oid_equal(base, head)) {
 		if (git_commit_lookup(&tip, im->repo, head) < 0 ||

@@ -1,4 +1,5 @@
-/* awo-git: one git task a run. Everything that touches a repository happens here and nowhere else. */
+/* awo-git: one git task a run. Everything that touches a repository happens here and nowhere else.
+ */
 #include "awo-worker/git/repo.h"
 #include "awo-worker/git/verbs.h"
 
@@ -30,8 +31,9 @@ prepare(struct task *t)
 int
 main(int argc, char **argv)
 {
-	static const struct task_program program = {"awo-git", verbs, sizeof(verbs) / sizeof(verbs[0]), prepare,
-	    "transient", "the repository is too large for git.timeout_seconds, or its host too slow"};
+	static const struct task_program program = {"awo-git", verbs,
+	    sizeof(verbs) / sizeof(verbs[0]), prepare, "transient",
+	    "the repository is too large for git.timeout_seconds, or its host too slow"};
 
 	/* No tidying: the process ends, and libgit2 loses memory on some of its error paths. */
 	_exit(task_main(&program, argc, argv));

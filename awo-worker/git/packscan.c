@@ -1,4 +1,5 @@
-/* Counts and sizes of a pack: libgit2's indexer would hold whatever an entry inflates to in memory. */
+/* Counts and sizes of a pack: libgit2's indexer would hold whatever an entry inflates to in memory.
+ */
 #include "awo-worker/git/packscan.h"
 
 #include <string.h>
@@ -26,7 +27,8 @@ read_size(const unsigned char *p, size_t len, size_t *pos, uint64_t *out)
 
 /* Inflates from p; says how many bytes it took and made, and keeps the first few. */
 static const char *
-measure(const unsigned char *p, size_t len, uint64_t want, size_t *took, unsigned char *head, size_t *nhead)
+measure(const unsigned char *p, size_t len, uint64_t want, size_t *took, unsigned char *head,
+    size_t *nhead)
 {
 	unsigned char sink[16384];
 	z_stream z = {0};
@@ -62,11 +64,13 @@ measure(const unsigned char *p, size_t len, uint64_t want, size_t *took, unsigne
 	inflateEnd(&z);
 	if (*nhead > made)
 		*nhead = (size_t)made;
-	return r == Z_STREAM_END && made == want ? NULL : "an object whose data do not match its size";
+	return r == Z_STREAM_END && made == want ? NULL
+						 : "an object whose data do not match its size";
 }
 
 static const char *
-scan_entry(const unsigned char *p, size_t end, size_t *pos, const struct packscan_limits *l, uint64_t *total)
+scan_entry(const unsigned char *p, size_t end, size_t *pos, const struct packscan_limits *l,
+    uint64_t *total)
 {
 	unsigned char head[24] = {0};
 	size_t nhead = sizeof(head), took, at = 0;
@@ -103,7 +107,8 @@ scan_entry(const unsigned char *p, size_t end, size_t *pos, const struct packsca
 	*pos += took;
 	result = size;
 	if (type == REF_DELTA || type == OFS_DELTA) {
-		if (read_size(head, nhead, &at, &base) < 0 || read_size(head, nhead, &at, &result) < 0)
+		if (read_size(head, nhead, &at, &base) < 0 ||
+		    read_size(head, nhead, &at, &result) < 0)
 			return "a malformed delta";
 		if (base > l->object_bytes || result > l->object_bytes)
 			return "an object that is larger than allowed";

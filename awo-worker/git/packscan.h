@@ -6,15 +6,16 @@
 #include <stdint.h>
 
 struct packscan_limits {
-	uint64_t objects;		/* how many */
-	uint64_t object_bytes;		/* one object's size, of a delta its result's */
-	uint64_t total_bytes;		/* of all objects */
+	uint64_t objects;      /* how many */
+	uint64_t object_bytes; /* one object's size, of a delta its result's */
+	uint64_t total_bytes;  /* of all objects */
 };
 
 /*
- * Walks all entries of the pack in memory, inflating each into nothing. NULL when it is well-formed and within the
- * limits, else why not (static). *objects: how many it has.
+ * Walks all entries of the pack in memory, inflating each into nothing. NULL when it is well-formed
+ * and within the limits, else why not (static). *objects: how many it has.
  */
-const char *packscan(const unsigned char *pack, size_t len, const struct packscan_limits *limits, uint32_t *objects);
+const char *packscan(
+    const unsigned char *pack, size_t len, const struct packscan_limits *limits, uint32_t *objects);
 
 #endif

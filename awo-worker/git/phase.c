@@ -1,8 +1,9 @@
 /*
  * What kind of work a commit is, from its message and the files that it touches; no I/O.
  *
- * In order: a type that says so ("plan: ...", "test(api): ..."), then the files when they all are of one kind, then the
- * subject's first word or a scope where the files do not speak against it. Everything else is implementing.
+ * In order: a type that says so ("plan: ...", "test(api): ..."), then the files when they all are
+ * of one kind, then the subject's first word or a scope where the files do not speak against it.
+ * Everything else is implementing.
  */
 #include "awo-worker/git/phase.h"
 
@@ -32,14 +33,17 @@ is_one_of(const char *s, size_t len, const char *const *words, size_t n)
 }
 #define ONE_OF(s, len, words) is_one_of((s), (len), (words), N(words))
 
-static const char *const plan_words[] = {"plan", "plans", "planning", "spec", "specs", "specification", "design", "prp",
-    "prps"};
+static const char *const plan_words[] = {
+    "plan", "plans", "planning", "spec", "specs", "specification", "design", "prp", "prps"};
 static const char *const test_words[] = {"test", "tests", "testing", "qa", "e2e"};
-static const char *const code_types[] = {"feat", "feature", "fix", "bugfix", "hotfix", "refactor", "perf", "style", "revert"};
+static const char *const code_types[] = {
+    "feat", "feature", "fix", "bugfix", "hotfix", "refactor", "perf", "style", "revert"};
 static const char *const helper_types[] = {"chore", "build", "ci", "wip"};
 static const char *const docs_types[] = {"docs", "doc"};
 
-/* ---- paths -------------------------------------------------------------------------------------------------- */
+/* ---- paths
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static bool
 ends(const char *s, size_t len, const char *tail)
@@ -60,8 +64,8 @@ begins(const char *s, size_t len, const char *head)
 static bool
 is_document(const char *name, size_t len)
 {
-	static const char *const tails[] = {".md", ".mdx", ".rst", ".txt", ".adoc", ".org", ".puml", ".mmd", ".drawio",
-	    ".excalidraw", ".markdown"};
+	static const char *const tails[] = {".md", ".mdx", ".rst", ".txt", ".adoc", ".org", ".puml",
+	    ".mmd", ".drawio", ".excalidraw", ".markdown"};
 
 	for (size_t i = 0; i < N(tails); i++) {
 		if (ends(name, len, tails[i]))
@@ -73,11 +77,12 @@ is_document(const char *name, size_t len)
 static bool
 is_test_dir(const char *s, size_t len)
 {
-	static const char *const names[] = {"test", "tests", "__tests__", "testing", "e2e", "cypress", "playwright",
-	    "testdata", "test-data", "__mocks__", "__snapshots__", "androidTest", "integration-tests", "testutil",
-	    "testutils", "uitests", "t", "features"};
-	static const char *const tails[] = {".tests", ".test", "_test", "_tests", "-test", "-tests", ".specs",
-	    ".unittests", ".integrationtests"};
+	static const char *const names[] = {"test", "tests", "__tests__", "testing", "e2e",
+	    "cypress", "playwright", "testdata", "test-data", "__mocks__", "__snapshots__",
+	    "androidTest", "integration-tests", "testutil", "testutils", "uitests", "t",
+	    "features"};
+	static const char *const tails[] = {".tests", ".test", "_test", "_tests", "-test", "-tests",
+	    ".specs", ".unittests", ".integrationtests"};
 
 	/* a directory "features" is cucumber's at the root only, and "t" perl's */
 	if (ONE_OF(s, len, names))
@@ -87,18 +92,20 @@ is_test_dir(const char *s, size_t len)
 			return true;
 	}
 	/* AppTests, AppUITests: a capital, so not "latests" */
-	return (len > 5 && strncmp(s + len - 5, "Tests", 5) == 0) || (len > 4 && strncmp(s + len - 4, "Test", 4) == 0);
+	return (len > 5 && strncmp(s + len - 5, "Tests", 5) == 0) ||
+	       (len > 4 && strncmp(s + len - 4, "Test", 4) == 0);
 }
 
 /* The file's own name: user_test.go, test_user.py, user.spec.ts, UserTest.java, conftest.py ... */
 static bool
 is_test_name(const char *s, size_t len)
 {
-	static const char *const whole[] = {"conftest.py", "pytest.ini", "tox.ini", "phpunit.xml", "phpunit.xml.dist", ".rspec",
-	    "test_results.json", "spec_helper.rb", "rails_helper.rb", "tests.rs", "test.rs", "tests.py", "codecov.yml",
-	    ".coveragerc", "setupTests.ts", "setupTests.js"};
-	static const char *const tools[] = {"jest.config.", "vitest.config.", "playwright.config.", "cypress.config.",
-	    "karma.conf.", "jest.setup.", "vitest.setup."};
+	static const char *const whole[] = {"conftest.py", "pytest.ini", "tox.ini", "phpunit.xml",
+	    "phpunit.xml.dist", ".rspec", "test_results.json", "spec_helper.rb", "rails_helper.rb",
+	    "tests.rs", "test.rs", "tests.py", "codecov.yml", ".coveragerc", "setupTests.ts",
+	    "setupTests.js"};
+	static const char *const tools[] = {"jest.config.", "vitest.config.", "playwright.config.",
+	    "cypress.config.", "karma.conf.", "jest.setup.", "vitest.setup."};
 	static const char *const camel[] = {"Test", "Tests", "IT", "Spec", "TestCase"};
 	const char *dot = memrchr(s, '.', len);
 	size_t stem = dot != NULL ? (size_t)(dot - s) : len;
@@ -111,9 +118,10 @@ is_test_name(const char *s, size_t len)
 	}
 	if (dot == NULL || is_document(s, len))
 		return false;
-	if (begins(s, stem, "test_") || ends(s, stem, "_test") || ends(s, stem, "_tests") || ends(s, stem, "_spec") ||
-	    ends(s, stem, ".test") || ends(s, stem, ".spec") || ends(s, stem, ".e2e") || ends(s, stem, ".e2e-spec") ||
-	    ends(s, stem, ".cy") || ends(s, stem, "-test") || ends(s, stem, "-spec") || ends(s, stem, ".stories.test"))
+	if (begins(s, stem, "test_") || ends(s, stem, "_test") || ends(s, stem, "_tests") ||
+	    ends(s, stem, "_spec") || ends(s, stem, ".test") || ends(s, stem, ".spec") ||
+	    ends(s, stem, ".e2e") || ends(s, stem, ".e2e-spec") || ends(s, stem, ".cy") ||
+	    ends(s, stem, "-test") || ends(s, stem, "-spec") || ends(s, stem, ".stories.test"))
 		return true;
 	if (ends(s, len, ".snap") || ends(s, len, ".feature") || ends(s, len, ".bats"))
 		return true;
@@ -122,7 +130,8 @@ is_test_name(const char *s, size_t len)
 
 		/* LoginTest, not Latest or Contest; LoginIT, not EXIT */
 		if (stem > n && strncmp(s + stem - n, camel[i], n) == 0 &&
-		    (islower((unsigned char)s[stem - n - 1]) || isdigit((unsigned char)s[stem - n - 1])) &&
+		    (islower((unsigned char)s[stem - n - 1]) ||
+			isdigit((unsigned char)s[stem - n - 1])) &&
 		    isupper((unsigned char)s[0]))
 			return true;
 	}
@@ -142,8 +151,9 @@ is_test_path(const char *path)
 			continue;
 		if (!root && len == 8 && strncasecmp(s, "features", 8) == 0)
 			continue;
-		if (root && len == 8 && strncasecmp(s, "features", 8) == 0 && !ends(path, strlen(path), ".feature") &&
-		    strstr(path, "step") == NULL && strstr(path, "support") == NULL)
+		if (root && len == 8 && strncasecmp(s, "features", 8) == 0 &&
+		    !ends(path, strlen(path), ".feature") && strstr(path, "step") == NULL &&
+		    strstr(path, "support") == NULL)
 			continue;
 		if (is_test_dir(s, len))
 			return true;
@@ -159,12 +169,14 @@ is_plan_path(const char *path)
 {
 	static const char *const dirs[] = {"PRPs", "PRP", "specs", "spec", "plan", "plans"};
 	static const char *const docs[] = {"docs", "doc", ".claude", ".agents", ".github"};
-	static const char *const files[] = {"plan", "design", "spec", "specification", "PRP", "requirements", "architecture"};
+	static const char *const files[] = {
+	    "plan", "design", "spec", "specification", "PRP", "requirements", "architecture"};
 	const char *slash = strchr(path, '/');
 	size_t len = strlen(path);
 
 	if (slash == NULL) {
-		if (!is_document(path, len) || begins(path, len, "requirements.") || begins(path, len, "requirements-"))
+		if (!is_document(path, len) || begins(path, len, "requirements.") ||
+		    begins(path, len, "requirements-"))
 			return false;
 		for (size_t i = 0; i < N(files); i++) {
 			size_t n = strlen(files[i]);
@@ -179,7 +191,8 @@ is_plan_path(const char *path)
 	if (ONE_OF(path, (size_t)(slash - path), docs)) {
 		const char *next = strchr(slash + 1, '/');
 
-		return next != NULL && is_document(path, len) && ONE_OF(slash + 1, (size_t)(next - slash - 1), dirs);
+		return next != NULL && is_document(path, len) &&
+		       ONE_OF(slash + 1, (size_t)(next - slash - 1), dirs);
 	}
 	return false;
 }
@@ -202,14 +215,17 @@ phase_files_settled(const struct phase_files *f)
 	return f->n > 0 && !f->all_planning && !f->all_tests && !f->all_documents && f->any_test;
 }
 
-/* ---- messages ----------------------------------------------------------------------------------------------- */
+/* ---- messages
+ * -----------------------------------------------------------------------------------------------
+ */
 
 struct subject {
-	const char *type, *scope, *word, *rest;	/* rest: behind the type, or the whole */
+	const char *type, *scope, *word, *rest; /* rest: behind the type, or the whole */
 	size_t type_len, scope_len, word_len;
 };
 
-/* Past what stands before the subject proper: emoji, ":memo:", "fixup!", "[ABC-12]", "ABC-12:", "#42". */
+/* Past what stands before the subject proper: emoji, ":memo:", "fixup!", "[ABC-12]", "ABC-12:",
+ * "#42". */
 static const char *
 skip_prefixes(const char *s)
 {
@@ -227,7 +243,7 @@ skip_prefixes(const char *s)
 		else if (*s == '#' && isdigit((unsigned char)s[1]))
 			s += 1 + strspn(s + 1, "0123456789:");
 		else if (*s == '[' && (e = strpbrk(s, "]\n")) != NULL && *e == ']' &&
-		    memchr(s, '-', (size_t)(e - s)) != NULL && isdigit((unsigned char)e[-1]))
+			 memchr(s, '-', (size_t)(e - s)) != NULL && isdigit((unsigned char)e[-1]))
 			s = e + 1;
 		else if (isupper((unsigned char)*s)) {
 			size_t n = strspn(s, "ABCDEFGHIJKLMNOPQRSTUVWXYZ"), d;
@@ -322,16 +338,19 @@ phase_of_message(const char *message)
 	return PHASE_NONE;
 }
 
-/* Whether the line speaks of a plan, and not of something that is named after one ("plan page", "spec parser"). */
+/* Whether the line speaks of a plan, and not of something that is named after one ("plan page",
+ * "spec parser"). */
 static bool
 speaks_of_plan(const char *rest)
 {
-	static const char *const signs[] = {"prp", "implementation plan", "plan for", "plan of", "plan to", "design doc",
-	    "technical design", "design for", "spec for", "specification", "technical spec", "design note", "rollout plan",
-	    "test plan", "work plan", "design proposal", "feature spec"};
+	static const char *const signs[] = {"prp", "implementation plan", "plan for", "plan of",
+	    "plan to", "design doc", "technical design", "design for", "spec for", "specification",
+	    "technical spec", "design note", "rollout plan", "test plan", "work plan",
+	    "design proposal", "feature spec"};
 	char line[256];
 
-	(void)snprintf(line, sizeof(line), "%.*s", (int)(strcspn(rest, "\n") < 200 ? strcspn(rest, "\n") : 200), rest);
+	(void)snprintf(line, sizeof(line), "%.*s",
+	    (int)(strcspn(rest, "\n") < 200 ? strcspn(rest, "\n") : 200), rest);
 	for (size_t i = 0; i < N(signs); i++) {
 		if (strcasestr(line, signs[i]) != NULL)
 			return true;

@@ -12,10 +12,10 @@
 struct stretch {
 	struct task *t;
 	git_repository *repo;
-	json_t *history;	/* phase_entry objects */
-	json_t *last;		/* borrowed: the newest of them */
+	json_t *history; /* phase_entry objects */
+	json_t *last;	 /* borrowed: the newest of them */
 	enum phase phase;
-	int64_t n;		/* commits of the newest */
+	int64_t n; /* commits of the newest */
 	int64_t total;
 };
 
@@ -85,25 +85,30 @@ verb_progress(struct task *t, json_t *answer)
 	const char *msg = NULL;
 
 	json_object_set_new(answer, "phase_history", s.history);
-	if (task_failed(t) || repo_oid_field(t, "base_sha", true, &base) < 0 || find_head(t, &head) < 0)
+	if (task_failed(t) || repo_oid_field(t, "base_sha", true, &base) < 0 ||
+	    find_head(t, &head) < 0)
 		return -1;
 	if (!git_oid_is_zero(&head)) {
 		if (repo_merge_base(t, s.repo, &base, &head, &fork) < 0 ||
 		    history_each(t, s.repo, &head, &base, 1, on_commit, &s) < 0 ||
-		    diff_commits(t, s.repo, git_oid_is_zero(&fork) ? &base : &fork, &head, NULL, &diff) < 0 ||
+		    diff_commits(t, s.repo, git_oid_is_zero(&fork) ? &base : &fork, &head, NULL,
+			&diff) < 0 ||
 		    diff_count(t, s.repo, diff, &n) < 0)
 			return -1;
 		if (git_commit_lookup(&tip, s.repo, &head) < 0)
 			return repo_fail(t, "cannot read the branch's tip");
 		msg = git_commit_message(tip);
 	}
-	json_object_set_new(answer, "current_phase", s.phase != PHASE_NONE ? json_string(phase_name(s.phase)) : json_null());
-	json_object_set_new(answer, "git_branch_name", branch != NULL ? json_string(branch) : json_null());
+	json_object_set_new(answer, "current_phase",
+	    s.phase != PHASE_NONE ? json_string(phase_name(s.phase)) : json_null());
+	json_object_set_new(
+	    answer, "git_branch_name", branch != NULL ? json_string(branch) : json_null());
 	json_object_set_new(answer, "git_commit_count", json_integer(s.total));
 	json_object_set_new(answer, "git_files_changed", json_integer(n.files));
 	json_object_set_new(answer, "git_lines_added", json_integer(n.added));
 	json_object_set_new(answer, "git_lines_removed", json_integer(n.removed));
-	json_object_set_new(answer, "latest_commit_message", msg != NULL ? task_text(msg, strlen(msg), 8192) : json_null());
+	json_object_set_new(answer, "latest_commit_message",
+	    msg != NULL ? task_text(msg, strlen(msg), 8192) : json_null());
 	json_object_set_new(answer, "latest_commit_sha", repo_oid_json(&head));
 	json_object_set_new(answer, "snapshot_timestamp", time_json(clock_wall_us()));
 	return 0;

@@ -13,10 +13,10 @@
 struct push {
 	struct remote r;
 	struct task *t;
-	git_oid sha, expected;		/* expected: the remote's old value, zero when it must have none */
-	char *branch;			/* that is pushed to */
-	char *refusal;			/* of the remote's hooks, its own text */
-	bool moved;			/* the remote's branch is not what was seen before */
+	git_oid sha, expected; /* expected: the remote's old value, zero when it must have none */
+	char *branch;	       /* that is pushed to */
+	char *refusal;	       /* of the remote's hooks, its own text */
+	bool moved;	       /* the remote's branch is not what was seen before */
 };
 
 /* The callbacks' payload is the conversation, which is the push's first member. */
@@ -50,7 +50,8 @@ on_update(const char *ref, const char *status, void *payload)
 	return 0;
 }
 
-/* Whether a branch of this name can be made beside the remote's others; names the one in the way. */
+/* Whether a branch of this name can be made beside the remote's others; names the one in the way.
+ */
 static bool
 collides(struct push *p, const char *ref, const char **with)
 {
@@ -74,8 +75,9 @@ collides(struct push *p, const char *ref, const char **with)
 }
 
 /*
- * Finds the name to push to: the asked one when the remote has what the caller expects there (or our commit already, of
- * a push whose answer was lost), else one with a suffix. 1: nothing is left to push.
+ * Finds the name to push to: the asked one when the remote has what the caller expects there (or
+ * our commit already, of a push whose answer was lost), else one with a suffix. 1: nothing is left
+ * to push.
  */
 static int
 choose(struct push *p, const char *branch, bool suffix)
@@ -91,32 +93,40 @@ choose(struct push *p, const char *branch, bool suffix)
 			p->branch = TAKE_PTR(name);
 			return 1;
 		}
-		if (!has && collides(p, ref, &with) && (i == SUFFIX_MAX || !suffix || strlen(with) < strlen(ref)))
+		if (!has && collides(p, ref, &with) &&
+		    (i == SUFFIX_MAX || !suffix || strlen(with) < strlen(ref)))
 			return TASK_FAIL(p->t, "git", "conflict",
-			    "the branch %s cannot be made: the remote has %s, and one name cannot be both a branch and "
-			    "a directory of branches", name, with);
+			    "the branch %s cannot be made: the remote has %s, and one name cannot "
+			    "be both a branch and "
+			    "a directory of branches",
+			    name, with);
 		if (!has && with == NULL && (i > 1 || git_oid_is_zero(&p->expected))) {
 			memset(&p->expected, 0, sizeof(p->expected));
 			p->branch = TAKE_PTR(name);
 			return 0;
 		}
-		if (i == 1 && has && !git_oid_is_zero(&p->expected) && git_oid_equal(&there, &p->expected)) {
+		if (i == 1 && has && !git_oid_is_zero(&p->expected) &&
+		    git_oid_equal(&there, &p->expected)) {
 			p->branch = TAKE_PTR(name);
 			return 0;
 		}
-		/* A branch of our own that somebody removed or moved: saying so beats making a second one. */
+		/* A branch of our own that somebody removed or moved: saying so beats making a
+		 * second one. */
 		if (i == 1 && !git_oid_is_zero(&p->expected))
 			return TASK_FAIL(p->t, "git", "conflict",
-			    has ? "the branch %s was changed on the remote since the order pushed it; its work was not "
+			    has ? "the branch %s was changed on the remote since the order pushed "
+				  "it; its work was not "
 				  "overwritten"
-				: "the branch %s was removed on the remote since the order pushed it",
+				: "the branch %s was removed on the remote since the order pushed "
+				  "it",
 			    name);
 		if (!suffix)
 			return TASK_FAIL(p->t, "git", "conflict",
-			    "the branch %s is on the remote already and was not made by this order", name);
+			    "the branch %s is on the remote already and was not made by this order",
+			    name);
 	}
-	return TASK_FAIL(p->t, "git", "conflict", "the remote has %s and every name with a suffix up to -%d", branch,
-	    SUFFIX_MAX);
+	return TASK_FAIL(p->t, "git", "conflict",
+	    "the remote has %s and every name with a suffix up to -%d", branch, SUFFIX_MAX);
 }
 
 /* The remote's own words, without its "remote: " and line ends. */
@@ -131,10 +141,12 @@ refused(struct push *p)
 		buf_addc(&said, *s == '\n' || *s == '\r' ? ' ' : *s);
 	while (said.len > 0 && said.p[said.len - 1] == ' ')
 		said.p[--said.len] = '\0';
-	moved = strstr(p->refusal, "fetch first") != NULL || strstr(p->refusal, "non-fast-forward") != NULL ||
-	    strstr(p->refusal, "lock") != NULL || strstr(p->refusal, "already exists") != NULL;
-	return TASK_FAIL(p->t, "git", moved ? "conflict" : "protected", "the remote refused the branch %s: %s%s%s",
-	    p->branch, p->refusal, said.len > 0 ? ": " : "", said.p != NULL ? said.p : "");
+	moved = strstr(p->refusal, "fetch first") != NULL ||
+		strstr(p->refusal, "non-fast-forward") != NULL ||
+		strstr(p->refusal, "lock") != NULL || strstr(p->refusal, "already exists") != NULL;
+	return TASK_FAIL(p->t, "git", moved ? "conflict" : "protected",
+	    "the remote refused the branch %s: %s%s%s", p->branch, p->refusal,
+	    said.len > 0 ? ": " : "", said.p != NULL ? said.p : "");
 }
 
 static int
@@ -144,14 +156,15 @@ fail(struct push *p, int code)
 		return refused(p);
 	if (p->moved || code == GIT_ENONFASTFORWARD)
 		return TASK_FAIL(p->t, "git", "conflict",
-		    "the branch %s has commits on the remote that the order does not know; they were not overwritten",
+		    "the branch %s has commits on the remote that the order does not know; they "
+		    "were not overwritten",
 		    p->branch);
 	return remote_fail(&p->r, code);
 }
 
 /*
- * libgit2 pays no heed to core.sharedRepository, but every order pushes under a uid of its own: without this the second
- * one could not make a reference beside that of the first.
+ * libgit2 pays no heed to core.sharedRepository, but every order pushes under a uid of its own:
+ * without this the second one could not make a reference beside that of the first.
  */
 static void
 share_as_configured(const struct push *p)
@@ -171,8 +184,8 @@ share_as_configured(const struct push *p)
 		/* the mode of files; directories can be entered by whoever may read */
 		mask = (mode_t)~strtoul(value, NULL, 8) & 066;
 		umask(mask | (mask & 044) >> 2);
-	} else if (strcmp(value, "all") == 0 || strcmp(value, "world") == 0 || strcmp(value, "everybody") == 0 ||
-	    strcmp(value, "2") == 0)
+	} else if (strcmp(value, "all") == 0 || strcmp(value, "world") == 0 ||
+		   strcmp(value, "everybody") == 0 || strcmp(value, "2") == 0)
 		umask(0);
 	else if (strcmp(value, "group") == 0 || (git_config_parse_bool(&on, value) == 0 && on))
 		umask(0007);
@@ -204,8 +217,10 @@ copy_objects(struct push *p, git_repository *to)
 	    git_remote_ls(&heads, &n, p->r.remote) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		(void)git_revwalk_hide(walk, &heads[i]->oid);	/* what only the remote has hides nothing */
-	if (git_packbuilder_new(&pack, repo_of(p->t)) < 0 || git_packbuilder_insert_walk(pack, walk) < 0)
+		(void)git_revwalk_hide(
+		    walk, &heads[i]->oid); /* what only the remote has hides nothing */
+	if (git_packbuilder_new(&pack, repo_of(p->t)) < 0 ||
+	    git_packbuilder_insert_walk(pack, walk) < 0)
 		return -1;
 	if (git_packbuilder_object_count(pack) == 0)
 		return 0;
@@ -219,8 +234,8 @@ copy_objects(struct push *p, git_repository *to)
 }
 
 /*
- * A local repository with a work tree, which libgit2 does not push to. A branch that nobody has checked out can be made or
- * moved there without touching anybody's files, as git itself would.
+ * A local repository with a work tree, which libgit2 does not push to. A branch that nobody has
+ * checked out can be made or moved there without touching anybody's files, as git itself would.
  */
 static int
 send_beside_work_tree(struct push *p, git_repository *to)
@@ -233,13 +248,15 @@ send_beside_work_tree(struct push *p, git_repository *to)
 
 	if (git_reference_lookup(&old, to, name) == 0 && git_branch_is_checked_out(old) == 1)
 		return TASK_FAIL(p->t, "git", "protected",
-		    "the branch %s is checked out in %s: pushing to it would change somebody's work tree", p->branch,
-		    p->r.at.path);
+		    "the branch %s is checked out in %s: pushing to it would change somebody's "
+		    "work tree",
+		    p->branch, p->r.at.path);
 	if (!fresh && git_graph_descendant_of(repo_of(p->t), &p->sha, &p->expected) != 1)
 		return fail(p, GIT_ENONFASTFORWARD);
 	if (copy_objects(p, to) < 0)
 		return repo_fail(p->t, "cannot copy the commits to the local repository");
-	e = git_reference_create_matching(&ref, to, name, &p->sha, !fresh, fresh ? NULL : &p->expected, "push");
+	e = git_reference_create_matching(
+	    &ref, to, name, &p->sha, !fresh, fresh ? NULL : &p->expected, "push");
 	if (e == GIT_EEXISTS || e == GIT_EMODIFIED)
 		return fail(p, GIT_ENONFASTFORWARD);
 	return e < 0 ? repo_fail(p->t, "cannot make the branch in the local repository") : 0;
@@ -259,7 +276,8 @@ send(struct push *p)
 
 	share_as_configured(p);
 	if (p->r.at.scheme == REPO_FILE) {
-		if (git_repository_open_ext(&local, p->r.at.path, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0)
+		if (git_repository_open_ext(
+			&local, p->r.at.path, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0)
 			return repo_fail(p->t, "cannot open the local repository");
 		if (!git_repository_is_bare(local))
 			return send_beside_work_tree(p, local);
@@ -315,7 +333,8 @@ verb_push(struct task *t, json_t *answer)
 	if (!repo_branch_ok(branch))
 		return TASK_FAIL(t, "git", "invalid", "branch: %s is no name of a branch", branch);
 	if (git_commit_lookup(&c, repo_of(t), &p.sha) < 0)
-		return TASK_FAIL(t, "git", "not_found", "sha: the clean repository has no such commit");
+		return TASK_FAIL(
+		    t, "git", "not_found", "sha: the clean repository has no such commit");
 	rc = push(&p, branch, answer);
 	remote_close(&p.r);
 	free(p.branch);

@@ -1,4 +1,5 @@
-/* One conversation with the request's remote: credential, host check, and what went wrong in our words. */
+/* One conversation with the request's remote: credential, host check, and what went wrong in our
+ * words. */
 #include "awo-worker/git/remote.h"
 
 #include <errno.h>
@@ -30,7 +31,8 @@ host_of(const struct remote *r)
 static const char *
 credential(const struct remote *r, const char *key)
 {
-	const char *s = json_string_value(json_object_get(json_object_get(r->t->req, "credential"), key));
+	const char *s =
+	    json_string_value(json_object_get(json_object_get(r->t->req, "credential"), key));
 
 	return s != NULL ? s : "";
 }
@@ -39,7 +41,8 @@ static int
 no_credential(struct remote *r)
 {
 	return TASK_FAIL(r->t, "git", "auth",
-	    "%s asks for a credential and there is none for it; store one: awoctl credential set NAME --host %s "
+	    "%s asks for a credential and there is none for it; store one: awoctl credential set "
+	    "NAME --host %s "
 	    "--kind %s",
 	    host_of(r), r->at.host, is_ssh(r) ? "ssh_key" : "github_token");
 }
@@ -50,13 +53,17 @@ refused(struct remote *r)
 	const char *kind = credential(r, "kind");
 
 	return TASK_FAIL(r->t, "git", "auth",
-	    "the %s was refused by %s; see that it is right, not expired, and allowed for this repository",
-	    strcmp(kind, "ssh_key") == 0 ? "ssh key" : strcmp(kind, "password") == 0 ? "password" : "token",
+	    "the %s was refused by %s; see that it is right, not expired, and allowed for this "
+	    "repository",
+	    strcmp(kind, "ssh_key") == 0    ? "ssh key"
+	    : strcmp(kind, "password") == 0 ? "password"
+					    : "token",
 	    host_of(r));
 }
 
 static int
-on_credential(git_credential **out, const char *url, const char *user, unsigned allowed, void *payload)
+on_credential(
+    git_credential **out, const char *url, const char *user, unsigned allowed, void *payload)
 {
 	struct remote *r = payload;
 	const char *kind = credential(r, "kind"), *secret = credential(r, "secret");
@@ -78,10 +85,12 @@ on_credential(git_credential **out, const char *url, const char *user, unsigned 
 		if (strcmp(kind, "password") == 0 && (allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT))
 			return git_credential_userpass_plaintext_new(out, user, secret);
 	} else if (strcmp(kind, "ssh_key") != 0 && (allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT)) {
-		return git_credential_userpass_plaintext_new(out, *name ? name : "x-access-token", secret);
+		return git_credential_userpass_plaintext_new(
+		    out, *name ? name : "x-access-token", secret);
 	}
-	TASK_FAIL(r->t, "git", "auth", "%s does not take a credential of the kind %s for this kind of address",
-	    host_of(r), kind);
+	TASK_FAIL(r->t, "git", "auth",
+	    "%s does not take a credential of the kind %s for this kind of address", host_of(r),
+	    kind);
 	return GIT_EUSER;
 }
 
@@ -99,7 +108,8 @@ on_certificate(git_cert *cert, int valid, const char *host, void *payload)
 		const git_error *e = git_error_last();
 
 		TASK_FAIL(r->t, "git", "host_key",
-		    "the certificate of %s is not valid: %s. A private authority must be among the host's trusted "
+		    "the certificate of %s is not valid: %s. A private authority must be among the "
+		    "host's trusted "
 		    "certificates (/etc/ssl/certs)",
 		    host, e != NULL && e->message != NULL ? e->message : "no reason given");
 		return GIT_ECERTIFICATE;
@@ -115,7 +125,8 @@ on_certificate(git_cert *cert, int valid, const char *host, void *payload)
 	if (key.type & GIT_CERT_SSH_RAW)
 		sshkey_line(name.p, key.hostkey, key.hostkey_len, &line);
 	TASK_FAIL(r->t, "git", "host_key",
-	    "the ssh host key of %s (%s) is not among git.known_hosts. When the fingerprint is the one that its owner "
+	    "the ssh host key of %s (%s) is not among git.known_hosts. When the fingerprint is the "
+	    "one that its owner "
 	    "publishes, add this line to the setting git.known_hosts: %s",
 	    host, print.p ? print.p : "no fingerprint", line.p ? line.p : name.p);
 	return GIT_ECERTIFICATE;
@@ -140,7 +151,8 @@ on_transfer(const git_indexer_progress *p, void *payload)
 	return 0;
 }
 
-/* A home with nothing but .ssh/known_hosts: libgit2 looks there, and knows hashed entries and ports. */
+/* A home with nothing but .ssh/known_hosts: libgit2 looks there, and knows hashed entries and
+ * ports. */
 static int
 make_home(struct remote *r, const char *hosts)
 {
@@ -149,13 +161,16 @@ make_home(struct remote *r, const char *hosts)
 	CLEAN_FD int fd = -1;
 
 	if (mkdtemp(dir) == NULL)
-		return TASK_FAIL(r->t, "internal", "other", "cannot make a directory in /tmp: %s", strerror(errno));
+		return TASK_FAIL(r->t, "internal", "other", "cannot make a directory in /tmp: %s",
+		    strerror(errno));
 	r->home = xstrdup(dir);
 	sshkey_sort_hosts(hosts, &sorted);
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || mkdirat(fd, ".ssh", 0700) < 0 ||
+	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
+	    mkdirat(fd, ".ssh", 0700) < 0 ||
 	    files_replace(fd, ".ssh/known_hosts", sorted.p ? sorted.p : "", sorted.len, 0600) < 0 ||
 	    setenv("HOME", dir, 1) < 0)
-		return TASK_FAIL(r->t, "internal", "other", "cannot write known_hosts below /tmp: %s", strerror(errno));
+		return TASK_FAIL(r->t, "internal", "other",
+		    "cannot write known_hosts below /tmp: %s", strerror(errno));
 	return 0;
 }
 
@@ -163,7 +178,8 @@ static int
 check_ssh_key(struct remote *r)
 {
 	static const char *const texts[] = {
-	    [SSHKEY_RSA] = "is an RSA key; this version signs those with SHA-1, which servers refuse",
+	    [SSHKEY_RSA] =
+		"is an RSA key; this version signs those with SHA-1, which servers refuse",
 	    [SSHKEY_DSA] = "is a DSA key, which servers refuse",
 	    [SSHKEY_LOCKED] = "is locked with a passphrase",
 	    [SSHKEY_NONE] = "is no private key in PEM or OpenSSH form",
@@ -176,10 +192,12 @@ check_ssh_key(struct remote *r)
 	if (kind == SSHKEY_USABLE)
 		return 0;
 	return TASK_FAIL(r->t, "git", "auth",
-	    "the ssh key for %s %s. Store one made by: ssh-keygen -t ed25519 -N ''", host_of(r), texts[kind]);
+	    "the ssh key for %s %s. Store one made by: ssh-keygen -t ed25519 -N ''", host_of(r),
+	    texts[kind]);
 }
 
-/* A local remote must be a repository by itself; the canonical form may have lost the .git of its name. */
+/* A local remote must be a repository by itself; the canonical form may have lost the .git of its
+ * name. */
 static int
 find_local(struct remote *r)
 {
@@ -195,9 +213,11 @@ find_local(struct remote *r)
 			continue;
 		}
 		e = -1;
-		/* Its owner is whoever the administrator or the user let in; libgit2 runs nothing of it. */
+		/* Its owner is whoever the administrator or the user let in; libgit2 runs nothing
+		 * of it. */
 		(void)git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-		if (git_repository_open_ext(NULL, tries[i], GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) == 0)
+		if (git_repository_open_ext(NULL, tries[i], GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) ==
+		    0)
 			r->address = xstrdup(tries[i]);
 	}
 	free(tries[0]);
@@ -205,14 +225,17 @@ find_local(struct remote *r)
 	if (r->address != NULL)
 		return 0;
 	if (e == -1)
-		return TASK_FAIL(r->t, "git", "not_found", "%s is not a git repository", r->at.path);
-	return TASK_FAIL(r->t, "git", e == EACCES ? "auth" : "not_found", "%s: %s", r->at.path, strerror(e));
+		return TASK_FAIL(
+		    r->t, "git", "not_found", "%s is not a git repository", r->at.path);
+	return TASK_FAIL(
+	    r->t, "git", e == EACCES ? "auth" : "not_found", "%s: %s", r->at.path, strerror(e));
 }
 
 int
 remote_open(struct remote *r, struct task *t, git_repository *repo)
 {
-	const char *url = task_str(t, "url", 2048), *hosts = task_str_opt(t, "known_hosts", 4U << 20);
+	const char *url = task_str(t, "url", 2048),
+		   *hosts = task_str_opt(t, "known_hosts", 4U << 20);
 	struct awo_err err = {0};
 
 	*r = (struct remote){.t = t};
@@ -327,10 +350,11 @@ remote_fail(struct remote *r, int code)
 	if (e != NULL && e->klass == GIT_ERROR_NET && strcmp(reason, "other") == 0)
 		category = "transient", reason = "unreachable";
 	if (strcmp(reason, "not_found") == 0)
-		return TASK_FAIL(r->t, category, reason,
-		    "there is no repository %s%s (%s)", r->address,
-		    *credential(r, "kind") != '\0' ? ", or the credential may not see it"
-						   : ", or it needs a credential (awoctl credential set)",
+		return TASK_FAIL(r->t, category, reason, "there is no repository %s%s (%s)",
+		    r->address,
+		    *credential(r, "kind") != '\0'
+			? ", or the credential may not see it"
+			: ", or it needs a credential (awoctl credential set)",
 		    msg);
 	if (strcmp(reason, "auth") == 0 && *credential(r, "kind") == '\0')
 		return no_credential(r);
@@ -376,11 +400,12 @@ remote_default(struct remote *r)
 	char *name = NULL;
 	size_t n, branches;
 
-	if (git_remote_default_branch(&b, r->remote) == 0 && strncmp(b.ptr, "refs/heads/", 11) == 0 &&
-	    remote_has(r, b.ptr, NULL))
+	if (git_remote_default_branch(&b, r->remote) == 0 &&
+	    strncmp(b.ptr, "refs/heads/", 11) == 0 && remote_has(r, b.ptr, NULL))
 		name = xstrdup(b.ptr + 11);
 	git_buf_dispose(&b);
-	/* HEAD of a new server often names a branch that nobody pushed: one branch alone leaves no doubt. */
+	/* HEAD of a new server often names a branch that nobody pushed: one branch alone leaves no
+	 * doubt. */
 	if (name == NULL && remote_heads(r, &heads, &n, &branches) == 0 && branches == 1) {
 		for (size_t i = 0; i < n; i++) {
 			if (strncmp(heads[i]->name, "refs/heads/", 11) == 0)

@@ -1,6 +1,7 @@
 /*
- * How alike two files are: the share of the larger one's bytes that stand in pieces (lines, or 64 bytes of longer ones)
- * which the other has too. libgit2's own measure is another one and puts other files together than git does.
+ * How alike two files are: the share of the larger one's bytes that stand in pieces (lines, or 64
+ * bytes of longer ones) which the other has too. libgit2's own measure is another one and puts
+ * other files together than git does.
  */
 #include "awo-worker/git/rename.h"
 
@@ -11,7 +12,7 @@
 #include "common/buf.h"
 
 #define PIECE 64
-#define PAIRS_MAX 1000000	/* git's diff.renameLimit, squared */
+#define PAIRS_MAX 1000000 /* git's diff.renameLimit, squared */
 
 struct piece {
 	uint64_t hash;
@@ -20,7 +21,7 @@ struct piece {
 
 struct sign {
 	size_t size, n;
-	struct piece *v;	/* by hash, each hash once */
+	struct piece *v; /* by hash, each hash once */
 };
 
 static int
@@ -133,7 +134,8 @@ rename_find(git_diff *diff)
 	o.rename_threshold = 50;
 	o.rename_limit = 1000000;
 	o.metric = &metric;
-	/* Each pair costs a comparison: beyond git's own limit only equal files are put together. */
+	/* Each pair costs a comparison: beyond git's own limit only equal files are put together.
+	 */
 	if (deleted > PAIRS_MAX / added)
 		o.flags |= GIT_DIFF_FIND_EXACT_MATCH_ONLY;
 	return git_diff_find_similar(diff, &o);

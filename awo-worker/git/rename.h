@@ -1,4 +1,5 @@
-/* How alike two files are, counted as git counts it, so that renames and line numbers agree with `git diff`. */
+/* How alike two files are, counted as git counts it, so that renames and line numbers agree with
+ * `git diff`. */
 #ifndef GIT_RENAME_H
 #define GIT_RENAME_H
 

@@ -84,10 +84,13 @@ repo_open_tree(struct task *t, git_repository **out)
 	if (git_repository_is_bare(*out) || dir == NULL || realpath(".", here) == NULL ||
 	    realpath(dir, there) == NULL || strcmp(here, there) != 0)
 		return TASK_FAIL(t, "git", "invalid",
-		    "the repository's configuration (core.worktree or core.bare) no longer names the workspace as its "
+		    "the repository's configuration (core.worktree or core.bare) no longer names "
+		    "the workspace as its "
 		    "work tree");
 	/* The order's ports are no part of its work, whatever became of .git/info/exclude. */
-	return git_ignore_add_rule(*out, "/.ports.env\n") < 0 ? repo_fail(t, "cannot set ignore rules") : 0;
+	return git_ignore_add_rule(*out, "/.ports.env\n") < 0
+		   ? repo_fail(t, "cannot set ignore rules")
+		   : 0;
 }
 
 int
@@ -98,22 +101,27 @@ repo_empty_dir(struct task *t, const char *path)
 	int e = 0;
 
 	if (mkdir(path, 0750) < 0 && errno != EEXIST)
-		return TASK_FAIL(t, "internal", "other", "cannot make the directory %s: %s", path, strerror(errno));
+		return TASK_FAIL(t, "internal", "other", "cannot make the directory %s: %s", path,
+		    strerror(errno));
 	if ((dir = opendir(path)) == NULL)
-		return TASK_FAIL(t, "internal", "other", "cannot read the directory %s: %s", path, strerror(errno));
+		return TASK_FAIL(t, "internal", "other", "cannot read the directory %s: %s", path,
+		    strerror(errno));
 	while ((d = readdir(dir)) != NULL) {
 		if (strcmp(d->d_name, ".") != 0 && strcmp(d->d_name, "..") != 0 &&
 		    files_remove_tree(dirfd(dir), d->d_name, NULL) < 0)
 			e = errno;
 	}
 	closedir(dir);
-	return e == 0 ? 0 : TASK_FAIL(t, "internal", "other", "cannot empty the directory %s: %s", path, strerror(e));
+	return e == 0 ? 0
+		      : TASK_FAIL(t, "internal", "other", "cannot empty the directory %s: %s", path,
+			    strerror(e));
 }
 
 int
 repo_oid_field(struct task *t, const char *key, bool required, git_oid *out)
 {
-	const char *s = required ? task_str(t, key, REPO_SHA_MAX) : task_str_opt(t, key, REPO_SHA_MAX);
+	const char *s =
+	    required ? task_str(t, key, REPO_SHA_MAX) : task_str_opt(t, key, REPO_SHA_MAX);
 
 	memset(out, 0, sizeof(*out));
 	if (task_failed(t))
@@ -122,7 +130,8 @@ repo_oid_field(struct task *t, const char *key, bool required, git_oid *out)
 		return 0;
 	if (strlen(s) != GIT_OID_HEXSZ || strspn(s, "0123456789abcdef") != GIT_OID_HEXSZ ||
 	    git_oid_fromstr(out, s) < 0)
-		return TASK_FAIL(t, "internal", "invalid", "%s: not the name of a commit (40 hexadecimal digits)", key);
+		return TASK_FAIL(t, "internal", "invalid",
+		    "%s: not the name of a commit (40 hexadecimal digits)", key);
 	return 0;
 }
 
@@ -141,7 +150,8 @@ repo_branch_ok(const char *name)
 {
 	int valid = 0;
 
-	return strlen(name) <= REPO_BRANCH_MAX && git_branch_name_is_valid(&valid, name) == 0 && valid;
+	return strlen(name) <= REPO_BRANCH_MAX && git_branch_name_is_valid(&valid, name) == 0 &&
+	       valid;
 }
 
 int
@@ -155,7 +165,8 @@ repo_tree_at(struct task *t, git_repository *repo, const git_oid *commit, git_tr
 }
 
 int
-repo_merge_base(struct task *t, git_repository *repo, const git_oid *base, const git_oid *head, git_oid *out)
+repo_merge_base(
+    struct task *t, git_repository *repo, const git_oid *base, const git_oid *head, git_oid *out)
 {
 	int r;
 

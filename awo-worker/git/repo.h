@@ -1,4 +1,5 @@
-/* libgit2 for AWO: set-up without any configuration from outside, opening repositories, its errors in our words. */
+/* libgit2 for AWO: set-up without any configuration from outside, opening repositories, its errors
+ * in our words. */
 #ifndef GIT_REPO_H
 #define GIT_REPO_H
 
@@ -11,9 +12,9 @@
 #define REPO_BRANCH_MAX 255
 
 /* Bits of a verb's needs. */
-#define NEED_URL 0x1U		/* url, credential, known_hosts */
-#define NEED_CLEAN 0x2U		/* clean_dir: an existing clean repository, opened as git_state.repo */
-#define NEED_TREE 0x4U		/* the current directory is a work tree, opened as git_state.repo */
+#define NEED_URL 0x1U	/* url, credential, known_hosts */
+#define NEED_CLEAN 0x2U /* clean_dir: an existing clean repository, opened as git_state.repo */
+#define NEED_TREE 0x4U	/* the current directory is a work tree, opened as git_state.repo */
 
 /* The task's own state, in task.state. */
 struct git_state {
@@ -21,6 +22,7 @@ struct git_state {
 };
 
 /* Frees what libgit2 gave, NULL accepted; for locals. */
+/* clang-format off */
 #define REPO_CLEAN(type, name, call)                                                               \
 	static inline void repo_clean_##name(type **p) { if (*p != NULL) call(*p); }
 REPO_CLEAN(git_repository, repository, git_repository_free)
@@ -37,16 +39,18 @@ REPO_CLEAN(git_index, index, git_index_free)
 REPO_CLEAN(git_signature, signature, git_signature_free)
 REPO_CLEAN(git_config, config, git_config_free)
 REPO_CLEAN(git_packbuilder, packbuilder, git_packbuilder_free)
+/* clang-format on */
 #define CLEAN_GIT(name) __attribute__((cleanup(repo_clean_##name)))
 
 /*
- * Starts libgit2: no system, user or programdata configuration, no templates, strict object creation, and no
- * environment but what the caller sets afterwards. -1 with t->err.
+ * Starts libgit2: no system, user or programdata configuration, no templates, strict object
+ * creation, and no environment but what the caller sets afterwards. -1 with t->err.
  */
 int repo_start(struct task *t);
 /*
- * Opens the bare repository at path, or the work tree in it, without looking into parent directories. Checks that it
- * belongs to this user unless foreign (a cache or a local remote, which others keep).
+ * Opens the bare repository at path, or the work tree in it, without looking into parent
+ * directories. Checks that it belongs to this user unless foreign (a cache or a local remote, which
+ * others keep).
  */
 int repo_open(struct task *t, const char *path, bool bare, bool foreign, git_repository **out);
 
@@ -58,15 +62,17 @@ int repo_empty_dir(struct task *t, const char *path);
 /* libgit2's last error as ours: "<what>: <its text>". Returns -1. */
 int repo_fail(struct task *t, const char *what);
 
-/* A commit's name in a field of the request. Optional ones that are missing leave *out zero and return 0. */
+/* A commit's name in a field of the request. Optional ones that are missing leave *out zero and
+ * return 0. */
 int repo_oid_field(struct task *t, const char *key, bool required, git_oid *out);
-json_t *repo_oid_json(const git_oid *oid);	/* null for zero */
+json_t *repo_oid_json(const git_oid *oid); /* null for zero */
 /* Branch names: as git allows, and no longer than REPO_BRANCH_MAX. */
 bool repo_branch_ok(const char *name);
 /* The tree of a commit. */
 int repo_tree_at(struct task *t, git_repository *repo, const git_oid *commit, git_tree **out);
 /* merge-base(base, head); zero when they share no history. */
-int repo_merge_base(struct task *t, git_repository *repo, const git_oid *base, const git_oid *head, git_oid *out);
+int repo_merge_base(
+    struct task *t, git_repository *repo, const git_oid *base, const git_oid *head, git_oid *out);
 
 static inline git_repository *
 repo_of(const struct task *t)

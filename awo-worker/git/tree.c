@@ -1,4 +1,5 @@
-/* What has to be done in the work tree itself, run inside the agent's sandbox on whatever the agent left there. */
+/* What has to be done in the work tree itself, run inside the agent's sandbox on whatever the agent
+ * left there. */
 #include "awo-worker/git/verbs.h"
 
 #include <errno.h>
@@ -35,7 +36,7 @@ status_options(git_status_options *o)
 	(void)git_status_options_init(o, GIT_STATUS_OPTIONS_VERSION);
 	o->show = GIT_STATUS_SHOW_INDEX_AND_WORKDIR;
 	o->flags = GIT_STATUS_OPT_INCLUDE_UNTRACKED | GIT_STATUS_OPT_RECURSE_UNTRACKED_DIRS |
-	    GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_DISABLE_PATHSPEC_MATCH;
+		   GIT_STATUS_OPT_EXCLUDE_SUBMODULES | GIT_STATUS_OPT_DISABLE_PATHSPEC_MATCH;
 }
 
 static int
@@ -65,21 +66,25 @@ verb_tree_info(struct task *t, json_t *answer)
 		return tree_fail(t, "HEAD cannot be read");
 	if (r == 0 && git_reference_peel(&tip, head, GIT_OBJECT_COMMIT) < 0)
 		return tree_fail(t, "HEAD names no commit");
-	if (git_reference_lookup(&raw, repo, "HEAD") == 0 && git_reference_type(raw) == GIT_REFERENCE_SYMBOLIC &&
+	if (git_reference_lookup(&raw, repo, "HEAD") == 0 &&
+	    git_reference_type(raw) == GIT_REFERENCE_SYMBOLIC &&
 	    strncmp(git_reference_symbolic_target(raw), "refs/heads/", 11) == 0)
 		branch = git_reference_symbolic_target(raw) + 11;
 	status_options(&o);
 	r = git_status_foreach_ext(repo, &o, count_dirty, &dirty);
 	if (r < 0 && r != GIT_EUSER)
 		return tree_fail(t, "the work tree cannot be compared with HEAD");
-	json_object_set_new(answer, "head_sha", tip != NULL ? repo_oid_json(git_object_id(tip)) : json_null());
-	json_object_set_new(answer, "branch", branch != NULL ? task_text(branch, strlen(branch), 1024) : json_null());
+	json_object_set_new(
+	    answer, "head_sha", tip != NULL ? repo_oid_json(git_object_id(tip)) : json_null());
+	json_object_set_new(answer, "branch",
+	    branch != NULL ? task_text(branch, strlen(branch), 1024) : json_null());
 	json_object_set_new(answer, "unborn", json_boolean(tip == NULL));
 	json_object_set_new(answer, "dirty", json_integer(dirty));
 	return 0;
 }
 
-/* Makes HEAD name a branch; the files stay as they are, because the branch stands at HEAD's commit. */
+/* Makes HEAD name a branch; the files stay as they are, because the branch stands at HEAD's commit.
+ */
 static int
 point_head(struct task *t, const char *branch)
 {
@@ -87,8 +92,8 @@ point_head(struct task *t, const char *branch)
 	CLEAN_GIT(reference) git_reference *ref = NULL;
 
 	return git_reference_symbolic_create(&ref, repo_of(t), "HEAD", full, 1, NULL) < 0
-	    ? tree_fail(t, "HEAD cannot be set")
-	    : 0;
+		   ? tree_fail(t, "HEAD cannot be set")
+		   : 0;
 }
 
 int
@@ -113,11 +118,12 @@ verb_tree_branch(struct task *t, json_t *answer)
 		CLEAN_FREE char *try = i == 1 ? xstrdup(name) : xasprintf("%s-%u", name, i);
 		CLEAN_GIT(reference) git_reference *made = NULL;
 		bool here = head != NULL && git_reference_is_branch(head) &&
-		    strcmp(git_reference_shorthand(head), try) == 0;
+			    strcmp(git_reference_shorthand(head), try) == 0;
 
 		r = 0;
 		if (tip != NULL && !here)
-			r = git_branch_create(&made, repo, try, (git_commit *)tip, task_bool(t, "reset", false));
+			r = git_branch_create(
+			    &made, repo, try, (git_commit *)tip, task_bool(t, "reset", false));
 		if (r == GIT_EEXISTS)
 			continue;
 		if (r < 0)
@@ -127,15 +133,17 @@ verb_tree_branch(struct task *t, json_t *answer)
 		json_object_set_new(answer, "branch", json_string(try));
 		return 0;
 	}
-	return TASK_FAIL(t, "git", "conflict", "name: %s exists, and so does every name with a suffix up to -%d", name,
-	    BRANCH_TRIES);
+	return TASK_FAIL(t, "git", "conflict",
+	    "name: %s exists, and so does every name with a suffix up to -%d", name, BRANCH_TRIES);
 }
 
-/* ---- commit ------------------------------------------------------------------------------------------------- */
+/* ---- commit
+ * -------------------------------------------------------------------------------------------------
+ */
 
 /*
- * What is not committed: the ports, and repositories that the agent cloned or made inside the work tree, which would
- * become submodules that nobody can fetch. arg: the index.
+ * What is not committed: the ports, and repositories that the agent cloned or made inside the work
+ * tree, which would become submodules that nobody can fetch. arg: the index.
  */
 static int
 skip(const char *path, const char *spec, void *arg)
@@ -149,11 +157,12 @@ skip(const char *path, const char *spec, void *arg)
 		return 1;
 	while (len > 0 && plain[len - 1] == '/')
 		plain[--len] = '\0';
-	return lstat(plain, &st) == 0 && S_ISDIR(st.st_mode) && git_index_get_bypath(arg, plain, 0) == NULL;
+	return lstat(plain, &st) == 0 && S_ISDIR(st.st_mode) &&
+	       git_index_get_bypath(arg, plain, 0) == NULL;
 }
 
 struct parents {
-	git_commit *v[17];	/* HEAD's, then those of a merge that is going on */
+	git_commit *v[17]; /* HEAD's, then those of a merge that is going on */
 	size_t n;
 	git_repository *repo;
 };
@@ -186,7 +195,8 @@ stage(struct task *t, git_index **index, git_oid *tree)
 }
 
 static int
-commit(struct task *t, struct parents *p, const char *message, const git_signature *who, json_t *answer)
+commit(struct task *t, struct parents *p, const char *message, const git_signature *who,
+    json_t *answer)
 {
 	git_repository *repo = repo_of(t);
 	CLEAN_GIT(index) git_index *index = NULL;
@@ -224,7 +234,8 @@ int
 verb_tree_commit(struct task *t, json_t *answer)
 {
 	const char *message = task_str(t, "message", 1 << 20);
-	const char *name = task_str(t, "author_name", 256), *email = task_str(t, "author_email", 256);
+	const char *name = task_str(t, "author_name", 256),
+		   *email = task_str(t, "author_email", 256);
 	CLEAN_GIT(signature) git_signature *who = NULL;
 	struct parents p = {.repo = repo_of(t)};
 	int rc;
@@ -232,14 +243,17 @@ verb_tree_commit(struct task *t, json_t *answer)
 	if (task_failed(t))
 		return -1;
 	if (git_signature_now(&who, name, email) < 0)
-		return TASK_FAIL(t, "permanent", "invalid", "author_name, author_email: %s", git_error_last()->message);
+		return TASK_FAIL(t, "permanent", "invalid", "author_name, author_email: %s",
+		    git_error_last()->message);
 	rc = commit(t, &p, message, who, answer);
 	for (size_t i = 0; i < p.n; i++)
 		git_commit_free(p.v[i]);
 	return rc;
 }
 
-/* ---- reset -------------------------------------------------------------------------------------------------- */
+/* ---- reset
+ * --------------------------------------------------------------------------------------------------
+ */
 
 struct saver {
 	struct task *t;
@@ -247,7 +261,8 @@ struct saver {
 	int64_t files, bytes;
 };
 
-/* Copies one file of the work tree. What is no regular file, too large or unreadable is left out. */
+/* Copies one file of the work tree. What is no regular file, too large or unreadable is left out.
+ */
 static int
 save_file(const char *path, unsigned flags, void *arg)
 {
@@ -258,7 +273,8 @@ save_file(const char *path, unsigned flags, void *arg)
 	char *slash;
 	ssize_t n;
 
-	if ((flags & (GIT_STATUS_WT_DELETED | GIT_STATUS_INDEX_DELETED)) || strcmp(path, PORTS_FILE) == 0)
+	if ((flags & (GIT_STATUS_WT_DELETED | GIT_STATUS_INDEX_DELETED)) ||
+	    strcmp(path, PORTS_FILE) == 0)
 		return 0;
 	if (s->files >= SAVE_FILES_MAX)
 		return GIT_EUSER;
@@ -280,7 +296,8 @@ save_file(const char *path, unsigned flags, void *arg)
 		if (n <= 0)
 			break;
 		if (files_write_all(out, chunk, (size_t)n) < 0)
-			return TASK_FAIL(s->t, errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other",
+			return TASK_FAIL(s->t,
+			    errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other",
 			    "cannot keep what was not committed: %s", strerror(errno));
 		s->bytes += n;
 	}
@@ -304,14 +321,16 @@ save(struct task *t, const char *to, int64_t *files)
 	*files = s.files;
 	if (task_failed(t))
 		return -1;
-	return r < 0 && r != GIT_EUSER ? tree_fail(t, "the work tree cannot be compared with HEAD") : 0;
+	return r < 0 && r != GIT_EUSER ? tree_fail(t, "the work tree cannot be compared with HEAD")
+				       : 0;
 }
 
 /* Locks of programs that were killed: nothing else runs in the sandbox now. */
 static void
 remove_locks(git_repository *repo)
 {
-	static const char *const names[] = {"index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"};
+	static const char *const names[] = {
+	    "index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		CLEAN_FREE char *path = xasprintf("%s%s", git_repository_path(repo), names[i]);
@@ -323,7 +342,8 @@ remove_locks(git_repository *repo)
 int
 verb_tree_reset(struct task *t, json_t *answer)
 {
-	const char *branch = task_str_opt(t, "branch", REPO_BRANCH_MAX), *to = task_str_opt(t, "save_to", 4096);
+	const char *branch = task_str_opt(t, "branch", REPO_BRANCH_MAX),
+		   *to = task_str_opt(t, "save_to", 4096);
 	git_repository *repo = repo_of(t);
 	CLEAN_GIT(commit) git_commit *c = NULL;
 	CLEAN_GIT(reference) git_reference *head = NULL;
@@ -334,7 +354,8 @@ verb_tree_reset(struct task *t, json_t *answer)
 	if (task_failed(t) || repo_oid_field(t, "sha", true, &sha) < 0)
 		return -1;
 	if (branch != NULL && !repo_branch_ok(branch))
-		return TASK_FAIL(t, "internal", "invalid", "branch: %s is no name of a branch", branch);
+		return TASK_FAIL(
+		    t, "internal", "invalid", "branch: %s is no name of a branch", branch);
 	if (git_commit_lookup(&c, repo, &sha) < 0) {
 		tree_fail(t, "the commit to go back to is not in the work tree");
 		t->err.reason = "not_found";
@@ -354,13 +375,16 @@ verb_tree_reset(struct task *t, json_t *answer)
 	}
 	(void)git_checkout_options_init(&o, GIT_CHECKOUT_OPTIONS_VERSION);
 	o.checkout_strategy = GIT_CHECKOUT_FORCE | GIT_CHECKOUT_REMOVE_UNTRACKED;
-	/* a hard reset takes no strategy of ours, so what is untracked goes in a checkout behind it */
-	if (git_reset(repo, (git_object *)c, GIT_RESET_HARD, NULL) < 0 || git_checkout_head(repo, &o) < 0)
+	/* a hard reset takes no strategy of ours, so what is untracked goes in a checkout behind it
+	 */
+	if (git_reset(repo, (git_object *)c, GIT_RESET_HARD, NULL) < 0 ||
+	    git_checkout_head(repo, &o) < 0)
 		return tree_fail(t, "the work tree cannot be reset");
 	(void)git_repository_state_cleanup(repo);
 	if (git_repository_head(&head, repo) == 0 && git_reference_is_branch(head))
-		json_object_set_new(answer, "branch", task_text(git_reference_shorthand(head),
-		    strlen(git_reference_shorthand(head)), 1024));
+		json_object_set_new(answer, "branch",
+		    task_text(git_reference_shorthand(head), strlen(git_reference_shorthand(head)),
+			1024));
 	else
 		json_object_set_new(answer, "branch", json_null());
 	json_object_set_new(answer, "saved", json_integer(saved));

@@ -1,6 +1,7 @@
 /*
- * The paths in which two trees differ. libgit2's own comparison reads both trees to the last directory, which in a
- * large repository costs more than everything else; equal directories have equal names and need no look.
+ * The paths in which two trees differ. libgit2's own comparison reads both trees to the last
+ * directory, which in a large repository costs more than everything else; equal directories have
+ * equal names and need no look.
  */
 #include "awo-worker/git/treediff.h"
 
@@ -62,7 +63,8 @@ entry(struct walk *w, const git_tree_entry *x, const git_tree_entry *y)
 static int
 compare(struct walk *w, const git_tree *a, const git_tree *b)
 {
-	size_t na = a != NULL ? git_tree_entrycount(a) : 0, nb = b != NULL ? git_tree_entrycount(b) : 0;
+	size_t na = a != NULL ? git_tree_entrycount(a) : 0,
+	       nb = b != NULL ? git_tree_entrycount(b) : 0;
 	size_t i = 0, k = 0;
 	int r = 0;
 

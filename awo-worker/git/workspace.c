@@ -1,4 +1,5 @@
-/* Makes an order's work tree and its clean repository from the cache, or again from what the clean repository kept. */
+/* Makes an order's work tree and its clean repository from the cache, or again from what the clean
+ * repository kept. */
 #include "awo-worker/git/verbs.h"
 
 #include <dirent.h>
@@ -22,18 +23,19 @@
 
 struct job {
 	struct task *t;
-	const char *cache_dir, *workspace_dir, *clean_dir, *url, *branch, *port_lines, *author_name, *author_email;
-	bool shared;			/* objects shared with the cache */
+	const char *cache_dir, *workspace_dir, *clean_dir, *url, *branch, *port_lines, *author_name,
+	    *author_email;
+	bool shared; /* objects shared with the cache */
 	git_repository *cache, *clean, *tree;
 	char *base_branch;
-	git_oid base, head;		/* head: what to check out */
+	git_oid base, head; /* head: what to check out */
 };
 
 static int
 os_fail(struct task *t, const char *what, const char *path)
 {
-	return TASK_FAIL(t, errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other", "%s %s: %s", what,
-	    path, strerror(errno));
+	return TASK_FAIL(t, errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other",
+	    "%s %s: %s", what, path, strerror(errno));
 }
 
 static int
@@ -41,7 +43,9 @@ put_file(struct job *j, const char *dir, const char *name, const char *text, mod
 {
 	CLEAN_FREE char *path = xasprintf("%s/%s", dir, name);
 
-	return files_replace(AT_FDCWD, path, text, strlen(text), mode) < 0 ? os_fail(j->t, "cannot write", path) : 0;
+	return files_replace(AT_FDCWD, path, text, strlen(text), mode) < 0
+		   ? os_fail(j->t, "cannot write", path)
+		   : 0;
 }
 
 static int
@@ -52,7 +56,9 @@ share_objects(struct job *j, const char *git_dir)
 	return put_file(j, git_dir, "objects/info/alternates", text, 0644);
 }
 
-/* ---- the base ----------------------------------------------------------------------------------------------- */
+/* ---- the base
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static int
 no_base(struct job *j, const char *name)
@@ -74,7 +80,8 @@ no_base(struct job *j, const char *name)
 	near = text_nearest(name, names);
 	if (near != NULL)
 		buf_printf(&all, "; did you mean %s?", near);
-	TASK_FAIL(j->t, "git", "not_found", "base_branch: the repository has no branch %s%s", name, all.p ? all.p : "");
+	TASK_FAIL(j->t, "git", "not_found", "base_branch: the repository has no branch %s%s", name,
+	    all.p ? all.p : "");
 	for (size_t i = 0; i < n; i++)
 		free((void *)(uintptr_t)names[i]);
 	free(names);
@@ -97,11 +104,13 @@ find_base(struct job *j)
 		if (git_reference_lookup(&head, j->cache, "HEAD") < 0 ||
 		    git_reference_type(head) != GIT_REFERENCE_SYMBOLIC ||
 		    strncmp(git_reference_symbolic_target(head), "refs/heads/", 11) != 0)
-			return TASK_FAIL(j->t, "git", "empty", "the cache has no HEAD; fetch the repository first");
+			return TASK_FAIL(j->t, "git", "empty",
+			    "the cache has no HEAD; fetch the repository first");
 		name = git_reference_symbolic_target(head) + 11;
 	}
 	if (!repo_branch_ok(name))
-		return TASK_FAIL(j->t, "git", "invalid", "base_branch: %s is no name of a branch", name);
+		return TASK_FAIL(
+		    j->t, "git", "invalid", "base_branch: %s is no name of a branch", name);
 	full = xasprintf("refs/heads/%s", name);
 	r = git_reference_lookup(&ref, j->cache, full);
 	if (r == GIT_ENOTFOUND && head != NULL)
@@ -116,9 +125,11 @@ find_base(struct job *j)
 	return 0;
 }
 
-/* ---- the clean repository ----------------------------------------------------------------------------------- */
+/* ---- the clean repository
+ * ----------------------------------------------------------------------------------- */
 
-/* Makes the clean repository. Its HEAD names the base branch; refs/awo/base, written last, says that it is complete. */
+/* Makes the clean repository. Its HEAD names the base branch; refs/awo/base, written last, says
+ * that it is complete. */
 static int
 make_clean(struct job *j)
 {
@@ -166,7 +177,8 @@ open_clean(struct job *j)
 	return 0;
 }
 
-/* ---- the work tree ------------------------------------------------------------------------------------------ */
+/* ---- the work tree
+ * ------------------------------------------------------------------------------------------ */
 
 static int
 copy_file(int from, const char *name, int to)
@@ -182,7 +194,8 @@ copy_file(int from, const char *name, int to)
 	while (n > 0)
 		n = copy_file_range(in, NULL, out, NULL, 1U << 30, 0);
 	/* Not between all file systems. */
-	if (n < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
+	if (n < 0 &&
+	    (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP || errno == ENOSYS)) {
 		for (n = 1; n > 0;)
 			n = sendfile(out, in, NULL, 1U << 30);
 	}
@@ -196,13 +209,15 @@ is_object_name(const char *name, bool directory)
 	size_t n = strlen(name);
 
 	if (directory)
-		return (n == 2 && strspn(name, "0123456789abcdef") == 2) || strcmp(name, "pack") == 0;
+		return (n == 2 && strspn(name, "0123456789abcdef") == 2) ||
+		       strcmp(name, "pack") == 0;
 	return strspn(name, "0123456789abcdef") == n ||
-	    (strncmp(name, "pack-", 5) == 0 && (strcmp(name + n - 5, ".pack") == 0 ||
-		strcmp(name + n - 4, ".idx") == 0));
+	       (strncmp(name, "pack-", 5) == 0 &&
+		   (strcmp(name + n - 5, ".pack") == 0 || strcmp(name + n - 4, ".idx") == 0));
 }
 
-/* Copies the object files of one repository into another: what an own clone and a rebuilt work tree need. */
+/* Copies the object files of one repository into another: what an own clone and a rebuilt work tree
+ * need. */
 static int
 copy_objects(struct job *j, const char *from_dir)
 {
@@ -250,7 +265,8 @@ cmp_line(const void *a, const void *b)
 	return strcmp(*(char *const *)a + GIT_OID_HEXSZ, *(char *const *)b + GIT_OID_HEXSZ);
 }
 
-/* Branches of the remote under refs/remotes/origin and its tags, as one file: a thousand of them cost one write. */
+/* Branches of the remote under refs/remotes/origin and its tags, as one file: a thousand of them
+ * cost one write. */
 static int
 write_refs(struct job *j)
 {
@@ -267,10 +283,12 @@ write_refs(struct job *j)
 		const char *name = git_reference_name(ref);
 		bool head = strncmp(name, "refs/heads/", 11) == 0;
 
-		if (git_reference_type(ref) == GIT_REFERENCE_DIRECT && (head || strncmp(name, "refs/tags/", 10) == 0)) {
+		if (git_reference_type(ref) == GIT_REFERENCE_DIRECT &&
+		    (head || strncmp(name, "refs/tags/", 10) == 0)) {
 			if (n == cap)
 				lines = xrealloc(lines, cap = cap ? cap * 2 : 64, sizeof(*lines));
-			lines[n++] = xasprintf("%s %s%s", git_oid_tostr(sha, sizeof(sha), git_reference_target(ref)),
+			lines[n++] = xasprintf("%s %s%s",
+			    git_oid_tostr(sha, sizeof(sha), git_reference_target(ref)),
 			    head ? "refs/remotes/origin/" : "", head ? name + 11 : name);
 		}
 		git_reference_free(ref);
@@ -295,9 +313,11 @@ configure(struct job *j)
 
 	if (git_repository_config(&c, j->tree) < 0 ||
 	    git_config_set_string(c, "remote.origin.url", j->url) < 0 ||
-	    git_config_set_string(c, "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*") < 0)
+	    git_config_set_string(c, "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*") <
+		0)
 		return repo_fail(j->t, "cannot configure the work tree");
-	/* Objects of the cache may not be dropped behind its users' backs, nor copied by a gc of the agent. */
+	/* Objects of the cache may not be dropped behind its users' backs, nor copied by a gc of
+	 * the agent. */
 	if (git_config_set_string(c, "gc.auto", "0") < 0)
 		return repo_fail(j->t, "cannot configure the work tree");
 	if (j->author_name != NULL && git_config_set_string(c, "user.name", j->author_name) < 0)
@@ -365,7 +385,8 @@ check_out(struct job *j, const char *branch)
 	    git_reference_symbolic_create(&head, j->tree, "HEAD", full, 1, NULL) < 0)
 		return repo_fail(j->t, "cannot make the branch");
 	if (git_checkout_head(j->tree, &o) < 0)
-		return repo_fail(j->t, "cannot check the files out (is the cache damaged? fetch with rebuild)");
+		return repo_fail(
+		    j->t, "cannot check the files out (is the cache damaged? fetch with rebuild)");
 	return 0;
 }
 
@@ -376,7 +397,8 @@ make_tree(struct job *j, const char *branch)
 	CLEAN_FREE char *info = xasprintf("%s/info", git_dir);
 	git_repository_init_options o;
 
-	if (put_file(j, j->clean_dir, UNFINISHED, "", 0600) < 0 || repo_empty_dir(j->t, j->workspace_dir) < 0)
+	if (put_file(j, j->clean_dir, UNFINISHED, "", 0600) < 0 ||
+	    repo_empty_dir(j->t, j->workspace_dir) < 0)
 		return -1;
 	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
 	o.flags = GIT_REPOSITORY_INIT_MKPATH;
@@ -384,7 +406,8 @@ make_tree(struct job *j, const char *branch)
 		return repo_fail(j->t, "cannot make the work tree");
 	if (mkdir(info, 0755) < 0 && errno != EEXIST)
 		return os_fail(j->t, "cannot make", info);
-	if (put_file(j, info, "exclude", "/" PORTS_FILE "\n", 0644) < 0 || write_refs(j) < 0 || configure(j) < 0)
+	if (put_file(j, info, "exclude", "/" PORTS_FILE "\n", 0644) < 0 || write_refs(j) < 0 ||
+	    configure(j) < 0)
 		return -1;
 	if ((j->shared ? share_objects(j, git_dir) : copy_objects(j, j->cache_dir)) < 0)
 		return -1;
@@ -393,8 +416,8 @@ make_tree(struct job *j, const char *branch)
 		return -1;
 	git_repository_free(j->tree);
 	j->tree = NULL;
-	if (repo_open(j->t, j->workspace_dir, false, false, &j->tree) < 0 || check_out(j, branch) < 0 ||
-	    write_ports(j) < 0)
+	if (repo_open(j->t, j->workspace_dir, false, false, &j->tree) < 0 ||
+	    check_out(j, branch) < 0 || write_ports(j) < 0)
 		return -1;
 	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
 
@@ -410,8 +433,8 @@ has_tree(const struct job *j)
 	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
 	struct stat st;
 
-	return lstat(git_dir, &st) == 0 && S_ISDIR(st.st_mode) && lstat(head, &st) == 0 && S_ISREG(st.st_mode) &&
-	    access(mark, F_OK) < 0;
+	return lstat(git_dir, &st) == 0 && S_ISDIR(st.st_mode) && lstat(head, &st) == 0 &&
+	       S_ISREG(st.st_mode) && access(mark, F_OK) < 0;
 }
 
 static int
@@ -439,10 +462,12 @@ build(struct job *j, json_t *answer)
 	kept = has_tree(j);
 	if (!kept && make_tree(j, branch) < 0)
 		return -1;
-	/* A kept tree may be the agent's trap: nothing in it is opened here, only the ports are written anew. */
+	/* A kept tree may be the agent's trap: nothing in it is opened here, only the ports are
+	 * written anew. */
 	if (kept && j->port_lines != NULL && renew_ports(j) < 0)
 		return -1;
-	json_object_set_new(answer, "base_branch", task_text(j->base_branch, strlen(j->base_branch), REPO_BRANCH_MAX));
+	json_object_set_new(answer, "base_branch",
+	    task_text(j->base_branch, strlen(j->base_branch), REPO_BRANCH_MAX));
 	json_object_set_new(answer, "base_sha", repo_oid_json(&j->base));
 	json_object_set_new(answer, "head_sha", repo_oid_json(&j->head));
 	json_object_set_new(answer, "resumed", json_boolean(resumed));
@@ -468,11 +493,12 @@ verb_workspace(struct task *t, json_t *answer)
 	if (task_failed(t))
 		return -1;
 	if (j.branch != NULL && !repo_branch_ok(j.branch))
-		return TASK_FAIL(t, "internal", "invalid", "branch: %s is no name of a branch", j.branch);
+		return TASK_FAIL(
+		    t, "internal", "invalid", "branch: %s is no name of a branch", j.branch);
 	j.shared = strcmp(type, "git_worktree") == 0;
 	if (!j.shared && strcmp(type, "git_branch") != 0)
-		return TASK_FAIL(t, "permanent", "invalid", "type: %s has no driver; use git_worktree or git_branch",
-		    type);
+		return TASK_FAIL(t, "permanent", "invalid",
+		    "type: %s has no driver; use git_worktree or git_branch", type);
 	umask(0022);
 	rc = build(&j, answer);
 	git_repository_free(j.tree);

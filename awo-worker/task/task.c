@@ -14,7 +14,8 @@
 #include "common/files.h"
 #include "common/text.h"
 
-/* What the handler of SIGALRM may look at: only lock-free words and bytes made before the timer runs. */
+/* What the handler of SIGALRM may look at: only lock-free words and bytes made before the timer
+ * runs. */
 static struct {
 	char line[1024];
 	size_t len;
@@ -177,8 +178,8 @@ set_deadline(const struct task_program *p, const char *verb, int64_t seconds)
 	char *text;
 	json_t *j;
 
-	TASK_FAIL(&t, p->timeout_category, "timeout", "%s %s took longer than %lld seconds; %s", p->name, verb,
-	    (long long)seconds, p->timeout_msg);
+	TASK_FAIL(&t, p->timeout_category, "timeout", "%s %s took longer than %lld seconds; %s",
+	    p->name, verb, (long long)seconds, p->timeout_msg);
 	j = error_object(&t.err);
 	text = json_dumps(j, JSON_COMPACT);
 	(void)snprintf(on_time.line, sizeof(on_time.line), "%s\n", text ? text : "{\"ok\":false}");
@@ -203,14 +204,17 @@ run(const struct task_program *p, const char *name, struct task *t, json_t *answ
 			v = &p->verbs[i];
 	}
 	if (v == NULL)
-		return TASK_FAIL(t, "internal", "invalid", "%s: no such verb: %s", p->name, name ? name : "(none)");
+		return TASK_FAIL(t, "internal", "invalid", "%s: no such verb: %s", p->name,
+		    name ? name : "(none)");
 	set_deadline(p, v->name, v->seconds);
 	text = files_read_fd(STDIN_FILENO, TASK_REQUEST_MAX, &len);
 	if (text == NULL)
-		return TASK_FAIL(t, "internal", "invalid", "cannot read the request: %s", strerror(errno));
+		return TASK_FAIL(
+		    t, "internal", "invalid", "cannot read the request: %s", strerror(errno));
 	t->req = json_loadb(text, len, JSON_REJECT_DUPLICATES, &je);
 	if (!json_is_object(t->req))
-		return TASK_FAIL(t, "internal", "invalid", "the request is no JSON object: %s", je.text);
+		return TASK_FAIL(
+		    t, "internal", "invalid", "the request is no JSON object: %s", je.text);
 	if (!task_int(t, "timeout_seconds", v->seconds, 1, 86400, &seconds))
 		return -1;
 	set_deadline(p, v->name, seconds);

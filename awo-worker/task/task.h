@@ -1,4 +1,5 @@
-/* One short task of a helper program: a JSON request in, JSON lines out, a deadline over everything between. */
+/* One short task of a helper program: a JSON request in, JSON lines out, a deadline over everything
+ * between. */
 #ifndef WORKER_TASK_H
 #define WORKER_TASK_H
 
@@ -7,28 +8,28 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TASK_REQUEST_MAX (16U << 20)	/* bytes of a request */
+#define TASK_REQUEST_MAX (16U << 20) /* bytes of a request */
 
 /* The closed sets of docs/internals.md; category and reason point to one of these words. */
 struct task_err {
-	const char *category;		/* git transient permanent resource internal (forge: github too) */
+	const char *category; /* git transient permanent resource internal (forge: github too) */
 	const char *reason;
-	int64_t retry_after;		/* seconds, 0 when nobody said */
-	char msg[2048];			/* for people, UTF-8 */
+	int64_t retry_after; /* seconds, 0 when nobody said */
+	char msg[2048];	     /* for people, UTF-8 */
 };
 
 struct task {
-	json_t *req;			/* the request, an object */
-	unsigned needs;			/* of the verb */
+	json_t *req;	/* the request, an object */
+	unsigned needs; /* of the verb */
 	struct task_err err;
-	void *state;			/* the program's own */
+	void *state; /* the program's own */
 };
 
 struct task_verb {
 	const char *name;
-	unsigned needs;			/* the program's own bits, checked by its prepare() */
+	unsigned needs; /* the program's own bits, checked by its prepare() */
 	int (*run)(struct task *t, json_t *answer);
-	int64_t seconds;		/* deadline when the request has no timeout_seconds */
+	int64_t seconds; /* deadline when the request has no timeout_seconds */
 };
 
 struct task_program {
@@ -41,9 +42,9 @@ struct task_program {
 };
 
 /*
- * The whole of main(): reads the request from standard input, runs the verb that argv[1] names, writes the answer to
- * standard output. Returns the exit status. When the deadline passes, SIGALRM's handler writes the error and ends the
- * process, whatever library call blocks.
+ * The whole of main(): reads the request from standard input, runs the verb that argv[1] names,
+ * writes the answer to standard output. Returns the exit status. When the deadline passes,
+ * SIGALRM's handler writes the error and ends the process, whatever library call blocks.
  */
 int task_main(const struct task_program *p, int argc, char **argv);
 
@@ -53,9 +54,10 @@ int task_fail(struct task *t, const char *category, const char *reason, const ch
     __attribute__((format(printf, 4, 5)));
 
 /*
- * Fields of the request. A required one that is missing, and any of a wrong type or size, is an error naming the field:
- * NULL or false is returned and t->err is set. An optional one that is missing or null gives NULL or the default, and
- * is told from a failure by task_failed(). Strings belong to the request.
+ * Fields of the request. A required one that is missing, and any of a wrong type or size, is an
+ * error naming the field: NULL or false is returned and t->err is set. An optional one that is
+ * missing or null gives NULL or the default, and is told from a failure by task_failed(). Strings
+ * belong to the request.
  */
 const char *task_str(struct task *t, const char *key, size_t max);
 const char *task_str_opt(struct task *t, const char *key, size_t max);
@@ -65,7 +67,8 @@ bool task_failed(const struct task *t);
 
 /* A JSON string of bytes that may be no UTF-8, cut at max bytes. New reference, never NULL. */
 json_t *task_text(const char *s, size_t len, size_t max);
-/* Writes the final answer now, with "ok":true added; what the verb does afterwards can only change the exit status. */
+/* Writes the final answer now, with "ok":true added; what the verb does afterwards can only change
+ * the exit status. */
 int task_answer(struct task *t, json_t *answer);
 
 #endif

@@ -20,10 +20,12 @@ static json_t *
 workspace_request(const char *cache, const char *name, const char *type)
 {
 	sh("mkdir -p %s", name);
-	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "cache_dir", json_sprintf("%s/%s", here, cache),
-	    "workspace_dir", json_sprintf("%s/%s/workspace", here, name), "clean_dir",
-	    json_sprintf("%s/%s/repository.git", here, name), "type", type, "url", "https://example.org/o/r", "port_lines",
-	    "PORT_0=42000\n", "author_name", "Bot", "author_email", "bot@example.org");
+	return json_pack("{s:o, s:o, s:o, s:s, s:s, s:s, s:s, s:s}", "cache_dir",
+	    json_sprintf("%s/%s", here, cache), "workspace_dir",
+	    json_sprintf("%s/%s/workspace", here, name), "clean_dir",
+	    json_sprintf("%s/%s/repository.git", here, name), "type", type, "url",
+	    "https://example.org/o/r", "port_lines", "PORT_0=42000\n", "author_name", "Bot",
+	    "author_email", "bot@example.org");
 }
 
 static int
@@ -31,8 +33,10 @@ setup(void **state)
 {
 	if (git_run_setup(state) < 0 || getcwd(here, sizeof(here)) == NULL)
 		return -1;
-	sh("git init -q -b trunk src && cd src && mkdir -p a/b && echo one >a/b/f && ln -s a/b/f link && echo x >run && "
-	   "chmod +x run && git add . && git commit -qm one && git tag -a v1 -m v1 && git branch feat/login && "
+	sh("git init -q -b trunk src && cd src && mkdir -p a/b && echo one >a/b/f && ln -s a/b/f "
+	   "link && echo x >run && "
+	   "chmod +x run && git add . && git commit -qm one && git tag -a v1 -m v1 && git branch "
+	   "feat/login && "
 	   "echo two >>run && git commit -qam two && git clone -q --bare . ../remote.git");
 	return 0;
 }
@@ -50,7 +54,8 @@ verify(void **state)
 	assert_true(json_is_false(json_object_get(j, "is_empty")));
 	json_decref(j);
 	sh("git init -q --bare empty.git");
-	j = awo_ok("verify", NULL, json_pack("{s:o}", "url", json_sprintf("file://%s/empty.git", here)));
+	j = awo_ok(
+	    "verify", NULL, json_pack("{s:o}", "url", json_sprintf("file://%s/empty.git", here)));
 	assert_true(json_is_true(json_object_get(j, "is_empty")));
 	assert_true(json_is_null(json_object_get(j, "default_branch")));
 	json_decref(j);
@@ -61,16 +66,19 @@ verify_refusals(void **state)
 {
 	(void)state;
 	sh("mkdir -p plain");
-	awo_fails("verify", NULL, json_pack("{s:o}", "url", json_sprintf("%s/plain", here)), "git", "not_found",
-	    "plain is not a git repository");
-	awo_fails("verify", NULL, json_pack("{s:o}", "url", json_sprintf("%s/absent", here)), "git", "not_found", "absent");
-	awo_fails("verify", NULL, json_pack("{s:s}", "url", "http://127.0.0.1:1/o/r"), "transient", "unreachable",
-	    "127.0.0.1");
-	awo_fails("verify", NULL, json_pack("{s:s}", "url", "https://host.invalid/o/r"), "transient", "unreachable",
-	    "host.invalid");
-	awo_fails("verify", NULL, json_pack("{s:s}", "url", "https://u:p@host/o/r"), "permanent", "invalid", "url: ");
+	awo_fails("verify", NULL, json_pack("{s:o}", "url", json_sprintf("%s/plain", here)), "git",
+	    "not_found", "plain is not a git repository");
+	awo_fails("verify", NULL, json_pack("{s:o}", "url", json_sprintf("%s/absent", here)), "git",
+	    "not_found", "absent");
+	awo_fails("verify", NULL, json_pack("{s:s}", "url", "http://127.0.0.1:1/o/r"), "transient",
+	    "unreachable", "127.0.0.1");
+	awo_fails("verify", NULL, json_pack("{s:s}", "url", "https://host.invalid/o/r"),
+	    "transient", "unreachable", "host.invalid");
+	awo_fails("verify", NULL, json_pack("{s:s}", "url", "https://u:p@host/o/r"), "permanent",
+	    "invalid", "url: ");
 	awo_fails("verify", NULL, json_pack("{}"), "internal", "invalid", "url: required");
-	awo_fails("verify", NULL, json_pack("{s:i}", "url", 3), "internal", "invalid", "url: must be a string");
+	awo_fails("verify", NULL, json_pack("{s:i}", "url", 3), "internal", "invalid",
+	    "url: must be a string");
 	awo_fails("nonsense", NULL, json_pack("{}"), "internal", "invalid", "nonsense");
 }
 
@@ -85,19 +93,27 @@ fetch(void **state)
 	assert_string_equal(str(j, "default_branch"), "trunk");
 	assert_true(num(j, "received_bytes") > 0);
 	json_decref(j);
-	assert_int_equal(sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""), 0);
+	assert_int_equal(
+	    sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""),
+	    0);
 	assert_string_equal(sh("git -C cache.git symbolic-ref HEAD"), "refs/heads/trunk");
 	sh("git -C cache.git fsck --strict 2>&1");
 	/* a branch that becomes a directory of branches, a tag that moves, another HEAD */
-	sh("cd remote.git && git branch -q -D feat/login && git branch feat trunk && git tag -f v1 trunk && "
+	sh("cd remote.git && git branch -q -D feat/login && git branch feat trunk && git tag -f v1 "
+	   "trunk && "
 	   "git symbolic-ref HEAD refs/heads/feat");
 	json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "cache.git")));
-	assert_int_equal(sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""), 0);
+	assert_int_equal(
+	    sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""),
+	    0);
 	assert_string_equal(sh("git -C cache.git symbolic-ref HEAD"), "refs/heads/feat");
-	sh("cd remote.git && git branch -q -D feat 2>/dev/null; git symbolic-ref HEAD refs/heads/trunk && "
+	sh("cd remote.git && git branch -q -D feat 2>/dev/null; git symbolic-ref HEAD "
+	   "refs/heads/trunk && "
 	   "git update-ref -d refs/heads/feat && git branch feat/login trunk");
 	json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "cache.git")));
-	assert_int_equal(sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""), 0);
+	assert_int_equal(
+	    sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C cache.git show-ref)\""),
+	    0);
 	/* nobody but the owner and its group reads it */
 	assert_string_equal(sh("find cache.git -perm /007 | head -1"), "");
 }
@@ -107,7 +123,8 @@ fetch_refusals(void **state)
 {
 	(void)state;
 	sh("git init -q --bare empty2.git");
-	awo_fails("fetch", NULL, fetch_request("empty2.git", "none.git"), "git", "empty", "push a first commit");
+	awo_fails("fetch", NULL, fetch_request("empty2.git", "none.git"), "git", "empty",
+	    "push a first commit");
 	assert_int_equal(access("none.git", F_OK), -1);
 	assert_string_equal(sh("ls -d none.git* 2>/dev/null || true"), "");
 }
@@ -123,8 +140,8 @@ fetch_dangling_head(void **state)
 	j = awo_ok("fetch", NULL, fetch_request("odd.git", "odd-cache.git"));
 	assert_true(json_is_null(json_object_get(j, "default_branch")));
 	json_decref(j);
-	awo_fails("workspace", NULL, workspace_request("odd-cache.git", "odd", "git_worktree"), "git", "not_found",
-	    "base_branch");
+	awo_fails("workspace", NULL, workspace_request("odd-cache.git", "odd", "git_worktree"),
+	    "git", "not_found", "base_branch");
 	sh("git -C odd.git update-ref -d refs/heads/feat/login");
 	j = awo_ok("fetch", NULL, fetch_request("odd.git", "odd-cache.git"));
 	assert_string_equal(str(j, "default_branch"), "trunk");
@@ -150,8 +167,9 @@ fetch_rebuilds(void **state)
 		sh("%s", damages[i]);
 		json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "broken.git")));
 		assert_string_equal(sh("git -C broken.git fsck --full 2>&1"), "");
-		assert_int_equal(
-		    sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C broken.git show-ref)\""), 0);
+		assert_int_equal(sh_status("test \"$(git -C remote.git show-ref)\" = \"$(git -C "
+					   "broken.git show-ref)\""),
+		    0);
 	}
 }
 
@@ -166,22 +184,31 @@ check_workspace(const char *type, const char *name)
 	assert_string_equal(str(j, "base_sha"), sh("git -C remote.git rev-parse trunk"));
 	assert_true(json_is_false(json_object_get(j, "kept")));
 	json_decref(j);
-	assert_string_equal(sh("git -C %s/workspace status --porcelain --ignored", name), "!! .ports.env");
+	assert_string_equal(
+	    sh("git -C %s/workspace status --porcelain --ignored", name), "!! .ports.env");
 	assert_string_equal(sh("git -C %s/workspace symbolic-ref HEAD", name), "refs/heads/trunk");
-	assert_string_equal(sh("git -C %s/workspace config --get-regexp 'branch\\..*' || true", name), "");
-	assert_string_equal(sh("git -C %s/workspace remote get-url origin", name), "https://example.org/o/r");
+	assert_string_equal(
+	    sh("git -C %s/workspace config --get-regexp 'branch\\..*' || true", name), "");
+	assert_string_equal(
+	    sh("git -C %s/workspace remote get-url origin", name), "https://example.org/o/r");
 	assert_string_equal(sh("cat %s/workspace/.ports.env", name), "PORT_0=42000");
 	assert_string_equal(sh("readlink %s/workspace/link", name), "a/b/f");
 	assert_int_equal(sh_status("test -x %s/workspace/run", name), 0);
 	assert_string_equal(sh("git -C %s/workspace for-each-ref --format='%%(refname)'", name),
-	    "refs/heads/trunk\nrefs/remotes/origin/feat/login\nrefs/remotes/origin/trunk\nrefs/tags/v1");
+	    "refs/heads/trunk\nrefs/remotes/origin/feat/login\nrefs/remotes/origin/trunk\nrefs/"
+	    "tags/v1");
 	sh("git -C %s/workspace fsck --strict 2>&1", name);
 	/* the agent's own commits need no configuration */
-	sh("cd %s/workspace && env -u GIT_AUTHOR_NAME -u GIT_AUTHOR_EMAIL -u GIT_COMMITTER_NAME -u GIT_COMMITTER_EMAIL "
-	   "git commit -q --allow-empty -m x && test \"$(git log -1 --format=%%an/%%ce)\" = Bot/bot@example.org && "
-	   "git reset -q --hard HEAD~1", name);
+	sh("cd %s/workspace && env -u GIT_AUTHOR_NAME -u GIT_AUTHOR_EMAIL -u GIT_COMMITTER_NAME -u "
+	   "GIT_COMMITTER_EMAIL "
+	   "git commit -q --allow-empty -m x && test \"$(git log -1 --format=%%an/%%ce)\" = "
+	   "Bot/bot@example.org && "
+	   "git reset -q --hard HEAD~1",
+	    name);
 	/* what an agent did to its tree is left alone */
-	sh("echo changed >>%s/workspace/run; rm %s/workspace/.ports.env; mkdir -p %s/workspace/.ports.env/x", name, name, name);
+	sh("echo changed >>%s/workspace/run; rm %s/workspace/.ports.env; mkdir -p "
+	   "%s/workspace/.ports.env/x",
+	    name, name, name);
 	j = awo_ok("workspace", NULL, workspace_request("cache.git", name, type));
 	assert_true(json_is_true(json_object_get(j, "kept")));
 	json_decref(j);
@@ -194,7 +221,11 @@ workspace_shared(void **state)
 {
 	(void)state;
 	check_workspace("git_worktree", "w1");
-	assert_int_equal(sh_status("test \"$(cat w1/workspace/.git/objects/info/alternates)\" = %s/cache.git/objects", here), 0);
+	assert_int_equal(
+	    sh_status(
+		"test \"$(cat w1/workspace/.git/objects/info/alternates)\" = %s/cache.git/objects",
+		here),
+	    0);
 	assert_string_equal(sh("cat w1/repository.git/objects/info/alternates | wc -l"), "1");
 }
 
@@ -205,7 +236,8 @@ workspace_clone(void **state)
 	check_workspace("git_branch", "w2");
 	assert_int_equal(access("w2/workspace/.git/objects/info/alternates", F_OK), -1);
 	/* it stands alone */
-	sh("mv cache.git away.git && git -C w2/workspace fsck --full 2>&1 && git -C w2/workspace log --oneline trunk; "
+	sh("mv cache.git away.git && git -C w2/workspace fsck --full 2>&1 && git -C w2/workspace "
+	   "log --oneline trunk; "
 	   "r=$?; mv away.git cache.git; exit $r");
 }
 
@@ -226,7 +258,8 @@ workspace_bases(void **state)
 	r = workspace_request("cache.git", "w4", "git_worktree");
 	json_object_set_new(r, "base_branch", json_string("../../etc"));
 	awo_fails("workspace", NULL, r, "git", "invalid", "base_branch");
-	awo_fails("workspace", NULL, workspace_request("cache.git", "w4", "e2b"), "permanent", "invalid", "type: e2b");
+	awo_fails("workspace", NULL, workspace_request("cache.git", "w4", "e2b"), "permanent",
+	    "invalid", "type: e2b");
 }
 
 /* A run that was killed between its steps is finished by the next one. */
@@ -236,8 +269,10 @@ workspace_unfinished(void **state)
 	json_t *j;
 
 	(void)state;
-	json_decref(awo_ok("workspace", NULL, workspace_request("cache.git", "w5", "git_worktree")));
-	sh("touch w5/repository.git/awo-workspace-unfinished && rm w5/workspace/run && echo half >w5/workspace/half");
+	json_decref(
+	    awo_ok("workspace", NULL, workspace_request("cache.git", "w5", "git_worktree")));
+	sh("touch w5/repository.git/awo-workspace-unfinished && rm w5/workspace/run && echo half "
+	   ">w5/workspace/half");
 	j = awo_ok("workspace", NULL, workspace_request("cache.git", "w5", "git_worktree"));
 	assert_true(json_is_false(json_object_get(j, "kept")));
 	json_decref(j);
@@ -248,29 +283,35 @@ workspace_unfinished(void **state)
 	assert_string_equal(sh("git -C w6/workspace status --porcelain"), "");
 }
 
-/* The work tree is gone, the clean repository has the order's commits: they come back, whatever the agent left behind. */
+/* The work tree is gone, the clean repository has the order's commits: they come back, whatever the
+ * agent left behind. */
 static void
 workspace_resume(void **state)
 {
 	json_t *r, *j;
 
 	(void)state;
-	json_decref(awo_ok("workspace", NULL, workspace_request("cache.git", "w7", "git_worktree")));
-	sh("cd w7/workspace && echo work >>run && git commit -qam work && git push -q ../repository.git HEAD:refs/awo/head");
+	json_decref(
+	    awo_ok("workspace", NULL, workspace_request("cache.git", "w7", "git_worktree")));
+	sh("cd w7/workspace && echo work >>run && git commit -qam work && git push -q "
+	   "../repository.git HEAD:refs/awo/head");
 	sh("rm -rf w7/workspace/.git w7/workspace/a && ln -s /etc w7/workspace/a");
 	r = workspace_request("cache.git", "w7", "git_worktree");
 	json_object_set_new(r, "branch", json_string("feat/work-wo-1"));
 	j = awo_ok("workspace", NULL, r);
 	assert_true(json_is_true(json_object_get(j, "resumed")));
 	assert_true(json_is_false(json_object_get(j, "kept")));
-	assert_string_equal(str(j, "head_sha"), sh("git -C w7/repository.git rev-parse refs/awo/head"));
+	assert_string_equal(
+	    str(j, "head_sha"), sh("git -C w7/repository.git rev-parse refs/awo/head"));
 	assert_string_equal(str(j, "base_sha"), sh("git -C remote.git rev-parse trunk"));
 	json_decref(j);
-	assert_string_equal(sh("git -C w7/workspace log -1 --format='%%s %%D'"), "work HEAD -> feat/work-wo-1");
+	assert_string_equal(
+	    sh("git -C w7/workspace log -1 --format='%%s %%D'"), "work HEAD -> feat/work-wo-1");
 	assert_string_equal(sh("git -C w7/workspace status --porcelain"), "");
 	assert_int_equal(sh_status("test -f w7/workspace/a/b/f && test ! -L w7/workspace/a"), 0);
 	/* and the base stays what it was when the remote goes on */
-	sh("cd src && echo three >>run && git commit -qam three && git push -q ../remote.git trunk");
+	sh("cd src && echo three >>run && git commit -qam three && git push -q ../remote.git "
+	   "trunk");
 	json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "cache.git")));
 	j = awo_ok("workspace", NULL, workspace_request("cache.git", "w7", "git_worktree"));
 	assert_string_equal(str(j, "base_sha"), sh("git -C remote.git rev-parse trunk~1"));
@@ -282,10 +323,12 @@ static void
 workspace_tracked_ports(void **state)
 {
 	(void)state;
-	sh("git clone -q remote.git tracked && cd tracked && echo theirs >.ports.env && git add -f .ports.env && "
+	sh("git clone -q remote.git tracked && cd tracked && echo theirs >.ports.env && git add -f "
+	   ".ports.env && "
 	   "git commit -qm ports && git clone -q --bare . ../tracked.git");
 	json_decref(awo_ok("fetch", NULL, fetch_request("tracked.git", "tracked-cache.git")));
-	json_decref(awo_ok("workspace", NULL, workspace_request("tracked-cache.git", "w8", "git_worktree")));
+	json_decref(awo_ok(
+	    "workspace", NULL, workspace_request("tracked-cache.git", "w8", "git_worktree")));
 	assert_string_equal(sh("cat w8/workspace/.ports.env"), "PORT_0=42000");
 	assert_string_equal(sh("git -C w8/workspace status --porcelain"), "");
 }
@@ -295,12 +338,14 @@ no_configuration_from_outside(void **state)
 {
 	(void)state;
 	/* url.insteadOf of the user would send the fetch elsewhere */
-	sh("printf '[url \"%s/empty.git\"]\\n\\tinsteadOf = %s/remote.git\\n' >.gitconfig", here, here);
+	sh("printf '[url \"%s/empty.git\"]\\n\\tinsteadOf = %s/remote.git\\n' >.gitconfig", here,
+	    here);
 	json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "cfg.git")));
 	sh("rm .gitconfig");
 	/* and hooks in a template are not copied */
-	assert_string_equal(
-	    sh("find w1/workspace/.git cache.git w1/repository.git -path '*hooks/*' ! -name README.sample"), "");
+	assert_string_equal(sh("find w1/workspace/.git cache.git w1/repository.git -path "
+			       "'*hooks/*' ! -name README.sample"),
+	    "");
 }
 
 int

@@ -44,9 +44,10 @@ good_trees(void **state)
 static void
 bad_trees(void **state)
 {
-	static const char *const names[] = {".git", ".GIT", ".Git", ".gIt ", ".git.", ".git . .", "git~1", "GIT~1", ".git:x",
-	    ".git::$INDEX_ALLOCATION", "a\\.git", "a\\..\\.git", ".git\\config", ".g\xe2\x80\x8cit", "\xef\xbb\xbf.git",
-	    ".gi\xe2\x81\xaft", ".", "..", "a/b", "/"};
+	static const char *const names[] = {".git", ".GIT", ".Git", ".gIt ", ".git.", ".git . .",
+	    "git~1", "GIT~1", ".git:x", ".git::$INDEX_ALLOCATION", "a\\.git", "a\\..\\.git",
+	    ".git\\config", ".g\xe2\x80\x8cit", "\xef\xbb\xbf.git", ".gi\xe2\x81\xaft", ".", "..",
+	    "a/b", "/"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -77,7 +78,8 @@ bad_trees(void **state)
 static void
 cut_trees(void **state)
 {
-	static const char whole[] = "100644 a\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24";
+	static const char whole[] =
+	    "100644 a\0\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24";
 	const char *name;
 
 	(void)state;
@@ -119,8 +121,10 @@ gitmodules(void **state)
 
 	(void)state;
 	assert_null(modules(""));
-	assert_null(modules("[submodule \"lib\"]\n\tpath = lib/x\n\turl = ../lib.git\n\tupdate = rebase\n# url = -x\n"));
-	assert_null(modules("[submodule \"lib\"]\n\turl = https://example.org/a-b.git ; -x\n\tshallow\n"));
+	assert_null(modules("[submodule \"lib\"]\n\tpath = lib/x\n\turl = ../lib.git\n\tupdate = "
+			    "rebase\n# url = -x\n"));
+	assert_null(
+	    modules("[submodule \"lib\"]\n\turl = https://example.org/a-b.git ; -x\n\tshallow\n"));
 	assert_null(modules("nonsense\n=\n[\n]\n\"\n\\"));
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (modules(bad[i]) == NULL)
@@ -139,7 +143,9 @@ gitmodules(void **state)
 	}
 }
 
-/* ---- packs -------------------------------------------------------------------------------------------------- */
+/* ---- packs
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static const struct packscan_limits limits = {100, 1000000, 2000000};
 
@@ -208,11 +214,12 @@ bombs(void **state)
 		size_t says, n;
 		const char *p;
 	} packs[] = {
-	    {1, 3, 1000001, 1000001, NULL},	/* larger than allowed, and it says so */
-	    {1, 3, 10, 5000000, NULL},		/* and it does not */
-	    {1, 3, 200, 100, NULL},		/* less than it says */
-	    {1, 7, sizeof(big_delta) - 1, sizeof(big_delta) - 1, big_delta}, /* a delta whose result is larger */
-	    {1, 7, 1, 1, "\144"},		/* a delta without sizes */
+	    {1, 3, 1000001, 1000001, NULL}, /* larger than allowed, and it says so */
+	    {1, 3, 10, 5000000, NULL},	    /* and it does not */
+	    {1, 3, 200, 100, NULL},	    /* less than it says */
+	    {1, 7, sizeof(big_delta) - 1, sizeof(big_delta) - 1,
+		big_delta},	  /* a delta whose result is larger */
+	    {1, 7, 1, 1, "\144"}, /* a delta without sizes */
 	    {1, 5, 4, 4, NULL},
 	    {1, 0, 4, 4, NULL},
 	    {101, 3, 4, 4, NULL},

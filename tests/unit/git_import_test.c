@@ -1,4 +1,5 @@
-/* What comes out of an agent's sandbox: good packs are taken, bad ones leave the clean repository as it was. */
+/* What comes out of an agent's sandbox: good packs are taken, bad ones leave the clean repository
+ * as it was. */
 #include "tests/unit/cmocka_all.h"
 
 #include <stdlib.h>
@@ -15,7 +16,8 @@ setup(void **state)
 {
 	if (git_run_setup(state) < 0 || getcwd(here, sizeof(here)) == NULL)
 		return -1;
-	sh("git init -q -b main agent && cd agent && echo a >a && mkdir d && echo b >d/b && git add . && git commit -qm base && "
+	sh("git init -q -b main agent && cd agent && echo a >a && mkdir d && echo b >d/b && git "
+	   "add . && git commit -qm base && "
 	   "git tag base && git clone -q --bare . ../origin.git");
 	(void)snprintf(base, sizeof(base), "%s", sh("git -C agent rev-parse base"));
 	return 0;
@@ -25,17 +27,20 @@ static int
 fresh(void **state)
 {
 	(void)state;
-	sh("rm -rf clean.git && git init -q --bare clean.git && echo %s/origin.git/objects >clean.git/objects/info/alternates && "
-	   "git -C clean.git update-ref refs/awo/base %s && cd agent && git switch -q --discard-changes -C work base && "
-	   "git clean -qfdx", here, base);
+	sh("rm -rf clean.git && git init -q --bare clean.git && echo %s/origin.git/objects "
+	   ">clean.git/objects/info/alternates && "
+	   "git -C clean.git update-ref refs/awo/base %s && cd agent && git switch -q "
+	   "--discard-changes -C work base && "
+	   "git clean -qfdx",
+	    here, base);
 	return 0;
 }
 
 static json_t *
 request(const char *head)
 {
-	return json_pack("{s:o, s:s, s:s, s:s}", "clean_dir", json_sprintf("%s/clean.git", here), "head", head, "base_sha",
-	    base, "branch", "work");
+	return json_pack("{s:o, s:s, s:s, s:s}", "clean_dir", json_sprintf("%s/clean.git", here),
+	    "head", head, "base_sha", base, "branch", "work");
 }
 
 /* Exports from the agent's repository and imports; the answer of the import. */
@@ -70,7 +75,8 @@ refused(const char *head, const char *objects, const char *text)
 	free(h);
 	/* nothing came in */
 	assert_int_not_equal(sh_status("git -C clean.git rev-parse -q --verify refs/awo/head"), 0);
-	assert_string_equal(sh("find clean.git -name '*.pack'; ls clean.git | grep incoming || true"), "");
+	assert_string_equal(
+	    sh("find clean.git -name '*.pack'; ls clean.git | grep incoming || true"), "");
 }
 
 /* A commit of a raw tree (mktree would refuse it): its name. All objects of it by rev-list. */
@@ -83,7 +89,8 @@ commit_of(const char *tree)
 static void
 refused_tree(const char *make, const char *text)
 {
-	char *tree = strdup(sh("cd agent && %s | git hash-object -t tree --literally -w --stdin", make));
+	char *tree =
+	    strdup(sh("cd agent && %s | git hash-object -t tree --literally -w --stdin", make));
 	char *c = strdup(commit_of(tree)), objects[512];
 
 	(void)snprintf(objects, sizeof(objects), "echo %s; echo %s", c, tree);
@@ -98,7 +105,8 @@ good(void **state)
 	json_t *j, *c;
 
 	(void)state;
-	sh("cd agent && mkdir -p PRPs && echo p >PRPs/p.md && git add . && git commit -qm 'plan: it' && echo 1 >>a && git rm -q d/b && "
+	sh("cd agent && mkdir -p PRPs && echo p >PRPs/p.md && git add . && git commit -qm 'plan: "
+	   "it' && echo 1 >>a && git rm -q d/b && "
 	   "git commit -qam 'feat: do it'");
 	j = carry();
 	assert_true(json_is_true(json_object_get(j, "ok")));
@@ -116,14 +124,17 @@ good(void **state)
 	assert_string_equal(str(j, "phase"), "implementing");
 	json_decref(j);
 	sh("git -C clean.git fsck --strict --full 2>&1");
-	assert_int_equal(sh_status("test $(git -C clean.git rev-parse refs/awo/head) = $(git -C agent rev-parse work)"), 0);
+	assert_int_equal(sh_status("test $(git -C clean.git rev-parse refs/awo/head) = $(git -C "
+				   "agent rev-parse work)"),
+	    0);
 	/* once more with nothing new, and then one more commit */
 	j = carry();
 	assert_int_equal(json_array_size(json_object_get(j, "commits")), 0);
 	assert_int_equal(num(j, "git_commit_count"), 2);
 	assert_string_equal(str(j, "phase"), "implementing");
 	json_decref(j);
-	sh("cd agent && mkdir tests && echo t >tests/t.c && git add . && git commit -qm 'test: it'");
+	sh("cd agent && mkdir tests && echo t >tests/t.c && git add . && git commit -qm 'test: "
+	   "it'");
 	j = carry();
 	assert_int_equal(json_array_size(json_object_get(j, "commits")), 1);
 	assert_int_equal(num(j, "git_commit_count"), 3);
@@ -170,8 +181,10 @@ merges_and_moves(void **state)
 	json_t *j;
 
 	(void)state;
-	sh("cd agent && seq 300 >long && git add . && git commit -qm long && git switch -qc other base && echo o >o && git add . && "
-	   "git commit -qm other && git switch -q work && git merge -q --no-edit other && git mv long longer && git commit -qm mv");
+	sh("cd agent && seq 300 >long && git add . && git commit -qm long && git switch -qc other "
+	   "base && echo o >o && git add . && "
+	   "git commit -qm other && git switch -q work && git merge -q --no-edit other && git mv "
+	   "long longer && git commit -qm mv");
 	j = carry();
 	assert_true(json_is_true(json_object_get(j, "ok")));
 	assert_int_equal(num(j, "git_commit_count"), 4);
@@ -182,21 +195,33 @@ merges_and_moves(void **state)
 static void
 hostile_trees(void **state)
 {
-	static const char *const names[] = {".git", ".GIT", "git~1", ".git ", ".g\\342\\200\\214it", "..", "."};
+	static const char *const names[] = {
+	    ".git", ".GIT", "git~1", ".git ", ".g\\342\\200\\214it", "..", "."};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
 		char make[512];
 
-		(void)snprintf(make, sizeof(make), "{ printf '40000 %s\\0'; git rev-parse base^{tree} | perl -ne 'print pack(q(H40),$_)'; }", names[i]);
+		(void)snprintf(make, sizeof(make),
+		    "{ printf '40000 %s\\0'; git rev-parse base^{tree} | perl -ne 'print "
+		    "pack(q(H40),$_)'; }",
+		    names[i]);
 		refused_tree(make, "the tree");
 	}
-	refused_tree("{ printf '100644 b\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
+	refused_tree(
+	    "{ printf '100644 b\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; "
+	    "printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
 	    "out of order");
-	refused_tree("{ printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
+	refused_tree(
+	    "{ printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; "
+	    "printf '100644 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
 	    "twice");
-	refused_tree("{ printf '100666 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }", "mode");
-	refused_tree("{ printf '100644 a/b\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }", "slash");
+	refused_tree(
+	    "{ printf '100666 a\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
+	    "mode");
+	refused_tree(
+	    "{ printf '100644 a/b\\0'; git rev-parse base:a | perl -ne 'print pack(q(H40),$_)'; }",
+	    "slash");
 }
 
 /* A bad tree that HEAD does not reach would be believed by the next import. */
@@ -207,7 +232,8 @@ hostile_bystander(void **state)
 	char objects[512];
 
 	(void)state;
-	tree = strdup(sh("cd agent && { printf '40000 .git\\0'; git rev-parse base^{tree} | perl -ne 'print pack(q(H40),$_)'; } | "
+	tree = strdup(sh("cd agent && { printf '40000 .git\\0'; git rev-parse base^{tree} | perl "
+			 "-ne 'print pack(q(H40),$_)'; } | "
 			 "git hash-object -t tree --literally -w --stdin"));
 	c = strdup(sh("cd agent && echo good | git commit-tree -p base base^{tree}"));
 	(void)snprintf(objects, sizeof(objects), "echo %s; echo %s", c, tree);
@@ -223,8 +249,10 @@ hostile_modules(void **state)
 	char objects[512];
 
 	(void)state;
-	blob = strdup(sh("cd agent && printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = -u./payload\\n' | git hash-object -w --stdin"));
-	tree = strdup(sh("cd agent && printf '100644 blob %s\\t.gitmodules\\n' | git mktree", blob));
+	blob = strdup(sh("cd agent && printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = "
+			 "-u./payload\\n' | git hash-object -w --stdin"));
+	tree =
+	    strdup(sh("cd agent && printf '100644 blob %s\\t.gitmodules\\n' | git mktree", blob));
 	c = strdup(commit_of(tree));
 	(void)snprintf(objects, sizeof(objects), "echo %s; echo %s; echo %s", c, tree, blob);
 	refused(c, objects, "an option to git");
@@ -292,7 +320,8 @@ limits(void **state)
 	j = awo("import", NULL, r, "pack", NULL);
 	assert_error(j, "resource", "invalid", "git.max_import_bytes");
 	json_decref(j);
-	sh("cd agent && for i in $(seq 50); do echo $i >f$i; done; git add . && git commit -qm many");
+	sh("cd agent && for i in $(seq 50); do echo $i >f$i; done; git add . && git commit -qm "
+	   "many");
 	j = awo("export", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
 	r = request(str(j, "head_sha"));
 	json_object_set_new(r, "max_objects", json_integer(20));
@@ -302,7 +331,8 @@ limits(void **state)
 	json_decref(j);
 	/* ten megabytes in ten kilobytes */
 	sh("cd agent && head -c 10000000 /dev/zero >zeros && git add . && git commit -qm zeros && "
-	   "git rev-list --objects base..HEAD | cut -c1-40 | grep -v $(git rev-parse HEAD:big) | git pack-objects -q --stdout >../pack");
+	   "git rev-list --objects base..HEAD | cut -c1-40 | grep -v $(git rev-parse HEAD:big) | "
+	   "git pack-objects -q --stdout >../pack");
 	r = request(sh("cd agent && git rev-parse HEAD"));
 	json_object_set_new(r, "max_bytes", json_integer(200000));
 	j = awo("import", NULL, r, "pack", NULL);
@@ -318,7 +348,8 @@ damaged_packs(void **state)
 	long size;
 
 	(void)state;
-	sh("cd agent && echo x >x && git add . && git commit -qm x && git rev-list --objects base..HEAD | cut -c1-40 | "
+	sh("cd agent && echo x >x && git add . && git commit -qm x && git rev-list --objects "
+	   "base..HEAD | cut -c1-40 | "
 	   "git pack-objects -q --stdout >../whole");
 	h = strdup(sh("cd agent && git rev-parse HEAD"));
 	size = atol(sh("wc -c <whole"));
@@ -329,8 +360,10 @@ damaged_packs(void **state)
 		j = awo("import", NULL, request(h), "pack", NULL);
 		assert_true(json_is_false(json_object_get(j, "ok")));
 		json_decref(j);
-		sh("cp whole pack && perl -e 'open(F, qq(+<pack)) or die; seek(F, %ld, 0); read(F, $b, 1); seek(F, %ld, 0); "
-		   "print F chr(ord($b) ^ 255); close(F) or die'", n, n);
+		sh("cp whole pack && perl -e 'open(F, qq(+<pack)) or die; seek(F, %ld, 0); read(F, "
+		   "$b, 1); seek(F, %ld, 0); "
+		   "print F chr(ord($b) ^ 255); close(F) or die'",
+		    n, n);
 		j = awo("import", NULL, request(h), "pack", NULL);
 		assert_true(json_is_false(json_object_get(j, "ok")));
 		json_decref(j);

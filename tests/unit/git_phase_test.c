@@ -17,7 +17,8 @@ phase_of(const char *subject, const char *const *paths)
 		phase_add_path(&f, *paths);
 	return phase_of_commit(subject, &f);
 }
-#define PHASE_OF(subject, ...) phase_of((subject), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+#define PHASE_OF(subject, ...)                                                                     \
+	phase_of((subject), (const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
 
 /* The phases of a branch as a list of {phase, commits}. */
 static json_t *
@@ -27,19 +28,21 @@ history(json_t *commits)
 	enum phase before = PHASE_NONE;
 	size_t i, k;
 
-	json_array_foreach(commits, i, c) {
+	json_array_foreach(commits, i, c)
+	{
 		struct phase_files f = PHASE_FILES_INIT;
 		enum phase p;
 
 		json_array_foreach(json_object_get(c, "files"), k, path)
-			phase_add_path(&f, json_string_value(path));
+		    phase_add_path(&f, json_string_value(path));
 		p = phase_of_commit(json_string_value(json_object_get(c, "subject")), &f);
 		if (p != before) {
 			last = json_pack("{s:s, s:i}", "phase", phase_name(p), "commits", 0);
 			json_array_append_new(out, last);
 		}
 		before = p;
-		json_object_set_new(last, "commits", json_integer(json_integer_value(json_object_get(last, "commits")) + 1));
+		json_object_set_new(last, "commits",
+		    json_integer(json_integer_value(json_object_get(last, "commits")) + 1));
 	}
 	return out;
 }
@@ -73,8 +76,8 @@ corpus(void **state)
 	}
 	free(line);
 	fclose(f);
-	printf("phase history: %zu of %zu branches (%zu commits) as labelled: %.1f %%\n", right, branches, commits,
-	    100.0 * (double)right / (double)branches);
+	printf("phase history: %zu of %zu branches (%zu commits) as labelled: %.1f %%\n", right,
+	    branches, commits, 100.0 * (double)right / (double)branches);
 	assert_true(branches >= 200);
 	assert_true(right * 100 >= branches * 95);
 }
@@ -87,11 +90,14 @@ rules(void **state)
 	assert_int_equal(PHASE_OF("Spec(api)!: x", "src/a.c"), PHASE_PLANNING);
 	assert_int_equal(PHASE_OF("docs(prp): x", "docs/x.md"), PHASE_PLANNING);
 	assert_int_equal(PHASE_OF("docs: x", "docs/x.md"), PHASE_IMPLEMENTING);
-	assert_int_equal(PHASE_OF("anything", "PRPs/a.md", "specs/b.yaml", "plan/c.txt", "plan.md", "design.md"), PHASE_PLANNING);
+	assert_int_equal(
+	    PHASE_OF("anything", "PRPs/a.md", "specs/b.yaml", "plan/c.txt", "plan.md", "design.md"),
+	    PHASE_PLANNING);
 	assert_int_equal(PHASE_OF("anything", "PRPs/a.md", "src/b.c"), PHASE_IMPLEMENTING);
 	assert_int_equal(PHASE_OF("anything", "sub/plan.md"), PHASE_IMPLEMENTING);
 	assert_int_equal(PHASE_OF("feat: add plan page", "src/plan.tsx"), PHASE_IMPLEMENTING);
-	assert_int_equal(PHASE_OF("fix: design system button", "src/button.css"), PHASE_IMPLEMENTING);
+	assert_int_equal(
+	    PHASE_OF("fix: design system button", "src/button.css"), PHASE_IMPLEMENTING);
 	assert_int_equal(PHASE_OF("feat: add spec parser", "src/spec.c"), PHASE_IMPLEMENTING);
 	assert_int_equal(PHASE_OF("test: x", "src/a.c"), PHASE_TESTING);
 	assert_int_equal(PHASE_OF("qa: x", "src/a.c"), PHASE_TESTING);
@@ -121,9 +127,9 @@ look_alikes(void **state)
 static void
 odd_subjects(void **state)
 {
-	static const char *const subjects[] = {"", ":", ":x", ":x:", "#", "#1", "[", "[]", "[a-1", "[A-1]", "A-", "A-1", "A-1:",
-	    "(", "feat(", "feat()", "feat(x", "feat(x):", "!", "/:", "test/:", "\xff\xfe", "fixup! ", "- - -", "feat(a,,b)/c: d",
-	    "\n", "x\ny: z"};
+	static const char *const subjects[] = {"", ":", ":x", ":x:", "#", "#1", "[", "[]", "[a-1",
+	    "[A-1]", "A-", "A-1", "A-1:", "(", "feat(", "feat()", "feat(x", "feat(x):", "!",
+	    "/:", "test/:", "\xff\xfe", "fixup! ", "- - -", "feat(a,,b)/c: d", "\n", "x\ny: z"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(subjects) / sizeof(subjects[0]); i++) {

@@ -23,8 +23,8 @@ static json_t *
 range(const char *base, const char *head)
 {
 	char *b = strdup(sh("git -C r rev-parse %s", base));
-	json_t *j = json_pack("{s:o, s:s, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "base_sha", b, "head",
-	    sh("git -C r rev-parse %s", head));
+	json_t *j = json_pack("{s:o, s:s, s:s}", "clean_dir", json_sprintf("%s/r/.git", here),
+	    "base_sha", b, "head", sh("git -C r rev-parse %s", head));
 
 	free(b);
 	return j;
@@ -36,12 +36,16 @@ check(const char *base, const char *head)
 {
 	json_t *j = awo_ok("progress", NULL, range(base, head));
 
-	assert_int_equal(num(j, "git_commit_count"), atoll(sh("git -C r rev-list --count %s..%s", base, head)));
-	assert_int_equal(num(j, "git_files_changed"), atoll(sh("git -C r diff --numstat %s...%s | wc -l", base, head)));
+	assert_int_equal(
+	    num(j, "git_commit_count"), atoll(sh("git -C r rev-list --count %s..%s", base, head)));
+	assert_int_equal(num(j, "git_files_changed"),
+	    atoll(sh("git -C r diff --numstat %s...%s | wc -l", base, head)));
 	assert_int_equal(num(j, "git_lines_added"),
-	    atoll(sh("git -C r diff --numstat %s...%s | awk '{s+=$1} END {print s+0}'", base, head)));
+	    atoll(
+		sh("git -C r diff --numstat %s...%s | awk '{s+=$1} END {print s+0}'", base, head)));
 	assert_int_equal(num(j, "git_lines_removed"),
-	    atoll(sh("git -C r diff --numstat %s...%s | awk '{s+=$2} END {print s+0}'", base, head)));
+	    atoll(
+		sh("git -C r diff --numstat %s...%s | awk '{s+=$2} END {print s+0}'", base, head)));
 	assert_string_equal(str(j, "latest_commit_sha"), sh("git -C r rev-parse %s", head));
 	return j;
 }
@@ -50,18 +54,26 @@ static void
 numbers(void **state)
 {
 	(void)state;
-	sh("cd r && seq 1 100 >a && seq 1 50 >b && head -c 3000 /dev/urandom >bin && printf x >noeol && mkdir d && "
-	   "seq 200 400 >d/long && : >empty && ln -s a link && git add . && git commit -qm 'base' && git tag base");
-	sh("cd r && git switch -qc work && sed -i 's/^5$/five/' a && git commit -qam 'feat: change a'");
+	sh("cd r && seq 1 100 >a && seq 1 50 >b && head -c 3000 /dev/urandom >bin && printf x "
+	   ">noeol && mkdir d && "
+	   "seq 200 400 >d/long && : >empty && ln -s a link && git add . && git commit -qm 'base' "
+	   "&& git tag base");
+	sh("cd r && git switch -qc work && sed -i 's/^5$/five/' a && git commit -qam 'feat: change "
+	   "a'");
 	json_decref(check("base", "work"));
-	/* moved and changed, moved only, copied, emptied, binary changed, mode changed, link to file */
-	sh("cd r && git mv d/long d/moved && seq 1000 1020 >>d/moved && git mv b c && cp a a2 && : >noeol && "
-	   "head -c 4000 /dev/urandom >bin && chmod +x a && rm link && echo file >link && git mv empty empty2 && "
+	/* moved and changed, moved only, copied, emptied, binary changed, mode changed, link to
+	 * file */
+	sh("cd r && git mv d/long d/moved && seq 1000 1020 >>d/moved && git mv b c && cp a a2 && : "
+	   ">noeol && "
+	   "head -c 4000 /dev/urandom >bin && chmod +x a && rm link && echo file >link && git mv "
+	   "empty empty2 && "
 	   "printf 'no end' >noeol2 && git add -A && git commit -qm 'refactor: shuffle'");
 	json_decref(check("base", "work"));
 	/* line ends, long lines, similar files that compete for one source */
-	sh("cd r && sed -i 's/$/\\r/' c && (seq 1 60; echo q) >n1 && (seq 1 80; echo r) >n2 && git rm -q a2 && "
-	   "head -c 100000 /dev/zero | tr '\\0' y >wide && git add -A && git commit -qm 'fix: more'");
+	sh("cd r && sed -i 's/$/\\r/' c && (seq 1 60; echo q) >n1 && (seq 1 80; echo r) >n2 && git "
+	   "rm -q a2 && "
+	   "head -c 100000 /dev/zero | tr '\\0' y >wide && git add -A && git commit -qm 'fix: "
+	   "more'");
 	json_decref(check("base", "work"));
 	json_decref(check("work~1", "work"));
 	json_decref(check("work", "work"));
@@ -75,10 +87,12 @@ forked(void **state)
 	json_t *j;
 
 	(void)state;
-	sh("cd r && git switch -q main && seq 1 9 >upstream && git add . && git commit -qm up && git switch -qc side base && "
+	sh("cd r && git switch -q main && seq 1 9 >upstream && git add . && git commit -qm up && "
+	   "git switch -qc side base && "
 	   "mkdir -p tests && echo t >tests/x_test.c && git add . && git commit -qm 'test: x'");
 	json_decref(check("main", "side"));
-	sh("cd r && git merge -q --no-edit main && echo t >>tests/x_test.c && git commit -qam 'test: y'");
+	sh("cd r && git merge -q --no-edit main && echo t >>tests/x_test.c && git commit -qam "
+	   "'test: y'");
 	j = check("main", "side");
 	/* the merge is of the phase around it */
 	assert_int_equal(json_array_size(json_object_get(j, "phase_history")), 1);
@@ -93,17 +107,20 @@ history(void **state)
 	json_t *j, *h;
 
 	(void)state;
-	sh("cd r && git switch -qc story base && mkdir -p PRPs tests && echo p >PRPs/x.md && git add . && "
+	sh("cd r && git switch -qc story base && mkdir -p PRPs tests && echo p >PRPs/x.md && git "
+	   "add . && "
 	   "GIT_COMMITTER_DATE=2024-05-01T10:00:00Z git commit -qm 'x: outline' && echo 1 >>a && "
 	   "GIT_COMMITTER_DATE=2024-05-01T11:00:00Z git commit -qam 'feat: one' && echo 2 >>a && "
-	   "GIT_COMMITTER_DATE=2024-05-01T12:00:00Z git commit -qam 'feat: two' && echo t >tests/a.c && git add . && "
+	   "GIT_COMMITTER_DATE=2024-05-01T12:00:00Z git commit -qam 'feat: two' && echo t "
+	   ">tests/a.c && git add . && "
 	   "GIT_COMMITTER_DATE=2024-05-01T13:00:00Z git commit -qm 'cover it\n\nBody \xff here'");
 	j = check("base", "story");
 	h = json_object_get(j, "phase_history");
 	assert_int_equal(json_array_size(h), 3);
 	assert_string_equal(str(json_array_get(h, 0), "phase"), "planning");
 	assert_string_equal(str(json_array_get(h, 0), "started_at"), "2024-05-01T10:00:00.000000Z");
-	assert_string_equal(str(json_array_get(h, 0), "completed_at"), "2024-05-01T11:00:00.000000Z");
+	assert_string_equal(
+	    str(json_array_get(h, 0), "completed_at"), "2024-05-01T11:00:00.000000Z");
 	assert_int_equal(num(json_array_get(h, 0), "commits"), 1);
 	assert_string_equal(str(json_array_get(h, 1), "phase"), "implementing");
 	assert_int_equal(num(json_array_get(h, 1), "commits"), 2);
@@ -135,9 +152,12 @@ nothing_yet(void **state)
 	j = awo_ok("progress", NULL, r);
 	assert_string_equal(str(j, "latest_commit_sha"), sh("git -C r rev-parse work"));
 	json_decref(j);
-	awo_fails("progress", NULL, json_pack("{s:o, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "base_sha", "HEAD"),
+	awo_fails("progress", NULL,
+	    json_pack(
+		"{s:o, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "base_sha", "HEAD"),
 	    "internal", "invalid", "base_sha");
-	awo_fails("progress", NULL, json_pack("{s:s, s:s}", "clean_dir", "/nonexistent", "base_sha", "HEAD"), "internal",
+	awo_fails("progress", NULL,
+	    json_pack("{s:s, s:s}", "clean_dir", "/nonexistent", "base_sha", "HEAD"), "internal",
 	    "not_found", "/nonexistent");
 }
 
@@ -151,7 +171,8 @@ diff(void **state)
 	j = awo_ok("diff", NULL, range("base", "work"));
 	/* the patch makes the one tree of the other */
 	assert_true(json_is_false(json_object_get(j, "truncated")));
-	json_array_foreach(json_object_get(j, "files"), i, f) {
+	json_array_foreach(json_object_get(j, "files"), i, f)
+	{
 		if (strcmp(str(f, "path"), "d/moved") == 0) {
 			assert_string_equal(str(f, "status"), "renamed");
 			assert_int_equal(num(f, "lines_added"), 21);
@@ -196,14 +217,16 @@ patch_applies(void **state)
 	FILE *f;
 
 	(void)state;
-	sh("cd r && git switch -qc text base && sed -i '3,40d' a && echo 'caf\xc3\xa9' >>c.txt && git add . && git commit -qm t");
+	sh("cd r && git switch -qc text base && sed -i '3,40d' a && echo 'caf\xc3\xa9' >>c.txt && "
+	   "git add . && git commit -qm t");
 	j = awo_ok("diff", NULL, range("base", "text"));
 	f = fopen("patch", "w");
 	assert_non_null(f);
 	fputs(str(j, "patch"), f);
 	fclose(f);
 	json_decref(j);
-	sh("cd r && git switch -q --detach base && git apply --index ../patch && test -z \"$(git diff text)\" && "
+	sh("cd r && git switch -q --detach base && git apply --index ../patch && test -z \"$(git "
+	   "diff text)\" && "
 	   "git reset -q --hard && git switch -q work");
 }
 
@@ -220,10 +243,13 @@ changed_show_list(void **state)
 	(void)snprintf(sha, sizeof(sha), "%s", dir);
 	j = awo_ok("changed", NULL, range("base", "story"));
 	assert_int_equal(json_array_size(json_object_get(j, "files")), 3);
-	assert_string_equal(str(json_array_get(json_object_get(j, "files"), 0), "path"), "PRPs/x.md");
+	assert_string_equal(
+	    str(json_array_get(json_object_get(j, "files"), 0), "path"), "PRPs/x.md");
 	assert_string_equal(str(json_array_get(json_object_get(j, "files"), 0), "status"), "added");
 	json_decref(j);
-#define AT(path_) json_pack("{s:o, s:s, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "sha", sha, "path", (path_))
+#define AT(path_)                                                                                  \
+	json_pack("{s:o, s:s, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "sha", sha,     \
+	    "path", (path_))
 	j = awo_ok("show", NULL, AT("d/long"));
 	assert_int_equal(num(j, "size"), json_string_length(json_object_get(j, "content")));
 	assert_memory_equal(str(j, "content"), "200\n201\n", 8);
@@ -235,8 +261,10 @@ changed_show_list(void **state)
 	e = AT("d/long");
 	json_object_set_new(e, "max_bytes", json_integer(10));
 	awo_fails("show", NULL, e, "git", "invalid", "more than the 10 allowed");
-	j = awo_ok("list", NULL, json_pack("{s:o, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "sha", sha));
-	json_array_foreach(json_object_get(j, "entries"), i, e) {
+	j = awo_ok("list", NULL,
+	    json_pack("{s:o, s:s}", "clean_dir", json_sprintf("%s/r/.git", here), "sha", sha));
+	json_array_foreach(json_object_get(j, "entries"), i, e)
+	{
 		seen += strcmp(str(e, "name"), "d") == 0 && strcmp(str(e, "type"), "tree") == 0;
 		seen += strcmp(str(e, "name"), "link") == 0 && strcmp(str(e, "type"), "link") == 0;
 		seen += strcmp(str(e, "name"), "a") == 0 && strcmp(str(e, "type"), "blob") == 0;
@@ -259,13 +287,16 @@ long_history(void **state)
 
 	(void)state;
 	sh("git init -q -b main big && cd big && (i=1; while [ $i -le 20000 ]; do "
-	   "printf 'commit refs/heads/main\\ncommitter A <a@x> %%d +0000\\ndata 2\\nx\\nM 100644 inline f%%d\\ndata 3\\n%%03d\\n' "
-	   "$((1600000000 + i)) $((i %% 50)) $((i %% 1000)); i=$((i + 1)); done) | git fast-import --quiet && "
+	   "printf 'commit refs/heads/main\\ncommitter A <a@x> %%d +0000\\ndata 2\\nx\\nM 100644 "
+	   "inline f%%d\\ndata 3\\n%%03d\\n' "
+	   "$((1600000000 + i)) $((i %% 50)) $((i %% 1000)); i=$((i + 1)); done) | git fast-import "
+	   "--quiet && "
 	   "git tag base main~5 && git repack -adq");
 	clock_gettime(CLOCK_MONOTONIC, &a);
-	json_t *j = awo_ok("progress", NULL, json_pack("{s:o, s:o, s:o}", "clean_dir", json_sprintf("%s/big/.git", here),
-	    "base_sha", json_string(sh("git -C big rev-parse base")), "head",
-	    json_string(sh("git -C big rev-parse main"))));
+	json_t *j = awo_ok("progress", NULL,
+	    json_pack("{s:o, s:o, s:o}", "clean_dir", json_sprintf("%s/big/.git", here), "base_sha",
+		json_string(sh("git -C big rev-parse base")), "head",
+		json_string(sh("git -C big rev-parse main"))));
 	clock_gettime(CLOCK_MONOTONIC, &b);
 	assert_int_equal(num(j, "git_commit_count"), 5);
 	json_decref(j);

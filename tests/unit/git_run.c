@@ -154,11 +154,13 @@ awo(const char *verb, const char *cwd, json_t *request, const char *pack_in, con
 	line = strrchr(answer, '\n');
 	j = json_loads(line != NULL ? line + 1 : answer, 0, &je);
 	if (j == NULL)
-		fprintf(stderr, "%s: no JSON (%s), status %#x: %s\n", verb, je.text, (unsigned)status, answer);
+		fprintf(stderr, "%s: no JSON (%s), status %#x: %s\n", verb, je.text,
+		    (unsigned)status, answer);
 	assert_non_null(j);
 	assert_true(WIFEXITED(status));
 	if (pack_out == NULL)
-		assert_int_equal(WEXITSTATUS(status), json_is_true(json_object_get(j, "ok")) ? 0 : 1);
+		assert_int_equal(
+		    WEXITSTATUS(status), json_is_true(json_object_get(j, "ok")) ? 0 : 1);
 	return j;
 }
 
@@ -185,14 +187,16 @@ assert_error(json_t *answer, const char *category, const char *reason, const cha
 	assert_true(json_is_false(json_object_get(answer, "ok")));
 	if (strcmp(str(e, "category"), category) != 0 || strcmp(str(e, "reason"), reason) != 0 ||
 	    strstr(str(e, "message"), text) == NULL)
-		fprintf(stderr, "got %s, %s: %s\n", str(e, "category"), str(e, "reason"), str(e, "message"));
+		fprintf(stderr, "got %s, %s: %s\n", str(e, "category"), str(e, "reason"),
+		    str(e, "message"));
 	assert_string_equal(str(e, "category"), category);
 	assert_string_equal(str(e, "reason"), reason);
 	assert_non_null(strstr(str(e, "message"), text));
 }
 
 void
-awo_fails(const char *verb, const char *cwd, json_t *request, const char *category, const char *reason, const char *text)
+awo_fails(const char *verb, const char *cwd, json_t *request, const char *category,
+    const char *reason, const char *text)
 {
 	json_t *j = awo(verb, cwd, request, NULL, NULL);
 

@@ -11,15 +11,24 @@ kinds(void **state)
 	(void)state;
 	assert_int_equal(sshkey_kind(""), SSHKEY_NONE);
 	assert_int_equal(sshkey_kind("ssh-ed25519 AAAA comment"), SSHKEY_NONE);
-	assert_int_equal(sshkey_kind("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"), SSHKEY_RSA);
+	assert_int_equal(
+	    sshkey_kind("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n"),
+	    SSHKEY_RSA);
 	assert_int_equal(sshkey_kind("-----BEGIN DSA PRIVATE KEY-----\nAAAA\n"), SSHKEY_DSA);
 	assert_int_equal(sshkey_kind("-----BEGIN EC PRIVATE KEY-----\nAAAA\n"), SSHKEY_USABLE);
-	assert_int_equal(sshkey_kind("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"), SSHKEY_LOCKED);
-	assert_int_equal(sshkey_kind("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"), SSHKEY_LOCKED);
+	assert_int_equal(
+	    sshkey_kind("-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n"), SSHKEY_LOCKED);
+	assert_int_equal(
+	    sshkey_kind("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n"), SSHKEY_LOCKED);
 	assert_int_equal(sshkey_kind("-----BEGIN OPENSSH PRIVATE KEY-----\n"), SSHKEY_NONE);
 	/* "openssh-key-v1", NUL, cipher "none" and "aes256-ctr" */
-	assert_int_equal(sshkey_kind("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nBG5vbmU=\n"), SSHKEY_USABLE);
-	assert_int_equal(sshkey_kind("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI=\n"),
+	assert_int_equal(
+	    sshkey_kind(
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAA\nBG5vbmU=\n"),
+	    SSHKEY_USABLE);
+	assert_int_equal(
+	    sshkey_kind(
+		"-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHI=\n"),
 	    SSHKEY_LOCKED);
 }
 
@@ -46,8 +55,10 @@ order(void **state)
 	CLEAN_BUF struct buf out = {0}, none = {0};
 
 	(void)state;
-	sshkey_sort_hosts("h ssh-rsa A\n\nh ecdsa-sha2-nistp256 B\nh ssh-ed25519 C\ni ssh-ed25519 D", &out);
-	assert_string_equal(out.p, "h ssh-ed25519 C\ni ssh-ed25519 D\nh ecdsa-sha2-nistp256 B\nh ssh-rsa A\n");
+	sshkey_sort_hosts(
+	    "h ssh-rsa A\n\nh ecdsa-sha2-nistp256 B\nh ssh-ed25519 C\ni ssh-ed25519 D", &out);
+	assert_string_equal(
+	    out.p, "h ssh-ed25519 C\ni ssh-ed25519 D\nh ecdsa-sha2-nistp256 B\nh ssh-rsa A\n");
 	sshkey_sort_hosts("", &none);
 	assert_int_equal(none.len, 0);
 }

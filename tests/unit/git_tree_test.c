@@ -12,7 +12,8 @@ setup(void **state)
 {
 	if (git_run_setup(state) < 0)
 		return -1;
-	sh("git init -q -b main origin && cd origin && echo a >a && mkdir d && echo b >d/b && echo ignored >.gitignore && git add . && "
+	sh("git init -q -b main origin && cd origin && echo a >a && mkdir d && echo b >d/b && echo "
+	   "ignored >.gitignore && git add . && "
 	   "git commit -qm base && git tag base");
 	return 0;
 }
@@ -21,15 +22,17 @@ static int
 fresh(void **state)
 {
 	(void)state;
-	sh("rm -rf t outside && git clone -q origin t && cd t && git config user.name x && mkdir ../outside && echo keep >../outside/f");
+	sh("rm -rf t outside && git clone -q origin t && cd t && git config user.name x && mkdir "
+	   "../outside && echo keep >../outside/f");
 	return 0;
 }
 
 static json_t *
 commit_request(void)
 {
-	return json_pack("{s:s, s:s, s:s}", "message", "chore: leftovers\n\nWork-Order: wo-00000001\n", "author_name", "Bot",
-	    "author_email", "bot@example.org");
+	return json_pack("{s:s, s:s, s:s}", "message",
+	    "chore: leftovers\n\nWork-Order: wo-00000001\n", "author_name", "Bot", "author_email",
+	    "bot@example.org");
 }
 
 static void
@@ -43,7 +46,8 @@ info(void **state)
 	assert_string_equal(str(j, "branch"), "main");
 	assert_int_equal(num(j, "dirty"), 0);
 	json_decref(j);
-	sh("cd t && echo x >>a && rm d/b && mkdir n && echo n >n/1 && echo n >n/2 && echo i >ignored && echo p >.ports.env && "
+	sh("cd t && echo x >>a && rm d/b && mkdir n && echo n >n/1 && echo n >n/2 && echo i "
+	   ">ignored && echo p >.ports.env && "
 	   "git switch -q --detach");
 	j = awo_ok("tree-info", "t", json_object());
 	assert_true(json_is_null(json_object_get(j, "branch")));
@@ -101,17 +105,22 @@ commit(void **state)
 	j = awo_ok("tree-commit", "t", commit_request());
 	assert_true(json_is_null(json_object_get(j, "sha")));
 	json_decref(j);
-	sh("cd t && echo x >>a && rm d/b && echo n >'n \xff' && ln -s /etc l && echo i >ignored && echo p >.ports.env && chmod +x a");
+	sh("cd t && echo x >>a && rm d/b && echo n >'n \xff' && ln -s /etc l && echo i >ignored && "
+	   "echo p >.ports.env && chmod +x a");
 	j = awo_ok("tree-commit", "t", commit_request());
 	assert_string_equal(str(j, "sha"), sh("git -C t rev-parse main"));
 	json_decref(j);
-	assert_string_equal(sh("git -C t log -1 --format='%%an %%ce %%s|%%(trailers:key=Work-Order)'"),
+	assert_string_equal(
+	    sh("git -C t log -1 --format='%%an %%ce %%s|%%(trailers:key=Work-Order)'"),
 	    "Bot bot@example.org chore: leftovers|Work-Order: wo-00000001");
 	assert_string_equal(sh("git -C t status --porcelain"), "?? .ports.env");
-	assert_string_equal(sh("git -C t diff --name-status base HEAD | cut -c1 | tr -d '\\n'"), "MDAA");
-	assert_string_equal(sh("git -C t ls-files -s l a | cut -c1-6 | tr '\\n' ' '"), "100755 120000 ");
+	assert_string_equal(
+	    sh("git -C t diff --name-status base HEAD | cut -c1 | tr -d '\\n'"), "MDAA");
+	assert_string_equal(
+	    sh("git -C t ls-files -s l a | cut -c1-6 | tr '\\n' ' '"), "100755 120000 ");
 	sh("git -C t fsck --strict 2>&1");
-	awo_fails("tree-commit", "t", json_pack("{s:s, s:s, s:s}", "message", "x", "author_name", "<>", "author_email", "e"),
+	awo_fails("tree-commit", "t",
+	    json_pack("{s:s, s:s, s:s}", "message", "x", "author_name", "<>", "author_email", "e"),
 	    "permanent", "invalid", "author_name");
 }
 
@@ -131,17 +140,23 @@ commit_odd(void **state)
 	json_decref(awo_ok("tree-commit", "first", commit_request()));
 	assert_string_equal(sh("git -C first rev-list --count HEAD"), "1");
 	/* a repository inside is not taken for a submodule; a real submodule goes on */
-	sh("rm -rf sub super && git clone -q origin sub && git init -q -b main super && cd super && "
-	   "git -c protocol.file.allow=always submodule --quiet add $PWD/../sub lib >/dev/null 2>&1 && git commit -qm lib && "
-	   "git init -q inner && git -C inner commit -q --allow-empty -m x && echo y >inner/y && mkdir plain && echo z >plain/z && "
+	sh("rm -rf sub super && git clone -q origin sub && git init -q -b main super && cd super "
+	   "&& "
+	   "git -c protocol.file.allow=always submodule --quiet add $PWD/../sub lib >/dev/null "
+	   "2>&1 && git commit -qm lib && "
+	   "git init -q inner && git -C inner commit -q --allow-empty -m x && echo y >inner/y && "
+	   "mkdir plain && echo z >plain/z && "
 	   "git -C lib commit -q --allow-empty -m on");
 	json_decref(awo_ok("tree-commit", "super", commit_request()));
 	assert_string_equal(sh("git -C super ls-files -s | cut -c1-6,50- | tr '\\t\\n' '  '"),
 	    "100644 .gitmodules 160000 lib 100644 plain/z ");
-	assert_string_equal(sh("git -C super rev-parse HEAD:lib"), sh("git -C super/lib rev-parse HEAD"));
+	assert_string_equal(
+	    sh("git -C super rev-parse HEAD:lib"), sh("git -C super/lib rev-parse HEAD"));
 	/* a merge that was left in the middle, its conflicts still there */
-	sh("cd t && git switch -q main && git switch -qc one && echo 1 >a && git commit -qam 1 && git switch -q main && echo 2 >a && "
-	   "git commit -qam 2 && (git merge one >/dev/null 2>&1 || true) && echo both >a && git add a");
+	sh("cd t && git switch -q main && git switch -qc one && echo 1 >a && git commit -qam 1 && "
+	   "git switch -q main && echo 2 >a && "
+	   "git commit -qam 2 && (git merge one >/dev/null 2>&1 || true) && echo both >a && git "
+	   "add a");
 	json_decref(awo_ok("tree-commit", "t", commit_request()));
 	assert_string_equal(sh("git -C t rev-list --parents -1 HEAD | wc -w"), "3");
 	assert_int_equal(sh_status("test -f t/.git/MERGE_HEAD"), 1);
@@ -153,23 +168,31 @@ reset(void **state)
 	json_t *j;
 
 	(void)state;
-	sh("mkdir -p saved && cd t && git switch -qc work && echo more >>a && git commit -qam more && echo x >>a && mkdir -p n/m && echo n >n/m/f && "
-	   "rm d/b && ln -s /etc/passwd link && mkfifo fifo && echo i >ignored && echo p >.ports.env && touch .git/index.lock && "
+	sh("mkdir -p saved && cd t && git switch -qc work && echo more >>a && git commit -qam more "
+	   "&& echo x >>a && mkdir -p n/m && echo n >n/m/f && "
+	   "rm d/b && ln -s /etc/passwd link && mkfifo fifo && echo i >ignored && echo p "
+	   ">.ports.env && touch .git/index.lock && "
 	   "git init -q nested && echo y >nested/y");
-	j = awo_ok("tree-reset", "t", json_pack("{s:s, s:s, s:s}", "sha", sh("git -C t rev-parse base"), "branch", "work", "save_to", "../saved"));
+	j = awo_ok("tree-reset", "t",
+	    json_pack("{s:s, s:s, s:s}", "sha", sh("git -C t rev-parse base"), "branch", "work",
+		"save_to", "../saved"));
 	assert_int_equal(num(j, "saved"), 2);
 	assert_string_equal(str(j, "branch"), "work");
 	json_decref(j);
-	assert_string_equal(sh("cd saved && find . -type f | sort | tr '\\n' ' '; cat n/m/f"), "./a ./n/m/f n");
+	assert_string_equal(
+	    sh("cd saved && find . -type f | sort | tr '\\n' ' '; cat n/m/f"), "./a ./n/m/f n");
 	assert_string_equal(sh("git -C t rev-parse work"), sh("git -C t rev-parse base"));
 	assert_string_equal(sh("cd t && cat a d/b ignored .ports.env | tr '\\n' ' '"), "a b i p ");
 	assert_int_equal(sh_status("test -e t/n || test -L t/link"), 1);
-	awo_fails("tree-reset", "t", json_pack("{s:s}", "sha", "1234567890123456789012345678901234567890"), "git", "not_found",
-	    "not in the work tree");
+	awo_fails("tree-reset", "t",
+	    json_pack("{s:s}", "sha", "1234567890123456789012345678901234567890"), "git",
+	    "not_found", "not in the work tree");
 	sh("rm -rf saved");
 }
 
-/* ---- traps -------------------------------------------------------------------------------------------------- */
+/* ---- traps
+ * --------------------------------------------------------------------------------------------------
+ */
 
 static void
 runs(const char *verb, json_t *request, const char *dir)
@@ -206,26 +229,32 @@ traps(void **state)
 	    "rm -f .git/HEAD && ln -s /dev/zero .git/HEAD",
 	    "rm -f .git/config && mkfifo .git/config",
 	    "rm -f .git/index && mkfifo .git/index",
-	    "mkfifo .git/info/attributes 2>/dev/null || (mkdir -p .git/info && mkfifo .git/info/attributes)",
+	    "mkfifo .git/info/attributes 2>/dev/null || (mkdir -p .git/info && mkfifo "
+	    ".git/info/attributes)",
 	    "mkdir -p .git/info && rm -f .git/info/exclude && mkfifo .git/info/exclude",
 	    "rm -f .gitignore && mkfifo .gitignore",
 	    "mkfifo .gitattributes",
 	    "rm -f a && mkfifo a",
-	    "mkfifo .git/packed-refs 2>/dev/null || (rm .git/packed-refs && mkfifo .git/packed-refs)",
+	    "mkfifo .git/packed-refs 2>/dev/null || (rm .git/packed-refs && mkfifo "
+	    ".git/packed-refs)",
 	    "mkdir -p .git/objects/info && mkfifo .git/objects/info/alternates",
 	    "mkdir -p .git/objects/info && echo ../objects >.git/objects/info/alternates",
 	    "rm -rf .git && echo 'gitdir: ../outside' >.git",
 	    "rm -rf .git && mkfifo .git",
 	    "rm -rf .git",
 	    "git config include.path /dev/zero",
-	    "git config filter.x.clean 'touch ../outside/pwned' && echo '* filter=x' >.gitattributes && echo y >>a",
+	    "git config filter.x.clean 'touch ../outside/pwned' && echo '* filter=x' "
+	    ">.gitattributes && echo y >>a",
 	    "git config core.fsmonitor 'touch ../outside/pwned'; echo y >>a",
-	    "printf '#!/bin/sh\\ntouch ../outside/pwned\\n' >.git/hooks/pre-commit; chmod +x .git/hooks/pre-commit; echo y >>a",
+	    "printf '#!/bin/sh\\ntouch ../outside/pwned\\n' >.git/hooks/pre-commit; chmod +x "
+	    ".git/hooks/pre-commit; echo y >>a",
 	    "git config core.hooksPath ../hooks; echo y >>a",
 	    "echo 'ref: refs/heads/../../../outside/f' >.git/HEAD",
-	    "echo 'ref: refs/heads/loop' >.git/HEAD; echo 'ref: refs/heads/loop' >.git/refs/heads/loop",
+	    "echo 'ref: refs/heads/loop' >.git/HEAD; echo 'ref: refs/heads/loop' "
+	    ">.git/refs/heads/loop",
 	    "head -c 100000 /dev/urandom >.git/index",
-	    "git config extensions.worktreeConfig true; printf '[core]\\n\\tworktree = ../../outside\\n' >.git/config.worktree",
+	    "git config extensions.worktreeConfig true; printf '[core]\\n\\tworktree = "
+	    "../../outside\\n' >.git/config.worktree",
 	    "ln -s ../outside dirlink && echo x >dirlink2",
 	    "rm -rf d && ln -s ../outside d",
 	};
