@@ -14,6 +14,7 @@
 #include "awod/config.h"
 #include "awod/credentials.h"
 #include "awod/engine.h"
+#include "awod/gh_token.h"
 #include "awod/options.h"
 #include "awod/server.h"
 #include "awod/store.h"
@@ -156,6 +157,8 @@ broker_main(const struct options *o, int fd)
 	if (b.conf == NULL)
 		goto out;
 	apply_log(b.conf);
+	if (o->user_mode && b.conf->github_token == NULL)
+		b.gh = gh_token_open(b.base, b.conf->gh_cli_path, b.conf->github_host);
 	if (engine_open(&b, fd, &err) == NULL)
 		goto out;
 	b.server = server_open(&b, &err);
@@ -195,6 +198,7 @@ out:
 	if (b.store != NULL)
 		store_close(b.store);
 	keyring_close(b.keys);
+	gh_token_close(b.gh);
 	config_free(b.conf);
 	if (hangup != NULL)
 		event_free(hangup);

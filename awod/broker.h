@@ -10,6 +10,7 @@
 struct options;
 struct config;
 struct store;
+struct gh_token;
 struct keyring;
 struct engine;
 struct server;
@@ -20,6 +21,7 @@ struct broker {
 	struct config *conf;		/* replaced as a whole by a reload */
 	struct store *store;
 	struct keyring *keys;
+	struct gh_token *gh;		/* user mode; NULL in system mode */
 	struct engine *engine;		/* what runs */
 	struct server *server;		/* who is connected */
 	int64_t started_us;		/* wall time */

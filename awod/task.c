@@ -10,6 +10,7 @@
 
 #include "awod/credentials.h"
 #include "awod/engine_priv.h"
+#include "awod/gh_token.h"
 #include "common/buf.h"
 #include "common/clean.h"
 #include "common/files.h"
@@ -296,6 +297,8 @@ engine_forge_token(struct engine *e, uint32_t uid, const char *host_port)
 		json_decref(found);
 	} else if (c->github_token != NULL && c->github_token[0] != '\0' && strcmp(host_port, c->github_host) == 0)
 		out = xstrdup(c->github_token);
+	else if (strcmp(host_port, c->github_host) == 0)
+		out = xstrdup(gh_token_get(e->b->gh));
 	return out;
 }
 

@@ -86,20 +86,22 @@ def forge():
 class GitHub:
     """A forge with one project octo/sample, its repository over http, and an instance that has the token."""
 
-    def __init__(self, place, forge, server, make_instance, config):
+    def __init__(self, place, forge, server, make_instance, config, stored=True):
         (place / "octo").mkdir()
         self.repo = Repository(place / "octo" / "sample.git")
         self.forge, self.server = forge, server
         self.project = forge.add("octo", "sample", self.repo)
         self.url = server.url("octo/sample")
-        self.instance = make_instance({"github": {"host": server.host, "api_url": forge.api_url}, **(config or {})})
-        self.instance.credential("forge", "github_token", forge.token, host=server.host)
+        self.instance = make_instance({"github": {"host": server.host, "api_url": forge.api_url, **(config or {}).pop("github", {})},
+                                       **(config or {})})
+        if stored:
+            self.instance.credential("forge", "github_token", forge.token, host=server.host)
 
 
 @pytest.fixture
 def make_github(place, forge, git_http, make_instance):
-    def make(config=None):
-        return GitHub(place, forge, git_http(token=forge.token), make_instance, config)
+    def make(config=None, stored=True):
+        return GitHub(place, forge, git_http(token=forge.token), make_instance, config, stored)
     return make
 
 
