@@ -227,6 +227,7 @@ default_directories(struct options *o, struct awo_err *err)
 	if (from_environment(&o->config_dir, "AWO_CONFIG_DIR", err) < 0 ||
 	    from_environment(&o->config_dir, "ARCHON_CONFIG_DIR", err) < 0 ||
 	    from_environment(&o->work_order_dir, "AWO_WORK_ORDER_DIR", err) < 0 ||
+	    from_environment(&o->work_order_dir, "AGENT_WORK_ORDER_TEMP_DIR", err) < 0 ||
 	    from_environment(&o->repository_dir, "AWO_REPOSITORY_DIR", err) < 0)
 		return -1;
 	if (!o->config_dir)

@@ -29,7 +29,8 @@ parse(struct options *o, struct awo_err *err, const char *const *args)
 static void
 clear_environment(void)
 {
-	static const char *const names[] = {"AWO_CONFIG_DIR", "ARCHON_CONFIG_DIR", "AWO_WORK_ORDER_DIR", "AWO_REPOSITORY_DIR",
+	static const char *const names[] = {"AWO_CONFIG_DIR", "ARCHON_CONFIG_DIR", "AWO_WORK_ORDER_DIR",
+	    "AGENT_WORK_ORDER_TEMP_DIR", "AWO_REPOSITORY_DIR",
 		"XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_RUNTIME_DIR"};
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
@@ -69,6 +70,7 @@ test_directories(void **state)
 	setenv("XDG_CONFIG_HOME", "relative/is/ignored", 1);
 	setenv("AWO_REPOSITORY_DIR", "/big/repositories", 1);
 	setenv("AWO_WORK_ORDER_DIR", "/big//./orders/", 1);
+	setenv("AGENT_WORK_ORDER_TEMP_DIR", "/older/name", 1);
 	assert_int_equal(PARSE("--user", "--broker-fd", "7"), 0);
 	assert_string_equal(o.config_dir, "/home/somebody/.config/awo");
 	assert_string_equal(o.state_dir, "/x/state/awo");
