@@ -22,7 +22,7 @@
 #define TEXT_MAX 8000	 /* bytes of text in one line of the log */
 #define INPUT_MAX 2000	 /* of a tool's input */
 #define STDERR_KEEP 4096 /* last bytes kept for the message */
-#define LAST_FACT_US (5 * 1000000)
+#define LAST_FACT_US (5 * 1000000LL)
 
 enum end { END_ITSELF, END_STEP, END_IDLE, END_ORDER, END_CANCELLED };
 

@@ -202,7 +202,7 @@ on_accept(evutil_socket_t listen_fd, short what, void *arg)
 	}
 	bufferevent_setcb(c->candidate.bev, on_read, NULL, on_event, &c->candidate);
 	bufferevent_set_timeouts(c->candidate.bev, &patience, NULL);
-	bufferevent_setwatermark(c->candidate.bev, EV_READ, 0, 2 * CONTROL_LINE_MAX);
+	bufferevent_setwatermark(c->candidate.bev, EV_READ, 0, (size_t)2 * CONTROL_LINE_MAX);
 	bufferevent_enable(c->candidate.bev, EV_READ | EV_WRITE);
 }
 

@@ -18,7 +18,7 @@
 #include "common/files.h"
 
 #define ANSWER_MAX (16U << 20)
-#define LAST_FACT_US (5 * 1000000) /* between the end of output and the end of the process */
+#define LAST_FACT_US (5 * 1000000LL) /* between the end of output and the end of the process */
 
 static const char *const programs[] = {
     [HELPER_GIT] = "/awo/libexec/awo-git", [HELPER_FORGE] = "/awo/libexec/awo-forge"};

@@ -4,7 +4,7 @@
 #include <string.h>
 
 /* A buffer that one long line made large is given back, so that a quiet agent costs nothing. */
-#define KEEP (64 * 1024)
+#define KEEP ((size_t)64 * 1024)
 
 void
 lines_init(struct lines *l, size_t max, lines_fn *line, void *ctx)

@@ -463,7 +463,7 @@ tell_cleanup(struct order *o)
 	    o->unclean ? log_level_warning : log_level_info, fields);
 }
 
-static int
+static void
 tell_success(struct order *o)
 {
 	json_t *fields = json_object(), *transition;
@@ -483,10 +483,10 @@ tell_success(struct order *o)
 	json_object_set_new(fields, "git_lines_added", json_integer(o->added));
 	json_object_set_new(fields, "git_lines_removed", json_integer(o->removed));
 	json_object_set_new(fields, "usage", p_to_json(&p_type_usage, &o->usage));
-	return journal_write(&o->journal, P_E_workflow_completed, log_level_info, fields);
+	journal_write(&o->journal, P_E_workflow_completed, log_level_info, fields);
 }
 
-static int
+static void
 tell_failure(struct order *o, const char *step, const struct failure *f)
 {
 	json_t *fields = json_object();
@@ -505,7 +505,7 @@ tell_failure(struct order *o, const char *step, const struct failure *f)
 	    fields, "error_category", json_string(P_ENUM_NAME(error_category, f->category)));
 	if (f->retry_after > 0)
 		json_object_set_new(fields, "retry_after_seconds", json_integer(f->retry_after));
-	return journal_write(&o->journal, P_E_workflow_failed, log_level_error, fields);
+	journal_write(&o->journal, P_E_workflow_failed, log_level_error, fields);
 }
 
 static void
@@ -611,7 +611,10 @@ order_main(struct worker_args *a)
 		journal_report(&o.journal);
 		if (o.loop.base != NULL)
 			tell_cleanup(&o);
-		r = r == 0 ? tell_success(&o) : tell_failure(&o, step, &f);
+		if (r == 0)
+			tell_success(&o);
+		else
+			tell_failure(&o, step, &f);
 	}
 	r = o.journal.failed ? 1 : 0;
 	order_free(&o);

@@ -27,7 +27,7 @@ extern int mount(const char *source, const char *target, const char *type, unsig
 #define RO (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 #define RW (MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV)
 
-#define ETC_FILE_MAX (256U * 1024)
+#define ETC_FILE_MAX ((size_t)256 * 1024)
 #define MASK_FILE ".masked"
 #define MASK_DIR ".masked-dir"
 

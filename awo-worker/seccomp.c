@@ -17,7 +17,7 @@
 #include "common/clean.h"
 #include "common/files.h"
 
-#define PROGRAM_MAX (64U * 1024)
+#define PROGRAM_MAX ((size_t)64 * 1024)
 #define LOW32 0xffffffffU
 /* newer than the library's tables; these numbers are the same on all architectures */
 #define NR_STATMOUNT 457

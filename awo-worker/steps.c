@@ -432,7 +432,6 @@ static int
 after_create_pr(struct order *o, struct step_run *s, struct failure *f)
 {
 	struct buf body CLEAN_BUF = {0};
-	struct buf pushed CLEAN_BUF = {0};
 	char title[256];
 
 	pull_request_title(o, s, title, &body);
@@ -441,8 +440,7 @@ after_create_pr(struct order *o, struct step_run *s, struct failure *f)
 	if (o->tree.dirty > 0 || !o->branch_on_remote || strcmp(o->pushed_sha, o->head_sha) != 0) {
 		int r = publish(o, s, f);
 
-		pushed = s->output;
-		s->output = (struct buf){0};
+		buf_free(&s->output);
 		if (r != 0)
 			return -1;
 	}

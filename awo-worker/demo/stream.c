@@ -81,12 +81,24 @@ stream_init(struct demo *d)
 
 /* Tokens are estimated at four bytes each, so that usage grows with what was really read and
  * written. */
+static size_t
+tokens_in(const struct demo *d)
+{
+	return d->prompt_len / 4 + 100;
+}
+
+static size_t
+tokens_out(const struct demo *d)
+{
+	return d->bytes_out / 4 + 1;
+}
+
 static json_t *
 usage(struct demo *d)
 {
 	return json_pack("{s:I s:i s:i s:I s:s}", "input_tokens",
-	    (json_int_t)(d->prompt_len / 4 + 100), "cache_creation_input_tokens", 0,
-	    "cache_read_input_tokens", 0, "output_tokens", (json_int_t)(d->bytes_out / 4 + 1),
+	    (json_int_t)tokens_in(d), "cache_creation_input_tokens", 0,
+	    "cache_read_input_tokens", 0, "output_tokens", (json_int_t)tokens_out(d),
 	    "service_tier", "standard");
 }
 
@@ -155,8 +167,7 @@ result(struct demo *d, json_t *object, bool is_error)
 {
 	struct timespec now;
 	long long ms;
-	double in = (double)(d->prompt_len / 4 + 100), out = (double)(d->bytes_out / 4 + 1);
-	double cost = in * 3e-6 + out * 15e-6;
+	double cost = (double)tokens_in(d) * 3e-6 + (double)tokens_out(d) * 15e-6;
 
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	ms = (long long)(now.tv_sec - d->start.tv_sec) * 1000 +
@@ -170,9 +181,9 @@ result(struct demo *d, json_t *object, bool is_error)
 	json_object_set_new(object, "total_cost_usd", json_real(cost));
 	json_object_set_new(object, "usage", usage(d));
 	json_object_set_new(object, "modelUsage",
-	    json_pack("{s:{s:I s:I s:i s:i s:f}}", d->model, "inputTokens", (json_int_t)in,
-		"outputTokens", (json_int_t)out, "cacheReadInputTokens", 0,
-		"cacheCreationInputTokens", 0, "costUSD", cost));
+	    json_pack("{s:{s:I s:I s:i s:i s:f}}", d->model, "inputTokens",
+		(json_int_t)tokens_in(d), "outputTokens", (json_int_t)tokens_out(d),
+		"cacheReadInputTokens", 0, "cacheCreationInputTokens", 0, "costUSD", cost));
 	json_object_set_new(object, "permission_denials", json_array());
 	line(with_uuid(object, d));
 }

@@ -204,7 +204,7 @@ tool_bash(struct demo *d, const char *command, char **output)
 		buf_printf(&out, "Exit code %d", status);
 	stream_tool_result(d, id, out.p ? out.p : "", out.len, status != 0);
 	if (output) {
-		while (out.len > 0 && out.p[out.len - 1] == '\n')
+		while (out.p != NULL && out.len > 0 && out.p[out.len - 1] == '\n')
 			out.p[--out.len] = '\0';
 		*output = buf_take(&out);
 	}

@@ -22,6 +22,7 @@ struct git_state {
 };
 
 /* Frees what libgit2 gave, NULL accepted; for locals. */
+/* a type's name cannot stand in parentheses; NOLINTBEGIN(bugprone-macro-parentheses) */
 /* clang-format off */
 #define REPO_CLEAN(type, name, call)                                                               \
 	static inline void repo_clean_##name(type **p) { if (*p != NULL) call(*p); }
@@ -40,6 +41,7 @@ REPO_CLEAN(git_signature, signature, git_signature_free)
 REPO_CLEAN(git_config, config, git_config_free)
 REPO_CLEAN(git_packbuilder, packbuilder, git_packbuilder_free)
 /* clang-format on */
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define CLEAN_GIT(name) __attribute__((cleanup(repo_clean_##name)))
 
 /*

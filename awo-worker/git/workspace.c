@@ -230,7 +230,7 @@ copy_objects(struct job *j, const char *from_dir)
 
 	if (top == NULL || dst < 0)
 		e = errno;
-	while (e == 0 && (d = readdir(top)) != NULL) {
+	while (top != NULL && e == 0 && (d = readdir(top)) != NULL) {
 		CLEAN_FD int in = -1, out = -1;
 		DIR *sub;
 
@@ -243,7 +243,7 @@ copy_objects(struct job *j, const char *from_dir)
 			break;
 		}
 		if ((out = openat(dst, d->d_name, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 ||
-		    (sub = fdopendir(dup(in))) == NULL) {
+		    (sub = fdopendir(fcntl(in, F_DUPFD_CLOEXEC, 0))) == NULL) {
 			e = errno;
 			break;
 		}
@@ -262,7 +262,8 @@ copy_objects(struct job *j, const char *from_dir)
 static int
 cmp_line(const void *a, const void *b)
 {
-	return strcmp(*(char *const *)a + GIT_OID_HEXSZ, *(char *const *)b + GIT_OID_HEXSZ);
+	return strcmp(
+	    *(char *const *)a + (size_t)GIT_OID_HEXSZ, *(char *const *)b + (size_t)GIT_OID_HEXSZ);
 }
 
 /* Branches of the remote under refs/remotes/origin and its tags, as one file: a thousand of them
