@@ -392,7 +392,9 @@ check_daemon(struct doctor *d)
 		check_agent_program(d);
 		if (getuid() != 0)
 			check_user(d);
-		check_disk(d, getenv("HOME") && getuid() != 0 ? getenv("HOME") : "/var");
+		const char *home = getenv("HOME");
+
+		check_disk(d, home && getuid() != 0 ? home : "/var");
 		return;
 	}
 	if (ctl_try(d->ctl, P_M_system_info, NULL, &info, &err) < 0) {

@@ -198,8 +198,8 @@ clock_parse(const char *text, int64_t *wall_us)
 	days = days_before(year) + day - 1;
 	for (int m = 1; m < month; m++)
 		days += month_days(year, m);
-	total = MIN_S + days * DAY_S + hour * 3600 + minute * 60 + second;
-	total -= sign * (oh * 3600 + om * 60);
+	total = MIN_S + days * DAY_S + hour * INT64_C(3600) + minute * INT64_C(60) + second;
+	total -= sign * (oh * INT64_C(3600) + om * INT64_C(60));
 	if (total < MIN_S || total > MAX_S)
 		return false;
 	*wall_us = total * 1000000 + fraction;

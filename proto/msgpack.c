@@ -31,8 +31,9 @@ struct cursor {
 static int
 cut_short(struct awo_err *err)
 {
-	return ERR(err, INVALID_ARGUMENT, "",
+	ERR(err, INVALID_ARGUMENT, "",
 	    "malformed message: a value is cut short or of an unknown kind");
+	return -1;
 }
 
 /* Reads a head, and for strings makes *content stand on their bytes; the cursor is then behind
@@ -46,9 +47,8 @@ next(struct cursor *c, struct m_head *h, const char **content, struct awo_err *e
 		return cut_short(err);
 	if (h->kind == M_STR || h->kind == M_BIN)
 		more = h->n;
-	else if (h->kind == M_ARRAY && h->n > c->len - h->size)
-		return cut_short(err);
-	else if (h->kind == M_MAP && h->n > (c->len - h->size) / 2)
+	else if ((h->kind == M_ARRAY && h->n > c->len - h->size) ||
+	    (h->kind == M_MAP && h->n > (c->len - h->size) / 2))
 		return cut_short(err);
 	if (more > c->len - h->size)
 		return cut_short(err);

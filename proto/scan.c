@@ -70,7 +70,7 @@ long_head(const uint8_t *p, struct m_head *h)
 		return 1;
 	case 0xd0:
 		h->kind = M_INT;
-		h->i = (int8_t)v;
+		h->i = (int8_t)v; /* NOLINT(bugprone-signed-char-misuse): the sign is meant */
 		return 1;
 	case 0xd1:
 		h->kind = M_INT;
@@ -113,7 +113,7 @@ m_head(const uint8_t *p, size_t len, struct m_head *h)
 	h->size = 1;
 	if (b <= 0x7f || b >= 0xe0) {
 		h->kind = M_INT;
-		h->i = (int8_t)b;
+		h->i = (int8_t)b; /* NOLINT(bugprone-signed-char-misuse): the sign is meant */
 		return 1;
 	}
 	if (b <= 0x8f)

@@ -55,16 +55,16 @@ static const struct p_enum *const all_enums[] = {
 #define ENUM_ALIAS(e, spelling, v)
 #define ENUM_END(e)
 #define TYPE_BEGIN(t, h) static const struct p_field fields_##t[] = {
-#define FIELD(t, f, k, n, h) .name = #f, .kind = k, .need = P_##n, .offset = offsetof(struct p_##t, f), .help = h
-#define F_STR(t, f, n, lo, hi, h) {FIELD(t, f, P_STR, n, h), .min = lo, .max = hi},
-#define F_INT(t, f, n, lo, hi, h) {FIELD(t, f, P_INT, n, h), .min = lo, .max = hi},
+#define FIELD(t, f, k, n, h) .name = #f, .kind = k, .need = P_##n, .offset = offsetof(struct p_##t, f), .help = (h)
+#define F_STR(t, f, n, lo, hi, h) {FIELD(t, f, P_STR, n, h), .min = (lo), .max = (hi)},
+#define F_INT(t, f, n, lo, hi, h) {FIELD(t, f, P_INT, n, h), .min = (lo), .max = (hi)},
 #define F_BOOL(t, f, n, h) {FIELD(t, f, P_BOOL, n, h)},
-#define F_DBL(t, f, n, lo, hi, h) {FIELD(t, f, P_DBL, n, h), .dmin = lo, .dmax = hi},
+#define F_DBL(t, f, n, lo, hi, h) {FIELD(t, f, P_DBL, n, h), .dmin = (lo), .dmax = (hi)},
 #define F_TIME(t, f, n, h) {FIELD(t, f, P_TIME, n, h)},
 #define F_ENUM(t, f, n, e, h) {FIELD(t, f, P_ENUM, n, h), .en = &p_enum_##e},
-#define F_STRV(t, f, n, items, bytes, h) {FIELD(t, f, P_STRV, n, h), .max = items, .item_max = bytes},
+#define F_STRV(t, f, n, items, bytes, h) {FIELD(t, f, P_STRV, n, h), .max = (items), .item_max = (bytes)},
 #define F_OBJ(t, f, n, o, h) {FIELD(t, f, P_OBJ, n, h), .type = &p_type_##o},
-#define F_LIST(t, f, n, o, items, h) {FIELD(t, f, P_LIST, n, h), .max = items, .type = &p_type_##o},
+#define F_LIST(t, f, n, o, items, h) {FIELD(t, f, P_LIST, n, h), .max = (items), .type = &p_type_##o},
 #define F_ANY(t, f, n, h) {FIELD(t, f, P_ANY, n, h)},
 #define TYPE_END(t) {.name = NULL}};
 #include "proto/types.def"

@@ -98,11 +98,13 @@ struct p_type {
 #define F_ENUM(t, f, need, e, help) enum p_##e f;
 #define F_STRV(t, f, need, items, bytes, help) struct p_strv f;
 #define F_OBJ(t, f, need, o, help) struct p_##o f;
+/* a name cannot stand in parentheses; NOLINTBEGIN(bugprone-macro-parentheses) */
 #define F_LIST(t, f, need, o, items, help)                                                         \
 	struct {                                                                                   \
 		struct p_##o *v;                                                                   \
 		size_t n;                                                                          \
 	} f;
+/* NOLINTEND(bugprone-macro-parentheses) */
 #define F_ANY(t, f, need, help) json_t *f;
 #define TYPE_END(t) };
 #include "proto/types.def"
