@@ -10,7 +10,7 @@
 #include "common/text.h"
 
 #define SLOW_US 50000 /* a handler that keeps the loop for longer is reported */
-#define SETTLE_MS 2   /* between looks at an order whose end is being committed */
+#define SETTLE_MS 2L  /* between looks at an order whose end is being committed */
 #define SETTLE_TRIES 500
 
 /* Each wrapper hands the decoded struct to a handler that wants exactly this type: a wrong one does

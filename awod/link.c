@@ -18,8 +18,8 @@
 #include "common/ids.h"
 #include "common/log.h"
 
-#define LINE_MAX_IN 4096	/* a worker's messages are short */
-#define RETRY_MS 200
+#define LINE_MAX_IN ((size_t)4096)	/* a worker's messages are short */
+#define RETRY_MS 200L
 
 struct link {
 	struct live *l;

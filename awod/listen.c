@@ -18,7 +18,7 @@
 
 #define BACKLOG 512
 #define ACCEPTS_A_TURN 32
-#define PAUSE_MS 100 /* without descriptors accepting again at once would spin */
+#define PAUSE_MS 100L /* without descriptors accepting again at once would spin */
 
 /* An address below a directory's descriptor: paths may be longer than sun_path. */
 static int

@@ -10,7 +10,7 @@
 
 #define NONE order_status_none
 #define ATTEMPT_MAX 1000000
-#define RETRY_AFTER_MAX_S (7 * 86400) /* an agent's stream cannot ask for more */
+#define RETRY_AFTER_MAX_S (7 * INT64_C(86400)) /* an agent's stream cannot ask for more */
 
 /* clang-format off */
 /* [from][cause], every cell filled; from order_status_none nothing follows. */

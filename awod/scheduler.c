@@ -238,6 +238,7 @@ scheduler_run(
 	r.repositories = repositories;
 	r.nrepositories = unique_counts(repositories, n);
 
+	/* pointers are sorted; NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(candidates, ncandidates, sizeof(*candidates), compare_candidates);
 	for (size_t from = 0; from < ncandidates;) {
 		size_t to = from + 1;
@@ -247,6 +248,7 @@ scheduler_run(
 		run_class(&r, candidates, from, to, room);
 		from = to;
 	}
+	/* pointers too; NOLINTNEXTLINE(bugprone-sizeof-expression) */
 	qsort(waiters, nwaiters, sizeof(*waiters), compare_waiters);
 	for (size_t i = 0; i < nwaiters; i++) {
 		waiters[i]->reason = SCHED_RETRY_AT;

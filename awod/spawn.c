@@ -235,6 +235,7 @@ clone_with_groups(const struct spawn_request *r, int *pidfd, struct spawn_result
 			return fail(out, errno, "getgroups");
 		saved = calloc((size_t)nsaved + 1, sizeof(*saved));
 		if (!saved || getgroups(nsaved, saved) != nsaved)
+			/* freed by its attribute; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 			return fail(out, errno, "getgroups");
 		if (setgroups(r->group == (gid_t)-1 ? 0 : 1, &r->group) < 0)
 			return fail(out, errno, "setgroups");

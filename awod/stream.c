@@ -22,7 +22,7 @@
 static void
 soon(struct server *s, int ms)
 {
-	const struct timeval tv = {0, ms * 1000};
+	const struct timeval tv = {0, ms * 1000L};
 
 	if (!event_pending(s->flush, EV_TIMEOUT, NULL))
 		event_add(s->flush, &tv);
@@ -449,6 +449,7 @@ stream_end_all(struct server *s, const char *reason)
 	struct stream *st;
 
 	TAILQ_FOREACH(c, &s->conns, link)
+	/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while ((st = TAILQ_FIRST(&c->streams)) != NULL)
 		stream_end(st, "stream_end", reason);
 }

@@ -160,7 +160,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 void
 engine_task(struct engine *e, const struct engine_task *in, engine_task_done *done, void *arg)
 {
-	struct timeval tv = {.tv_sec = in->timeout_ms / 1000, .tv_usec = (in->timeout_ms % 1000) * 1000};
+	struct timeval tv = {.tv_sec = in->timeout_ms / 1000, .tv_usec = (in->timeout_ms % 1000) * 1000L};
 	struct task *t = xcalloc(1, sizeof(*t));
 	struct sup_msg m;
 	char *text;
@@ -250,6 +250,7 @@ void
 task_close_all(struct engine *e)
 {
 	while (e->tasks != NULL) {
+		/* each leaves the list when it is freed; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		kill_task(e->tasks);
 		task_free(e->tasks);
 	}
