@@ -51,7 +51,7 @@ struct packet {
 static void
 spin(struct rig *r, int ms)
 {
-	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000};
+	struct timeval tv = {.tv_sec = ms / 1000, .tv_usec = (ms % 1000) * 1000L};
 
 	event_base_loopexit(r->b.base, &tv);
 	event_base_dispatch(r->b.base);

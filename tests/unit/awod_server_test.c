@@ -968,7 +968,7 @@ a_live_socket_is_refused_and_a_stale_one_replaced(void **state)
 	/* longer than an address may be, and with the mode of the configuration */
 	snprintf(deep, sizeof(deep), "%s/%0100d", rig->dir, 7);
 	assert_int_equal(mkdir(deep, 0700), 0);
-	strcat(deep, "/a.sock");
+	snprintf(deep, sizeof(deep), "%s/%0100d/a.sock", rig->dir, 7);
 	free(rig->b.conf->socket_mode);
 	rig->b.conf->socket_mode = xstrdup("0622");
 	s = second(deep, &err);

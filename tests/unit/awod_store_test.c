@@ -186,6 +186,7 @@ check_columns(
 		n++;
 	}
 	sqlite3_finalize(st);
+	assert_non_null(want.p);
 	for (unsigned i = 0; i < type->nfields; i++) {
 		struct buf name CLEAN_BUF = {0};
 
@@ -588,7 +589,7 @@ fill_model(struct place *p)
 		char id[12], text[64];
 
 		model[i] = (struct model){
-		    1 + (uint32_t)(rand() % 2), states[rand() % 3], T0 + i * 10, rand() % 3};
+		    1 + (uint32_t)(rand() % 2), states[rand() % 3], T0 + i * INT64_C(10), rand() % 3};
 		snprintf(id, sizeof(id), "wo-%08x", (unsigned)i);
 		r = make_row(id, model[i].uid, model[i].status);
 		snprintf(text, sizeof(text), "request %d%% a_b", i);

@@ -229,8 +229,8 @@ traps(void **state)
 	    "rm -f .git/HEAD && ln -s /dev/zero .git/HEAD",
 	    "rm -f .git/config && mkfifo .git/config",
 	    "rm -f .git/index && mkfifo .git/index",
-	    "mkfifo .git/info/attributes 2>/dev/null || (mkdir -p .git/info && mkfifo "
-	    ".git/info/attributes)",
+	    ("mkfifo .git/info/attributes 2>/dev/null || "
+	     "(mkdir -p .git/info && mkfifo .git/info/attributes)"),
 	    "mkdir -p .git/info && rm -f .git/info/exclude && mkfifo .git/info/exclude",
 	    "rm -f .gitignore && mkfifo .gitignore",
 	    "mkfifo .gitattributes",

@@ -104,7 +104,7 @@ decode_bytes(const struct p_type *type, void *obj, const char *bytes, size_t len
 	free(copy);
 	return rc;
 }
-#define DECODE(type, obj, bytes, e) decode_bytes(&p_type_##type, obj, bytes, sizeof bytes - 1, e)
+#define DECODE(type, obj, bytes, e) decode_bytes(&p_type_##type, obj, bytes, sizeof(bytes) - 1, e)
 
 static void
 refuses(void **state)

@@ -35,7 +35,7 @@ expect_bad(const char *bytes, size_t len, const char *says, bool id_known)
 	if (rc != -1 || !strstr(e.msg, says) || have_id != id_known)
 		fail_msg("%zd, \"%s\" does not say \"%s\", id %d", rc, e.msg, says, have_id);
 }
-#define BAD(bytes, says, id_known) expect_bad(bytes, sizeof bytes - 1, says, id_known)
+#define BAD(bytes, says, id_known) expect_bad(bytes, sizeof(bytes) - 1, says, id_known)
 
 static void
 refuses_bombs(void **state)

@@ -289,8 +289,8 @@ strange_shapes(void **state)
 {
 	static const char *const values[] = {"null", "true", "7", "-1e300", "1e999", "\"x\"", "[]",
 	    "[[]]", "{}", "[{\"type\":\"text\"}]",
-	    "{\"content\":[{\"type\":\"tool_use\"},{\"type\":\"tool_result\",\"content\":[1,{}]},7]"
-	    "}",
+	    ("{\"content\":[{\"type\":\"tool_use\"},{\"type\":\"tool_result\","
+	     "\"content\":[1,{}]},7]}"),
 	    "{\"type\":\"agent_message\"}",
 	    "{\"a\":{\"inputTokens\":9223372036854775807,\"outputTokens\":-5}}"};
 	static const char *const types[] = {"system", "assistant", "user", "result",

@@ -195,8 +195,8 @@ strangers_are_cut_off(void **state)
 	    "{\"op\":\"hello\"}\n",
 	    "{\"op\":\"hello\",\"nonce\":\"\"}\n",
 	    "{\"op\":\"hello\",\"nonce\":7}\n",
-	    "{\"op\":\"hello\",\"nonce\":"
-	    "\"1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}\n",
+	    ("{\"op\":\"hello\",\"nonce\":"
+	     "\"1123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\"}\n"),
 	    "{\"op\":\"hello\",\"nonce\":\"" NONCE "0\"}\n",
 	    "hello\n",
 	    "\n",
