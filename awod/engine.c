@@ -17,7 +17,7 @@
 #include "common/text.h"
 
 #define PORTS_EACH 10
-#define EXIT_GRACE_S 15		/* between a worker's last line and its end */
+#define EXIT_GRACE_S 15LL		/* between a worker's last line and its end */
 #define CANCEL_EXTRA_MS 1200	/* beyond timeouts.kill, which the worker observes itself */
 
 static void settle(struct live *l);
@@ -1543,9 +1543,8 @@ engine_message(struct engine *e, const struct sup_msg *m)
 	case SUP_EXITED:
 		if (m->kind == SUP_TASK)
 			task_exited(e, m);
-		else if (l != NULL && l->stage != LIVE_QUEUED)
-			live_exited(l, m->status, m->oom != 0);
-		else if (l != NULL && (l->row->pub.status == order_status_paused || l->row->pub.status == order_status_waiting))
+		else if (l != NULL && (l->stage != LIVE_QUEUED || l->row->pub.status == order_status_paused ||
+		    l->row->pub.status == order_status_waiting))
 			live_exited(l, m->status, m->oom != 0);
 		break;
 	case SUP_REMOVED:
@@ -1634,6 +1633,7 @@ engine_close(struct engine *e)
 		return;
 	e->closing = true;
 	retention_close(e);
+	/* each leaves the list when it is freed; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while (e->all != NULL)
 		live_free(e->all);
 	if (e->sup != NULL)

@@ -14,8 +14,8 @@
 #include "common/files.h"
 #include "common/log.h"
 
-#define SLICE (256 * 1024)		/* bytes of one log taken in before others have their turn */
-#define STATE_LINE_MAX (1024 * 1024)	/* a longer state line is not believed */
+#define SLICE ((size_t)256 * 1024)	/* bytes of one log taken in before others have their turn */
+#define STATE_LINE_MAX ((size_t)1024 * 1024) /* a longer state line is not believed */
 #define HEAD_SCAN 400			/* the event's name stands in the first bytes of a line */
 
 void
@@ -376,7 +376,7 @@ take_slice(struct live *l)
 			break;
 		if ((size_t)n < want)
 			return false;	/* the line is still being written */
-		if (want > 4 * (size_t)STATE_LINE_MAX) {
+		if (want > 4 * STATE_LINE_MAX) {
 			l->read_offset += n;	/* no line of ours: skip what no reader would believe */
 			return true;
 		}

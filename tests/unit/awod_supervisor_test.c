@@ -758,7 +758,7 @@ body_hostile(void)
 		size_t n = (size_t)(1 + (i * 37) % (int)sizeof(junk));
 
 		for (size_t k = 0; k < n; k++)
-			junk[k] = (unsigned char)((unsigned int)i * 131U + k * 29U);
+			junk[k] = (unsigned char)((size_t)i * 131 + k * 29);
 		raw_send(junk, n, NULL, 0);
 	}
 	m = message(SUP_SPAWN, SUP_ORDER, "wo-00000001");
