@@ -2,6 +2,7 @@
  * as it was. */
 #include "tests/unit/cmocka_all.h"
 
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -381,12 +382,16 @@ static void
 slow_pack(void **state)
 {
 	json_t *r, *j;
+	int writer;
 
 	(void)state;
-	sh("mkfifo -m 600 fifo && (exec 9<>fifo; sleep 20) >/dev/null 2>&1 & sleep 0.3");
+	sh("mkfifo -m 600 fifo");
+	writer = open("fifo", O_RDWR | O_CLOEXEC);
+	assert_true(writer >= 0);
 	r = request(base);
 	json_object_set_new(r, "timeout_seconds", json_integer(1));
 	j = awo("import", NULL, r, "fifo", NULL);
+	close(writer);
 	assert_error(j, "transient", "timeout", "awo-git import");
 	json_decref(j);
 	sh(": >pack");

@@ -122,46 +122,65 @@ child(const char *verb, const char *cwd, int in, int out, const char *pack_in, c
 	_exit(123);
 }
 
-json_t *
-awo(const char *verb, const char *cwd, json_t *request, const char *pack_in, const char *pack_out)
+void
+awo_start(struct awo_run *run, const char *verb, const char *cwd, json_t *request,
+    const char *pack_in, const char *pack_out)
 {
-	CLEAN_FREE char *text = json_dumps(request, 0), *answer = NULL;
-	int pipe_in[2], pipe_out[2], status;
-	json_error_t je;
-	size_t len;
-	char *line;
-	json_t *j;
-	pid_t pid;
+	CLEAN_FREE char *text = json_dumps(request, 0);
+	int pipe_in[2], pipe_out[2];
 
 	assert_non_null(text);
 	json_decref(request);
 	assert_int_equal(pipe2(pipe_in, O_CLOEXEC), 0);
 	assert_int_equal(pipe2(pipe_out, O_CLOEXEC), 0);
-	pid = fork();
-	assert_true(pid >= 0);
-	if (pid == 0)
+	run->pid = fork();
+	assert_true(run->pid >= 0);
+	if (run->pid == 0)
 		child(verb, cwd, pipe_in[0], pipe_out[1], pack_in, pack_out);
 	close(pipe_in[0]);
 	close(pipe_out[1]);
 	assert_int_equal(files_write_all(pipe_in[1], text, strlen(text)), 0);
 	close(pipe_in[1]);
-	answer = files_read_fd(pipe_out[0], 64 << 20, &len);
-	close(pipe_out[0]);
+	run->answer = pipe_out[0];
+	run->exports = pack_out != NULL;
+}
+
+json_t *
+awo_finish(struct awo_run *run)
+{
+	CLEAN_FREE char *answer = NULL;
+	json_error_t je;
+	int status;
+	size_t len;
+	char *line;
+	json_t *j;
+
+	answer = files_read_fd(run->answer, 64 << 20, &len);
+	close(run->answer);
 	assert_non_null(answer);
-	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(waitpid(run->pid, &status, 0), run->pid);
 	while (len > 0 && answer[len - 1] == '\n')
 		answer[--len] = '\0';
 	line = strrchr(answer, '\n');
 	j = json_loads(line != NULL ? line + 1 : answer, 0, &je);
 	if (j == NULL)
-		fprintf(stderr, "%s: no JSON (%s), status %#x: %s\n", verb, je.text,
-		    (unsigned)status, answer);
+		fprintf(
+		    stderr, "no JSON (%s), status %#x: %s\n", je.text, (unsigned)status, answer);
 	assert_non_null(j);
 	assert_true(WIFEXITED(status));
-	if (pack_out == NULL)
+	if (!run->exports)
 		assert_int_equal(
 		    WEXITSTATUS(status), json_is_true(json_object_get(j, "ok")) ? 0 : 1);
 	return j;
+}
+
+json_t *
+awo(const char *verb, const char *cwd, json_t *request, const char *pack_in, const char *pack_out)
+{
+	struct awo_run run;
+
+	awo_start(&run, verb, cwd, request, pack_in, pack_out);
+	return awo_finish(&run);
 }
 
 json_t *

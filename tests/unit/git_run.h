@@ -3,7 +3,9 @@
 #define TESTS_GIT_RUN_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* A temporary directory for the whole test program, made at the first call and current directory
  * from then on. */
@@ -23,6 +25,15 @@ int sh_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
  */
 json_t *awo(
     const char *verb, const char *dir, json_t *request, const char *pack_in, const char *pack_out);
+/* The same in two halves, so that several can run at once. */
+struct awo_run {
+	pid_t pid;
+	int answer;
+	bool exports;
+};
+void awo_start(struct awo_run *run, const char *verb, const char *dir, json_t *request,
+    const char *pack_in, const char *pack_out);
+json_t *awo_finish(struct awo_run *run);
 /* The same, which must succeed; a field of the answer by key is borrowed from it. */
 json_t *awo_ok(const char *verb, const char *dir, json_t *request);
 /* The same, which must fail with this category and reason, and this text in its message. */
