@@ -137,6 +137,7 @@ broker_main(const struct options *o, int fd)
 
 	log_open("awod", LOG_FMT_TEXT, LOG_LVL_INFO);
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);	/* it holds credentials */
+	prctl(PR_SET_NAME, "awod-broker", 0, 0, 0);	/* started by way of /proc/self/exe it would be called exe */
 	signal(SIGPIPE, SIG_IGN);
 	event_set_log_callback(log_libevent);
 	b.base = event_base_new();
@@ -183,6 +184,7 @@ broker_main(const struct options *o, int fd)
 	log_info("broker_started", LS("version", AWO_VERSION), LS("mode", o->user_mode ? "user" : "system"),
 	    LS("socket", o->socket_path), LS("state_directory", o->state_dir));
 	sd_ready();
+	event_active(watchdog, EV_TIMEOUT, 0);	/* the first status is not to wait for its time */
 	event_base_dispatch(b.base);
 	sd_stopping();
 	log_info("broker_stopping", LS("orders", "go on without it"));

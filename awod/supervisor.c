@@ -956,8 +956,11 @@ broker_child(const struct supervisor *s, int fd, pid_t parent)
 	}
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		broker_failed("no_new_privs");
-	/* after the change of ids, which would clear it */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0)
+	/*
+	 * After the change of ids, which would clear it. No milder signal: a broker that hangs (that is why the service manager's
+	 * watchdog has ended us) would outlive it, and one that finishes at leisure would share the database with the next.
+	 */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		broker_failed("parent death signal");
 	if (getppid() != parent)
 		_exit(0);
