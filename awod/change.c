@@ -4,7 +4,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 
+#define AGAIN_S 2
+
 struct change {
+	struct change *next;	/* unsaved */
+	bool sure;
 	struct live *l;
 	struct store_tx *tx;
 	char **lines;
@@ -71,6 +75,52 @@ change_free(struct change *c)
 	free(c);
 }
 
+static void committed(void *arg, const struct awo_err *err, const struct store_commit *commit);
+
+static void
+on_save_again(evutil_socket_t fd, short what, void *arg)
+{
+	struct engine *e = arg;
+	struct change *c, *list = e->unsaved;
+
+	(void)fd;
+	(void)what;
+	e->unsaved = NULL;
+	e->unsaved_tail = &e->unsaved;
+	while ((c = list) != NULL) {
+		list = c->next;
+		c->next = NULL;
+		/* a later change may have been written meanwhile: what it said must not be taken back */
+		c->l->unsaved--;
+		store_tx_order_renew(c->tx, c->l->row);
+		store_tx_commit(c->tx, committed, c);
+	}
+}
+
+static void
+save_later(struct change *c)
+{
+	static const struct timeval again = {.tv_sec = AGAIN_S};
+	struct engine *e = c->l->e;
+
+	c->next = NULL;
+	c->l->unsaved++;
+	*e->unsaved_tail = c;
+	e->unsaved_tail = &c->next;
+	if (!evtimer_pending(e->save_again, NULL))
+		evtimer_add(e->save_again, &again);
+	live_unsaved(c->l);
+}
+
+static void
+keep(struct change *c, const struct awo_err *err, const struct store_commit *commit)
+{
+	log_error("order_change_delayed", LS("agent_work_order_id", c->l->row->pub.agent_work_order_id),
+	    LS("error", err->msg));
+	c->tx = store_tx_keep(commit);
+	save_later(c);
+}
+
 static void
 committed(void *arg, const struct awo_err *err, const struct store_commit *commit)
 {
@@ -79,6 +129,10 @@ committed(void *arg, const struct awo_err *err, const struct store_commit *commi
 	bool ok = err == NULL || err->code == AWO_OK;
 
 	AWO_ASSERT(l->commits > 0);
+	if (!ok && c->sure && !l->e->closing && (err->code == AWO_UNAVAILABLE || err->code == AWO_RESOURCE_EXHAUSTED)) {
+		keep(c, err, commit);
+		return;
+	}
 	l->commits--;
 	if (!ok)
 		log_error("order_change_failed", LS("agent_work_order_id", l->row->pub.agent_work_order_id),
@@ -91,12 +145,52 @@ committed(void *arg, const struct awo_err *err, const struct store_commit *commi
 	change_free(c);
 }
 
-void
-change_commit(struct change *c, change_then *then, void *arg)
+static void
+commit_now(struct change *c, bool sure, change_then *then, void *arg)
 {
+	c->sure = sure;
 	c->then = then;
 	c->arg = arg;
 	c->l->commits++;
 	store_tx_order_update(c->tx, c->l->row);
-	store_tx_commit(c->tx, committed, c);
+	/* events keep their order */
+	if (sure && c->l->unsaved > 0)
+		save_later(c);
+	else
+		store_tx_commit(c->tx, committed, c);
+}
+
+void
+change_commit(struct change *c, change_then *then, void *arg)
+{
+	commit_now(c, true, then, arg);
+}
+
+void
+change_try(struct change *c, change_then *then, void *arg)
+{
+	commit_now(c, false, then, arg);
+}
+
+void
+change_open(struct engine *e)
+{
+	e->unsaved_tail = &e->unsaved;
+	e->save_again = evtimer_new(e->b->base, on_save_again, e);
+	AWO_ASSERT(e->save_again != NULL);
+}
+
+void
+change_close(struct engine *e)
+{
+	while (e->unsaved != NULL) {
+		struct change *c = e->unsaved;
+
+		e->unsaved = c->next;
+		store_tx_drop(c->tx);
+		change_free(c);
+	}
+	if (e->save_again != NULL)
+		event_free(e->save_again);
+	e->save_again = NULL;
 }

@@ -89,7 +89,7 @@ live_new(struct engine *e, struct order_row *row)
 	return l;
 }
 
-/* Callers that wait for what can no longer come are answered. */
+/* Answers those who wait. */
 static void
 wake_waiters(struct live *l, int what, const struct awo_err *err)
 {
@@ -105,6 +105,16 @@ wake_waiters(struct live *l, int what, const struct awo_err *err)
 		free(w);
 		p = &l->waiters;	/* the callback may have changed the list */
 	}
+}
+
+void
+live_unsaved(struct live *l)
+{
+	struct awo_err err = {0};
+
+	ERR(&err, UNAVAILABLE, "", "the database could not be written; it is tried again, see awod's log");
+	wake_waiters(l, WAIT_PAUSED, &err);
+	wake_waiters(l, WAIT_ENDED, &err);
 }
 
 static void
@@ -562,6 +572,8 @@ started(struct live *l, bool ok, void *arg)
 		l->stage = LIVE_QUEUED;
 		l->row->port_start = 0;
 		l->e->positions_stale = true;
+		if (l->row->cancel_requested)
+			settle(l);
 		engine_kick(l->e);
 		return;
 	}
@@ -623,7 +635,7 @@ start(struct live *l)
 	change_event(c, "info", "port_range_allocated",
 	    json_pack("{s:I,s:I}", "port_range_start", (json_int_t)ports, "port_range_end",
 		(json_int_t)(ports + PORTS_EACH - 1)));
-	change_commit(c, started, NULL);
+	change_try(c, started, NULL);
 }
 
 void
@@ -733,7 +745,7 @@ paused_then(struct live *l, bool ok, void *arg)
 
 	(void)arg;
 	if (!ok)
-		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
+		live_unsaved(l);
 	wake_waiters(l, WAIT_PAUSED, &err);
 }
 
@@ -816,16 +828,17 @@ ended_then(struct live *l, bool ok, void *arg)
 	(void)arg;
 	if (!ok) {
 		/* the record still says running: the next start of awod settles it from the log */
-		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
-		wake_waiters(l, WAIT_ENDED, &err);
+		live_unsaved(l);
+		maybe_free(l);
 		return;
 	}
-	if (!order_is_terminal(l->row->pub.status))
-		return;
+	/* whoever waited for this end has it, even when the order has been retried meanwhile */
 	wake_waiters(l, WAIT_ENDED, &err);
 	ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s", id,
 	    P_ENUM_NAME(order_status, l->row->pub.status));
 	wake_waiters(l, WAIT_PAUSED, &err);
+	if (!order_is_terminal(l->row->pub.status))
+		return;
 	if (l->row->pub.status == order_status_completed)
 		reopen_if_prompted(l);
 	if (order_is_terminal(l->row->pub.status))
@@ -891,6 +904,11 @@ settle(struct live *l)
 	link_remove(l);
 	l->nonce[0] = '\0';
 	l->row->port_start = 0;
+	/* only now the worker's last line has had its effect */
+	if (l->log_fd >= 0)
+		l->row->journal_offset = l->read_offset;
+	l->final_at = 0;
+	l->pausing = false;
 	c = change_begin(l);
 	if (l->row->cancel_requested || (l->final == FINAL_FAILED && l->category == error_category_cancelled)) {
 		bool clean = !l->forced && (l->final != FINAL_NONE || l->status == 0);
@@ -906,6 +924,9 @@ settle(struct live *l)
 		change_event(c, "info", "agent_work_order_cancelled",
 		    json_pack("{s:s?,s:s?,s:b}", "reason", l->cancel_reason, "by", l->cancel_by, "clean", clean ? 1 : 0));
 	} else if (l->final == FINAL_COMPLETED) {
+		/* its last line may have crossed the pause */
+		if (o->status == order_status_paused || o->status == order_status_waiting)
+			apply(l, ORDER_WAKE, NULL);
 		apply(l, ORDER_COMPLETE, NULL);
 		e->completed++;
 		change_event(c, "info", "agent_work_order_completed",
@@ -968,6 +989,31 @@ reopen_if_prompted(struct live *l)
 
 /* ---- changes asked for from outside */
 
+struct deletion {
+	struct deletion *next;
+	struct engine *e;
+	struct order_row row;
+	engine_done *done;
+	void *arg;
+};
+
+/* What is half gone cannot begin again. */
+static bool
+is_being_removed(const struct engine *e, const char *id, struct awo_err *err)
+{
+	const struct deletion *d;
+
+	for (d = e->deletions; d != NULL && strcmp(d->row.pub.agent_work_order_id, id) != 0; d = d->next)
+		;
+	if (d != NULL)
+		ERR(err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is just being deleted", id);
+	else if (retention_holds(id))
+		ERR(err, UNAVAILABLE, "agent_work_order_id", "order %s is just being cleaned up; try again", id);
+	else
+		return false;
+	return true;
+}
+
 /* The live order, or one made of the store's record; NULL with *err. */
 static struct live *
 get(struct engine *e, const char *id, struct awo_err *err)
@@ -977,6 +1023,8 @@ get(struct engine *e, const char *id, struct awo_err *err)
 
 	if (l != NULL)
 		return l;
+	if (is_being_removed(e, id, err))
+		return NULL;
 	row = xcalloc(1, sizeof(*row));
 	if (store_order_get(e->b->store, id, row, err) != 0) {
 		free(row);
@@ -1025,14 +1073,9 @@ send_cancel(struct live *l)
 static void
 cancel_then(struct live *l, bool ok, void *arg)
 {
-	struct awo_err err = {0};
-
 	(void)arg;
-	if (!ok) {
-		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
-		wake_waiters(l, WAIT_ENDED, &err);
-		return;
-	}
+	if (!ok)
+		live_unsaved(l);
 	if (l->stage == LIVE_FETCHING)
 		live_exited(l, 0, false);
 }
@@ -1117,7 +1160,7 @@ engine_resume(struct engine *e, const char *id, const char *by, engine_done *don
 	l->row->wake = true;
 	e->positions_stale = true;
 	engine_kick(e);
-	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+	change_try(change_begin(l), reply_then, reply_new(done, arg));
 }
 
 void
@@ -1140,7 +1183,7 @@ engine_retry(struct engine *e, const char *id, const char *by, engine_done *done
 	c = change_begin(l);
 	change_event(c, "info", "agent_work_order_retried",
 	    json_pack("{s:I,s:s,s:s}", "attempt", (json_int_t)l->row->pub.attempt, "reason", "asked for", "by", by));
-	change_commit(c, reply_then, reply_new(done, arg));
+	change_try(c, reply_then, reply_new(done, arg));
 }
 
 void
@@ -1157,6 +1200,11 @@ engine_start(struct engine *e, const char *id, engine_done *done, void *arg)
 		refuse_state(done, arg, l, "started");
 		return;
 	}
+	if (!e->ready) {
+		ERR(&err, UNAVAILABLE, "", "awod is just starting; try again");
+		refuse(done, arg, l, &err);
+		return;
+	}
 	if ((int64_t)e->running >= e->b->conf->max_concurrent) {
 		ERR(&err, RESOURCE_EXHAUSTED, "", "all %lld slots are taken; the order stays in the queue",
 		    (long long)e->b->conf->max_concurrent);
@@ -1171,7 +1219,7 @@ engine_start(struct engine *e, const char *id, engine_done *done, void *arg)
 		refuse(done, arg, l, &err);
 		return;
 	}
-	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+	change_try(change_begin(l), reply_then, reply_new(done, arg));
 }
 
 struct prompting {
@@ -1200,8 +1248,7 @@ prompt_told(struct live *l, bool ok, void *arg)
 	p->done(p->arg, &err, p->id, message);
 	free(p->text);
 	free(p);
-	if (ok)
-		maybe_free(l);
+	maybe_free(l);
 }
 
 /* The prompt's own commit told its number; its event carries it. */
@@ -1233,7 +1280,7 @@ prompt_inserted(void *arg, const struct awo_err *err, const struct store_commit 
 		l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
 		p->reopened = true;
 	}
-	change_commit(c, prompt_told, p);
+	change_try(c, prompt_told, p);
 }
 
 void
@@ -1272,21 +1319,17 @@ engine_prompt(struct engine *e, const char *id, const struct caller *by, const c
 	store_tx_commit(tx, prompt_inserted, p);
 }
 
-struct deletion {
-	struct engine *e;
-	struct order_row row;
-	engine_done *done;
-	void *arg;
-};
-
 static void
 deleted(void *arg, const struct awo_err *err, const struct store_commit *commit)
 {
-	struct deletion *d = arg;
+	struct deletion *d = arg, **p = &d->e->deletions;
 	struct sup_msg m;
 	char path[PATH_MAX];
 
 	(void)commit;
+	while (*p != d)
+		p = &(*p)->next;
+	*p = d->next;
 	if (err == NULL || err->code == AWO_OK) {
 		suplink_msg(&m, SUP_REMOVE, SUP_ORDER);
 		snprintf(m.id, sizeof(m.id), "%s", d->row.pub.agent_work_order_id);
@@ -1322,11 +1365,13 @@ engine_delete(struct engine *e, const char *id, engine_done *done, void *arg)
 		done(arg, &err, NULL);
 		return;
 	}
-	if (store_order_get(e->b->store, id, &d->row, &err) != 0) {
+	if (is_being_removed(e, id, &err) || store_order_get(e->b->store, id, &d->row, &err) != 0) {
 		free(d);
 		done(arg, &err, NULL);
 		return;
 	}
+	d->next = e->deletions;
+	e->deletions = d;
 	d->e = e;
 	d->done = done;
 	d->arg = arg;
@@ -1346,7 +1391,7 @@ engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_request_s
 		return;
 	}
 	P_SET(order, &l->row->pub, github_pull_request_state, state);
-	change_commit(change_begin(l), reply_then, reply_new(done, arg));
+	change_try(change_begin(l), reply_then, reply_new(done, arg));
 }
 
 /* ---- questions */
@@ -1599,6 +1644,7 @@ engine_open(struct broker *b, int fd, struct awo_err *err)
 	e->b = b;
 	b->engine = e;
 	e->inotify = -1;
+	change_open(e);
 	grow(e);
 	/* numbers of tasks are never used twice while a supervisor lives, whichever broker gave them */
 	e->next_tag = (uint64_t)clock_mono_us();
@@ -1633,6 +1679,7 @@ engine_close(struct engine *e)
 		return;
 	e->closing = true;
 	retention_close(e);
+	change_close(e);
 	/* each leaves the list when it is freed; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while (e->all != NULL)
 		live_free(e->all);

@@ -43,7 +43,8 @@ struct live {
 	struct live *chain;		/* hash chain */
 	struct order_row *row;		/* the truth; every change goes through it */
 	enum live_stage stage;
-	unsigned commits;		/* changes whose commit has not been answered */
+	unsigned commits;		/* changes that are not durable yet */
+	unsigned unsaved;		/* of them, those that the database has refused for now */
 	struct waiter *waiters;
 
 	/* worker */
@@ -68,10 +69,14 @@ struct live {
 	struct live *followed_next;	/* those whose log is open */
 	struct live *dirty_next;
 	bool dirty;
+	bool append_failed;		/* what the log lacks is in the store */
+	int64_t final_at;		/* where the worker's last line begins; 0: not seen yet */
 };
 
 struct suplink;
 struct log_watch;
+struct change;
+struct deletion;
 
 struct engine {
 	struct broker *b;
@@ -93,6 +98,9 @@ struct engine {
 	struct task *tasks;
 	uint64_t next_tag;
 	struct event *hourly;
+	struct change *unsaved, **unsaved_tail;	/* changes that the database did not take; tried again */
+	struct event *save_again;
+	struct deletion *deletions;	/* orders whose record is being removed */
 	uint64_t created, completed, failed, cancelled, retried, launches;	/* since this process started */
 	int64_t queue_wait_us, queue_waits;
 };
@@ -112,6 +120,8 @@ void live_acked(struct live *l, const char *op);	/* the worker has done it */
 void live_linked(struct live *l, const json_t *hello);	/* the control connection stands */
 /* The cache is there: the worker can be started. */
 void live_fetched(struct live *l);
+/* A change could not be written for now: who waits for the order is told. */
+void live_unsaved(struct live *l);
 /* A batch of lines of the worker has been taken in. */
 void live_taken(struct live *l);
 
@@ -122,8 +132,15 @@ struct change *change_begin(struct live *l);
 struct store_tx *change_tx(struct change *c);
 /* An event of the order; fields (may be NULL) is taken. */
 void change_event(struct change *c, const char *level, const char *event, json_t *fields);
-/* Adds the row's update and commits. then is called after the event lines stand in the log. */
+/*
+ * Adds the row's update and commits. then is called after the event lines stand in the log. What has happened cannot be
+ * taken back because the disk is full: until the database takes the change, change_commit() tries again, and then() hears
+ * of nothing. change_try() is for what a caller can be refused: it tells of a failure at once.
+ */
 void change_commit(struct change *c, change_then *then, void *arg);
+void change_try(struct change *c, change_then *then, void *arg);
+void change_open(struct engine *e);
+void change_close(struct engine *e);		/* drops what is still unsaved; the next start settles it from the logs */
 
 /* ---- journal.c */
 int journal_open(struct engine *e);
@@ -168,5 +185,6 @@ void fetch_close_all(struct engine *e);
 /* ---- retention.c */
 void retention_open(struct engine *e);
 void retention_close(struct engine *e);
+bool retention_holds(const char *id);		/* it is removing something of this order */
 
 #endif

@@ -228,12 +228,17 @@ void
 journal_append(struct live *l, int64_t event_id, const char *line)
 {
 	if (l->log_fd >= 0 && event_id > l->row->event_appended) {
-		if (append_line(l->log_fd, event_id, line) != 0) {
-			/* it stays in the store, and is brought in when the log is opened next */
+		/* what could not be appended stays in the store, and comes into the log before anything newer does */
+		if (l->append_failed)
+			l->append_failed = sync_events(l->e, l->log_fd, l->row->pub.agent_work_order_id,
+			    &l->row->event_appended) != 0;
+		else if (append_line(l->log_fd, event_id, line) != 0)
+			l->append_failed = true;
+		else
+			l->row->event_appended = event_id;
+		if (l->append_failed)
 			log_error("log_append_failed", LS("agent_work_order_id", l->row->pub.agent_work_order_id),
 			    LS("error", strerror(errno)));
-		} else
-			l->row->event_appended = event_id;
 		server_log_grew(l->e->b->server, l->row->pub.agent_work_order_id);
 	}
 	server_event(l->e->b->server, l->row->owner_uid, event_id, line);
@@ -278,6 +283,31 @@ take_final(struct live *l, enum p_event_id event, const json_t *line)
 	l->retry_after_s = after > 0 && after < 86400 ? after : 0;
 }
 
+/* A prompt whose step failed for a reason that lies outside of it is run again with the order. */
+static bool
+is_repeatable(const json_t *line)
+{
+	const char *s = json_string_value(json_object_get(line, "error_category"));
+
+	if (json_is_true(json_object_get(line, "success")) || s == NULL)
+		return false;
+	switch ((enum p_error_category)p_enum_value(&p_enum_error_category, s)) {
+	case error_category_transient:
+	case error_category_timeout:
+	case error_category_cancelled:
+	case error_category_resource:
+	case error_category_git:
+	case error_category_github:
+	case error_category_internal:
+		return true;
+	case error_category_none:
+	case error_category_permanent:
+	case error_category_agent:
+		break;
+	}
+	return false;
+}
+
 /* One complete line of the worker's. Returns whether the record changed. */
 static bool
 take_line(struct live *l, const char *p, size_t len, struct change **change)
@@ -308,7 +338,7 @@ take_line(struct live *l, const char *p, size_t len, struct change **change)
 	if (event == P_E_step_completed) {
 		json_int_t prompt = json_integer_value(json_object_get(line, "prompt_id"));
 
-		if (prompt > 0)
+		if (prompt > 0 && !is_repeatable(line))
 			store_tx_prompt_done(change_tx(*change), prompt);
 	}
 	if (event == P_E_workflow_completed || event == P_E_workflow_failed)
@@ -388,11 +418,14 @@ take_slice(struct live *l)
 		if (nl == NULL)
 			break;
 		take_line(l, p + done, (size_t)(nl - (p + done)), &change);
+		/* only the order's end makes the last line's effect durable: until then it is read again after a crash */
+		if (l->final != FINAL_NONE && l->final_at == 0)
+			l->final_at = l->read_offset + done;
 		done = nl - p + 1;
 	}
 	l->read_offset += done;
 	if (change != NULL) {
-		l->row->journal_offset = l->read_offset;
+		l->row->journal_offset = l->final_at != 0 ? l->final_at : l->read_offset;
 		change_commit(change, NULL, NULL);
 	}
 	server_log_grew(l->e->b->server, l->row->pub.agent_work_order_id);

@@ -27,6 +27,7 @@ struct removal {
 	char id[16];
 	char cache[72];
 	uint32_t uid;
+	bool if_short;		/* only while the disk has too little space */
 	const char *why;
 };
 
@@ -59,6 +60,28 @@ detail(struct run *r, const char *fmt, ...)
 	p_strv_add(&r->answer.details, text);
 }
 
+/* An event of no order: in awod's log, and kept for whoever watches events. fields is taken. */
+static void
+tell(struct run *r, const char *level, const char *event, json_t *fields)
+{
+	char when[CLOCK_TEXT];
+	struct store_tx *tx = store_tx(r->e->b->store);
+	CLEAN_JSON json_t *line = json_pack("{s:s,s:s,s:s}", "timestamp", clock_format(clock_wall_us(), when), "level", level,
+	    "event", event);
+	CLEAN_FREE char *text = NULL;
+
+	json_object_update(line, fields);
+	json_decref(fields);
+	text = json_dumps(line, JSON_COMPACT);
+	AWO_ASSERT(text != NULL);
+	if (strcmp(level, "error") == 0)
+		log_error(event, LS("fields", text));
+	else
+		log_info(event, LS("fields", text));
+	store_tx_event(tx, NULL, event, text);
+	store_tx_commit(tx, NULL, NULL);
+}
+
 static void
 failed(struct run *r, const char *what, int error)
 {
@@ -66,7 +89,7 @@ failed(struct run *r, const char *what, int error)
 
 	if (r->answer.errors.n < 1000)
 		p_strv_add(&r->answer.errors, text);
-	log_error("repository_removal_failed", LS("path", what), LS("error", strerror(error)));
+	tell(r, "error", "repository_removal_failed", json_pack("{s:s,s:s}", "path", what, "error", strerror(error)));
 }
 
 static void
@@ -90,8 +113,10 @@ finish(struct run *r)
 	P_MARK(cleanup_answer, &r->answer, bytes_freed);
 	P_MARK(cleanup_answer, &r->answer, errors);
 	P_MARK(cleanup_answer, &r->answer, details);
-	log_info("repository_cleanup_completed", LI("removed", r->answer.removed), LI("kept", r->answer.kept),
-	    LI("bytes_freed", r->answer.bytes_freed));
+	if (!r->dry && r->answer.removed + (int64_t)r->answer.errors.n > 0)
+		tell(r, "info", "repository_cleanup_completed",
+		    json_pack("{s:I,s:I,s:I}", "removed", (json_int_t)r->answer.removed, "kept", (json_int_t)r->answer.kept,
+			"bytes_freed", (json_int_t)r->answer.bytes_freed));
 	runs = r->next;
 	if (r->done != NULL)
 		r->done(r->arg, &none, &r->answer);
@@ -107,6 +132,8 @@ on_row_gone(void *arg, const struct awo_err *err, const struct store_commit *com
 	struct run *r = arg;
 
 	(void)commit;
+	free(r->now);
+	r->now = NULL;
 	if (err != NULL && err->code != AWO_OK && r->answer.errors.n < 1000)
 		p_strv_add(&r->answer.errors, err->msg);
 	else
@@ -143,7 +170,7 @@ retention_removed(struct engine *e, const struct sup_msg *msg)
 {
 	struct run *r = runs;
 	struct removal *m = r != NULL ? r->now : NULL;
-	bool mine = m != NULL && (msg->kind == SUP_ORDER ? strcmp(m->id, msg->id) == 0 :
+	bool mine = m != NULL && m->what != RM_RECORD && (msg->kind == SUP_ORDER ? strcmp(m->id, msg->id) == 0 :
 	    m->uid == msg->owner_uid && strcmp(m->cache, msg->cache) == 0);
 
 	if (msg->err != 0 && !mine)
@@ -159,7 +186,8 @@ retention_removed(struct engine *e, const struct sup_msg *msg)
 			record_workspace(r, m, msg->bytes);
 		if (m->what == RM_CACHE) {
 			fetch_forget(e, m->uid, m->cache);
-			log_info("repository_removed", LS("cache", m->cache), LI("bytes_freed", msg->bytes));
+			tell(r, "info", "repository_removed",
+			    json_pack("{s:s,s:I}", "path", m->cache, "bytes_freed", (json_int_t)msg->bytes));
 		}
 	}
 	r->now = NULL;
@@ -188,6 +216,26 @@ remove_log(struct run *r, const struct removal *m)
 	}
 }
 
+bool
+retention_holds(const char *id)
+{
+	return runs != NULL && runs->now != NULL && strcmp(runs->now->id, id) == 0;
+}
+
+/* Bytes that are missing for retention.min_free_percent. */
+static int64_t
+missing_bytes(const struct engine *e)
+{
+	struct statvfs fs;
+	int64_t want, have;
+
+	if (statvfs(e->b->opt->work_order_dir, &fs) != 0 || fs.f_blocks == 0)
+		return 0;
+	want = (int64_t)(fs.f_blocks * fs.f_frsize / 100) * e->b->conf->retention_min_free_percent;
+	have = (int64_t)(fs.f_bavail * fs.f_frsize);
+	return want > have ? want - have : 0;
+}
+
 static void
 step(struct run *r)
 {
@@ -198,6 +246,13 @@ step(struct run *r)
 		r->todo = m->next;
 		if (r->todo == NULL)
 			r->tail = &r->todo;
+		/* retried or prompted since the scan; or what went before was enough */
+		if (m->what != RM_CACHE && (live_find(r->e, m->id) != NULL ||
+			(m->if_short && !r->dry && missing_bytes(r->e) == 0))) {
+			r->answer.kept += m->what == RM_WORKSPACE || m->what == RM_ORPHAN;
+			free(m);
+			continue;
+		}
 		detail(r, "%s %s (%s)", m->what == RM_CACHE ? "cache" : m->what == RM_LOG ? "log" :
 		    m->what == RM_RECORD ? "record" : "workspace", m->what == RM_CACHE ? m->cache : m->id, m->why);
 		if (r->dry) {
@@ -214,17 +269,12 @@ step(struct run *r)
 			struct store_tx *tx = store_tx(r->e->b->store);
 
 			store_tx_order_delete(tx, m->id);
+			r->now = m;
 			store_tx_commit(tx, on_row_gone, r);
-			free(m);
 			return;
 		}
 		case RM_WORKSPACE:
 		case RM_ORPHAN:
-			if (live_find(r->e, m->id) != NULL) {	/* retried or prompted meanwhile */
-				r->answer.kept++;
-				free(m);
-				continue;
-			}
 			suplink_msg(&msg, SUP_REMOVE, SUP_ORDER);
 			snprintf(msg.id, sizeof(msg.id), "%s", m->id);
 			break;
@@ -259,7 +309,8 @@ begin(struct run *r)
 {
 	struct run **p = &runs;
 
-	log_info("repository_cleanup_started", LI("dry_run", r->dry));
+	if (!r->dry && r->todo != NULL)
+		tell(r, "info", "repository_cleanup_started", json_object());
 	while (*p != NULL)
 		p = &(*p)->next;
 	*p = r;
@@ -309,30 +360,34 @@ scan_row(void *arg, struct order_row *row)
 	struct removal m = {.why = "older than retention.workspace_days"};
 	int64_t ended = row->pub.execution_completed_at;
 	char path[PATH_MAX];
+	/* nothing would know any more whose workspace and log it is */
+	bool forgotten = s->record_before > 0 && ended < s->record_before;
 
 	snprintf(m.id, sizeof(m.id), "%s", row->pub.agent_work_order_id);
 	if (row->worker_started && !row->workspace_removed) {
-		if (ended < s->workspace_before) {
-			m.what = RM_WORKSPACE;
+		m.what = RM_WORKSPACE;
+		if (ended < s->workspace_before || forgotten)
 			add(s->r, &m);
-		} else if (s->need > 0) {
-			m.what = RM_WORKSPACE;
+		else if (s->need > 0) {
 			m.why = "less free space than retention.min_free_percent";
-			/* in system mode the tree cannot be read; one workspace at a time then */
-			s->need -= tree_size(AT_FDCWD,
-			    (snprintf(path, sizeof(path), "%s/%s", s->r->e->b->opt->work_order_dir, m.id), path), 0) + 1;
+			m.if_short = true;
+			/* foreseen only where the tree can be read; what is needed shows as it goes */
+			if (s->r->dry)
+				s->need -= tree_size(AT_FDCWD,
+				    (snprintf(path, sizeof(path), "%s/%s", s->r->e->b->opt->work_order_dir, m.id), path), 0);
 			add(s->r, &m);
+			m.if_short = false;
 		} else
 			s->r->answer.kept++;
 	}
-	if (s->log_before > 0 && ended < s->log_before) {
+	if ((s->log_before > 0 && ended < s->log_before) || forgotten) {
 		m.what = RM_LOG;
 		m.why = "older than retention.log_days";
 		journal_path(s->r->e, row, path);
 		if (access(path, F_OK) == 0)
 			add(s->r, &m);
 	}
-	if (s->record_before > 0 && ended < s->record_before) {
+	if (forgotten) {
 		m.what = RM_RECORD;
 		m.why = "older than retention.record_days";
 		add(s->r, &m);
@@ -403,18 +458,11 @@ engine_cleanup(struct engine *e, bool dry_run, engine_cleanup_done *done, void *
 {
 	const struct config *c = e->b->conf;
 	struct run *r = run_new(e, dry_run, done, arg);
-	struct scan s = {.r = r, .now = clock_wall_us()};
-	struct statvfs fs;
+	struct scan s = {.r = r, .now = clock_wall_us(), .need = missing_bytes(e)};
 
 	s.workspace_before = s.now - c->retention_workspace_days * DAY_US;
 	s.log_before = c->retention_log_days > 0 ? s.now - c->retention_log_days * DAY_US : 0;
 	s.record_before = c->retention_record_days > 0 ? s.now - c->retention_record_days * DAY_US : 0;
-	if (statvfs(e->b->opt->work_order_dir, &fs) == 0 && fs.f_blocks > 0) {
-		int64_t want = (int64_t)(fs.f_blocks * fs.f_frsize / 100) * c->retention_min_free_percent;
-		int64_t have = (int64_t)(fs.f_bavail * fs.f_frsize);
-
-		s.need = want > have ? want - have : 0;
-	}
 	if (store_terminal_before(e->b->store, s.now, scan_row, &s, NULL) != 0)
 		log_error("retention_scan_failed", LS("error", "the database could not be read"));
 	each_cache(e, old_cache, r);

@@ -29,11 +29,17 @@ struct store_commit {
 	const int64_t *event_ids;	/* of the events of this transaction, in the order in which they were added */
 	size_t nevents;
 	int64_t rowid;			/* of the order, prompt, ... that was inserted first */
+	struct store_tx *tx;		/* for store_tx_keep() */
 };
 /* Called in the loop after the commit is durable, or with err when nothing of the transaction happened. */
 typedef void store_done(void *arg, const struct awo_err *err, const struct store_commit *commit);
 
 struct store_tx *store_tx(struct store *s);
+/* In a store_done with err: the transaction is the caller's again, to be committed once more or dropped. */
+struct store_tx *store_tx_keep(const struct store_commit *commit);
+void store_tx_drop(struct store_tx *tx);
+/* The order as it is by now, in the place of what store_tx_order_update() was given. */
+void store_tx_order_renew(struct store_tx *tx, const struct order_row *r);
 /* Everything given is copied. Inserting an order whose id (or owner's idempotency key) exists gives ALREADY_EXISTS. */
 void store_tx_order_insert(struct store_tx *tx, const struct order_row *r, const char *idempotency_key);
 void store_tx_order_update(struct store_tx *tx, const struct order_row *r);	/* by rowid when set, else by id */

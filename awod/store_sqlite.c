@@ -806,6 +806,7 @@ struct store_tx {
 	struct store *s;
 	struct op *first, **last;
 	store_done *done;
+	bool kept; /* by the callback */
 	/* filled by the store thread */
 	int64_t *event_ids;
 	size_t nevents, nexpected;
@@ -999,6 +1000,35 @@ store_tx_order_update(struct store_tx *tx, const struct order_row *r)
 }
 
 void
+store_tx_order_renew(struct store_tx *tx, const struct order_row *r)
+{
+	for (struct op *op = tx->first; op; op = op->next)
+		if (op->kind == OP_ORDER_UPDATE) {
+			order_row_free(op->row);
+			free(op->row);
+			op->row = order_row_dup(r);
+		}
+}
+
+struct store_tx *
+store_tx_keep(const struct store_commit *commit)
+{
+	struct store_tx *tx = commit->tx;
+
+	tx->kept = true;
+	memset(&tx->job.err, 0, sizeof(tx->job.err));
+	tx->nevents = tx->ndeltas = 0;
+	tx->rowid = tx->last_rowid = 0;
+	return tx;
+}
+
+void
+store_tx_drop(struct store_tx *tx)
+{
+	tx_free(tx);
+}
+
+void
 store_tx_order_delete(struct store_tx *tx, const char *id)
 {
 	add_op(tx, OP_ORDER_DELETE)->id = xstrdup(id);
@@ -1125,6 +1155,7 @@ void
 store_tx_commit(struct store_tx *tx, store_done *done, void *arg)
 {
 	tx->done = done;
+	tx->kept = false;
 	tx->job.arg = arg;
 	enqueue(tx->s, &tx->job);
 }
@@ -1957,8 +1988,10 @@ store_thread(void *arg)
 static void
 answer_tx(struct store *s, struct store_tx *tx)
 {
-	const struct store_commit commit = {
-	    .event_ids = tx->event_ids, .nevents = tx->nevents, .rowid = tx->rowid};
+	const struct store_commit commit = {.event_ids = tx->event_ids,
+	    .nevents = tx->nevents,
+	    .rowid = tx->rowid,
+	    .tx = tx};
 
 	if (tx->job.err.code == AWO_OK)
 		for (size_t i = 0; i < tx->ndeltas; i++) {
@@ -1973,7 +2006,8 @@ answer_tx(struct store *s, struct store_tx *tx)
 		tx->done(tx->job.arg, tx->job.err.code == AWO_OK ? NULL : &tx->job.err, &commit);
 	else if (tx->job.err.code != AWO_OK)
 		log_error("store_change_failed", LS("error", tx->job.err.msg));
-	tx_free(tx);
+	if (!tx->kept)
+		tx_free(tx);
 }
 
 static void

@@ -307,6 +307,8 @@ wait_status(struct rig *r, const char *id, enum p_order_status status)
 		order_row_free(&row);
 		spin(r, 10);
 	}
+	for (int i = 0; i < 500 && engine_is_settling(r->b.engine, id); i++)
+		spin(r, 10);
 	assert_string_equal(P_ENUM_NAME(order_status, is), P_ENUM_NAME(order_status, status));
 }
 
@@ -684,6 +686,151 @@ delete_removes_record_log_and_workspace(void **state)
 	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), -1);
 }
 
+/* Lets the loop turn until the order has this state, and no further. */
+static void
+turn_until(struct rig *r, const char *id, enum p_order_status status)
+{
+	const struct live *l;
+
+	for (int i = 0; i < 500; i++) {
+		l = live_find(r->b.engine, id);
+		if (l != NULL && l->row->pub.status == status)
+			return;
+		event_base_loop(r->b.base, EVLOOP_ONCE);
+	}
+	fail();
+}
+
+static void
+a_pause_is_answered_when_the_attempt_ends(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	engine_pause(r->b.engine, s.id, "somebody", on_done, &p);
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	line(r, "workflow_failed", "\"error_message\":\"busy\",\"error_category\":\"transient\"");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_calls(r, &p, 1);
+	assert_int_equal(p.code, AWO_FAILED_PRECONDITION);
+}
+
+static void
+a_cancel_is_answered_although_a_retry_follows_at_once(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0}, again = {0};
+
+	create(r, NULL, &s);
+	engine_cancel(r->b.engine, s.id, "somebody", NULL, on_done, &c);
+	turn_until(r, s.id, order_status_cancelled);
+	assert_int_equal(c.calls, 0);
+	engine_retry(r->b.engine, s.id, "somebody", on_done, &again);
+	wait_calls(r, &c, 1);
+	wait_calls(r, &again, 1);
+	assert_int_equal(c.code, AWO_OK);
+	assert_int_equal(again.code, AWO_OK);
+}
+
+static void
+a_last_line_that_crosses_a_pause_ends_the_order(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	spin(r, 20);
+	engine_pause(r->b.engine, s.id, "somebody", on_done, &p);
+	live_acked(live_find(r->b.engine, s.id), "pause");
+	wait_calls(r, &p, 1);
+	assert_int_equal(p.status, order_status_paused);
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+}
+
+static void
+a_new_broker_knows_a_last_line_that_was_taken(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct order_row row = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
+	line(r, "workflow_completed", "\"git_commit_count\":3");
+	spin(r, 100);
+	close_engine(r);
+	open_engine(r);
+	say(r, SUP_READY, "", 0);
+	wait_status(r, s.id, order_status_completed);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(row.pub.attempt, 1);
+	assert_int_equal(row.pub.git_commit_count, 3);
+	order_row_free(&row);
+}
+
+static void
+a_prompt_that_met_a_passing_trouble_is_run_again(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+	struct caller by = {.uid = 1000, .user = "somebody"};
+	json_t *spec;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "step_completed", "\"step\":\"create-branch\",\"agent_name\":\"B\",\"step_number\":1,\"success\":true");
+	line(r, "step_completed", "\"step\":\"commit\",\"agent_name\":\"C\",\"step_number\":2,\"success\":true");
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	engine_prompt(r->b.engine, s.id, &by, "and a test", on_prompt, &p);
+	for (int i = 0; i < 3; i++) {
+		spec = play_spawn(r);
+		assert_int_equal(json_array_size(json_object_get(spec, "prompts")), i < 2 ? 1 : 0);
+		json_decref(spec);
+		if (i == 2)
+			break;
+		line(r, "step_completed", i == 0 ?
+		    "\"step\":\"prompt\",\"agent_name\":\"P\",\"step_number\":3,\"success\":false,\"prompt_id\":1,"
+		    "\"error_category\":\"transient\"" :
+		    "\"step\":\"prompt\",\"agent_name\":\"P\",\"step_number\":3,\"success\":false,\"prompt_id\":1,"
+		    "\"error_category\":\"permanent\"");
+		line(r, "workflow_failed", "\"error_message\":\"busy\",\"error_category\":\"transient\"");
+		say(r, SUP_EXITED, s.id, 0);
+	}
+}
+
+static void
+what_is_being_deleted_does_not_begin_again(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, d = {0}, c = {0};
+	struct order_row row = {0};
+
+	create(r, NULL, &s);
+	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
+	wait_status(r, s.id, order_status_failed);
+	spin(r, 50);
+	engine_delete(r->b.engine, s.id, on_done, &d);
+	engine_retry(r->b.engine, s.id, "somebody", on_done, &c);
+	wait_calls(r, &c, 1);
+	wait_calls(r, &d, 1);
+	assert_int_equal(d.code, AWO_OK);
+	assert_int_equal(c.code, AWO_FAILED_PRECONDITION);
+	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), -1);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -705,6 +852,12 @@ main(void)
 		T(a_prompt_to_a_completed_order_opens_it_again),
 		T(a_retry_begins_at_the_failed_step),
 		T(delete_removes_record_log_and_workspace),
+		T(a_pause_is_answered_when_the_attempt_ends),
+		T(a_cancel_is_answered_although_a_retry_follows_at_once),
+		T(a_last_line_that_crosses_a_pause_ends_the_order),
+		T(a_new_broker_knows_a_last_line_that_was_taken),
+		T(a_prompt_that_met_a_passing_trouble_is_run_again),
+		T(what_is_being_deleted_does_not_begin_again),
 	};
 
 	return cmocka_run_group_tests_name("awod_engine", tests, NULL, NULL);

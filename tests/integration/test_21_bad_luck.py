@@ -1,0 +1,133 @@
+"""Processes that die, databases that are locked and disks that are full at the worst moment: nothing is lost, told
+twice, or stuck."""
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+
+import pytest
+
+from awo_testlib import processes
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
+
+
+def until(condition, what, timeout=30):
+    end = time.monotonic() + timeout
+    while not (got := condition()):
+        assert time.monotonic() < end, f"{what}: not within {timeout} s"
+        time.sleep(0.05)
+    return got
+
+
+def log_text(instance, order_id):
+    return next((instance.log_dir / "agent_work_orders").rglob(f"{order_id}.jsonl")).read_text()
+
+
+def test_killed_between_a_workers_last_line_and_its_end(instance, repo):
+    order_id = instance.create(repo.path, "Greet\ndemo@create-pr: sleep 2")
+    instance.wait(order_id, condition=lambda o: o["current_step"] == "create-pr")
+    # nobody tells the broker of the worker's end: it has the last line only
+    instance.process.send_signal(signal.SIGSTOP)
+    until(lambda: '"workflow_completed"' in log_text(instance, order_id), "the last line")
+    time.sleep(1)
+    assert instance.order(order_id)["status"] == "running"
+    broker = instance.broker_process()
+    broker.kill()
+    instance.process.send_signal(signal.SIGCONT)
+    assert not processes.wait_gone([broker], 10)
+
+    def answers():
+        try:
+            return instance.order(order_id)["status"] != "running"
+        except OSError:
+            return False
+    until(answers, "the order's end")
+    assert instance.completed(order_id)["attempt"] == 1
+    instance.wait_event(order_id, "agent_work_order_completed")
+    events = instance.events(order_id)
+    assert events.count("agent_work_order_completed") == 1 and "agent_work_order_retried" not in events
+
+
+class Lock:
+    """Another process that holds the database."""
+
+    def __init__(self, instance):
+        self.db = sqlite3.connect(instance.state / "awo.db", isolation_level=None, timeout=30)
+
+    def __enter__(self):
+        self.db.execute("BEGIN IMMEDIATE")
+
+    def __exit__(self, *_):
+        self.db.execute("ROLLBACK")
+        self.db.close()
+
+
+def test_database_locked_while_an_order_runs_and_ends(instance, repo):
+    order_id = instance.create(repo.path, "Greet\ndemo@planning: sleep 1")
+    instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+    with Lock(instance):
+        until(lambda: '"workflow_completed"' in log_text(instance, order_id), "the last line")
+        time.sleep(12)  # longer than two commits wait
+    order = instance.completed(order_id)
+    instance.wait_event(order_id, "agent_work_order_completed")
+    time.sleep(3)  # earlier changes may be written after later ones
+    assert instance.events(order_id).count("agent_work_order_completed") == 1
+    steps = instance.call("order.steps", agent_work_order_id=order_id)["steps"]
+    assert [s["step"] for s in steps] == order["selected_commands"]
+    assert all(s["success"] for s in steps)
+    with sqlite3.connect(instance.state / "awo.db") as db:
+        assert db.execute("SELECT count(*) FROM events WHERE line LIKE '%agent_work_order_completed%'").fetchone() == (1,)
+    instance.call("order.delete", agent_work_order_id=order_id)
+    assert instance.call("queue.get")["running"] == 0
+
+
+def test_cancelled_while_the_database_is_locked(make_instance, repo):
+    instance = make_instance({"max_concurrent": 1})
+    running = instance.create(repo.path, "Greet\ndemo@planning: hang")
+    instance.wait(running, condition=lambda o: o["current_step"] == "planning")
+    waiting = instance.create(repo.path, "Wait")
+    with Lock(instance), instance.client() as a, instance.client() as b:
+        calls = [(a, a.send("order.cancel", {"agent_work_order_id": running})),
+                 (b, b.send("order.cancel", {"agent_work_order_id": waiting}))]
+        for client, call in calls:
+            with pytest.raises(Exception, match="unavailable.*database"):
+                client.receive(call, 30)
+    for order_id in (running, waiting):
+        assert instance.wait(order_id)["status"] == "cancelled"
+        instance.wait_event(order_id, "agent_work_order_cancelled")
+        assert instance.events(order_id).count("agent_work_order_cancelled") == 1
+    assert instance.run(repo.path)["status"] == "completed"
+
+
+@needs_root
+def test_log_disk_full(make_instance, repo):
+    instance = make_instance(start=False)
+    instance.log_dir.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", instance.log_dir], check=True)
+    try:
+        instance.start()
+        order_id = instance.create(repo.path, "Greet\ndemo@planning: sleep 6")
+        instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+        filler = instance.log_dir / "filler"
+        with open(filler, "wb", buffering=0) as f:
+            try:
+                while True:
+                    f.write(b"x" * 4096)
+            except OSError:
+                pass
+        # the file's last block has room yet: fill it with events
+        for i in range(40):
+            instance.call("order.prompt", agent_work_order_id=order_id, prompt_text="x" * 900)
+        filler.unlink()
+        instance.call("order.prompt", agent_work_order_id=order_id, prompt_text="the last")
+        with sqlite3.connect(instance.state / "awo.db") as db:
+            ids = [row[0] for row in db.execute("SELECT id FROM events WHERE line LIKE ? ORDER BY id", (f"%{order_id}%",))]
+        time.sleep(0.5)
+        shown = [line["event_id"] for line in instance.log(order_id) if "event_id" in line]
+        assert shown == ids
+        instance.call("order.cancel", agent_work_order_id=order_id)
+    finally:
+        instance.stop()
+        subprocess.run(["umount", "-l", instance.log_dir], check=False)
