@@ -234,8 +234,8 @@ skip_prefixes(const char *s)
 
 		while (*s == ' ' || *s == '\t' || (unsigned char)*s >= 0x80 || *s == '-')
 			s++;
-		/* each spelling has a branch of its own; NOLINTNEXTLINE(bugprone-branch-clone) */
 		if (*s == ':' && (e = strpbrk(s + 1, ": \n")) != NULL && *e == ':')
+			/* a spelling, a branch; NOLINTNEXTLINE(bugprone-branch-clone) */
 			s = e + 1;
 		else if (strncmp(s, "fixup! ", 7) == 0)
 			s += 7;
