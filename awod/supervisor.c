@@ -487,10 +487,13 @@ spawn_check(const struct supervisor *s, const struct sup_msg *m, int nfds, struc
 			return refuse(answer, EBUSY, "it is being removed");
 	if (m->kind == SUP_ORDER)
 		return 0;
-	if (m->program != SUP_GIT && m->program != SUP_FORGE)
+	if (m->program != SUP_GIT && m->program != SUP_FORGE && m->program != SUP_AGENT_VERSION)
 		return refuse(answer, EINVAL, "program");
-	if (!is_verb(m->verb))
+	if (!is_verb(m->verb) || (m->program == SUP_AGENT_VERSION && strcmp(m->verb, "version") != 0))
 		return refuse(answer, EINVAL, "verb");
+	/* somebody else's program: it has nothing of any owner, and no network */
+	if (m->program == SUP_AGENT_VERSION && (m->flags || m->id[0] || m->cache[0]))
+		return refuse(answer, EINVAL, "flags");
 	if ((m->flags & ~TASK_FLAGS) || (m->flags & both) == both || ((m->flags & both) && !m->cache[0]) ||
 	    ((m->flags & SUP_CLEAN_RO) && !m->id[0]) || ((m->flags & SUP_CACHE_RW) && (m->flags & SUP_CLEAN_RO)))
 		return refuse(answer, EINVAL, "flags");
@@ -548,6 +551,7 @@ mounts_text(uint32_t flags, char *out, size_t len)
 static int
 spawn_run(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds, struct slot *t, struct sup_msg *answer)
 {
+	static const char *const programs[] = {[SUP_GIT] = "git", [SUP_FORGE] = "forge", [SUP_AGENT_VERSION] = "agent"};
 	const struct options *o = s->o;
 	bool order = m->kind == SUP_ORDER, uses_order = order || (m->flags & SUP_CLEAN_RO);
 	bool uses_cache = order ? m->cache[0] != '\0' : (m->flags & (SUP_CACHE_RW | SUP_CACHE_RO)) != 0;
@@ -589,7 +593,7 @@ spawn_run(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfd
 	argv[n++] = opt_config;
 	argv[n++] = o->config_dir;
 	if (!order) {
-		snprintf(program, sizeof(program), "%s", m->program == SUP_GIT ? "git" : "forge");
+		snprintf(program, sizeof(program), "%s", programs[m->program]);
 		snprintf(verb, sizeof(verb), "%s", m->verb);
 		mounts_text(m->flags, mounts, sizeof(mounts));
 		argv[n++] = opt_program;

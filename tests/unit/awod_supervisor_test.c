@@ -606,6 +606,22 @@ body_task(void)
 	mode_is("state/repositories/4711", 0751, cache_uid);
 	mode_is("state/repositories/4711/" CACHE_NAME ".git", 0750, cache_uid);
 
+	/* an agent program that is asked for its version: the owner's cache uid, but no cache */
+	m = message(SUP_SPAWN, SUP_TASK, "");
+	m.tag = 79;
+	m.program = SUP_AGENT_VERSION;
+	snprintf(m.verb, sizeof(m.verb), "version");
+	a = spawn(&m, &out);
+	assert_string_equal(a.what, "");
+	assert_int_equal(a.err, 0);
+	third = read_all(out);
+	has(third, "arg --order-dir\narg -\narg --cache-dir\narg -\n");
+	has(third, "arg --program\narg agent\narg --verb\narg version\narg --mounts\narg none\n");
+	has(third, expect);
+	m.op = SUP_KILL;
+	raw_send(&m, sizeof(m), NULL, 0);
+	assert_int_equal(get_op(SUP_EXITED).tag, 79);
+
 	/* an order reads the cache by its group, and only that */
 	m = message(SUP_SPAWN, SUP_ORDER, "wo-00000001");
 	snprintf(m.cache, sizeof(m.cache), "%s", CACHE_NAME);
@@ -615,6 +631,7 @@ body_task(void)
 	if (!fx.o.user_mode) {
 		has(second, "Groups:\t65534 \n");
 		snprintf(expect, sizeof(expect), "/proc/%d/status", (int)a.pid);
+		free(third);
 		third = files_read(AT_FDCWD, expect, 65536, NULL);
 		snprintf(expect, sizeof(expect), "Groups:\t%u \n", cache_uid);
 		has(third, expect);
@@ -719,6 +736,25 @@ body_hostile(void)
 		snprintf(m.verb, sizeof(m.verb), "%s", bad_verbs[i]);
 		assert_int_equal(spawn(&m, NULL).err, EINVAL);
 	}
+	/* an agent program tells its version, and has nothing of anybody's */
+	m = message(SUP_SPAWN, SUP_TASK, "");
+	m.program = SUP_AGENT_VERSION;
+	snprintf(m.verb, sizeof(m.verb), "fetch");
+	assert_int_equal(spawn(&m, NULL).err, EINVAL);
+	snprintf(m.verb, sizeof(m.verb), "version");
+	for (uint32_t flag = 1; flag; flag <<= 1) {
+		m.flags = flag;
+		snprintf(m.cache, sizeof(m.cache), "%s", CACHE_NAME);
+		assert_int_equal(spawn(&m, NULL).err, EINVAL);
+		m.cache[0] = '\0';
+		assert_int_equal(spawn(&m, NULL).err, EINVAL);
+	}
+	m.flags = 0;
+	snprintf(m.cache, sizeof(m.cache), "%s", CACHE_NAME);
+	assert_int_equal(spawn(&m, NULL).err, EINVAL);
+	m.cache[0] = '\0';
+	snprintf(m.id, sizeof(m.id), "wo-00000001");
+	assert_int_equal(spawn(&m, NULL).err, EINVAL);
 	/* kinds, programs, flags, owners */
 	m = message(SUP_SPAWN, (enum sup_kind)99, "wo-00000001");
 	assert_int_equal(spawn(&m, NULL).err, EINVAL);
