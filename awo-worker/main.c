@@ -1,4 +1,4 @@
-/* Entry of awo-worker: an order's worker, one run of awo-git or awo-forge, or the launcher of a sandbox. */
+/* Entry of awo-worker: an order's worker, one run of awo-git, awo-forge or an agent's --version, or the launcher. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "awo-worker/agent_version.h"
 #include "awo-worker/sandbox.h"
 #include "awo-worker/worker.h"
 #include "common/buf.h"
@@ -171,6 +172,34 @@ task_root(const struct args *a, struct awo_err *err)
 	return sandbox_enter(&root, err);
 }
 
+/* ---- an agent program's version */
+
+static int
+version_main(const struct args *a)
+{
+	CLEAN_FREE char *text = files_read_fd(3, REQUEST_MAX, NULL);
+	CLEAN_JSON json_t *request = text ? json_loads(text, 0, NULL) : NULL;
+	CLEAN_JSON json_t *answer = NULL;
+	CLEAN_FREE char *line = NULL;
+	struct awo_err err = {0};
+
+	if (!a->worker.libexec_dir || strcmp(a->verb, "version") != 0 || !request) {
+		ERR(&err, INTERNAL, "", "awo-worker --mode task --program agent: arguments or the request are missing");
+		return task_failed(&err);
+	}
+	answer = agent_version(request, a->worker.libexec_dir);
+	line = answer ? json_dumps(answer, JSON_COMPACT) : NULL;
+	if (!line) {
+		ERR(&err, INTERNAL, "", "the path of the agent's program is no UTF-8");
+		return task_failed(&err);
+	}
+	if (dprintf(4, "%s\n", line) < 0)
+		return 1;
+	return json_is_true(json_object_get(answer, "ok")) ? 0 : 1;
+}
+
+/* ---- all tasks */
+
 /* Becomes the helper: request as standard input, answer as standard output. */
 static int
 task_main(struct args *a)
@@ -182,6 +211,8 @@ task_main(struct args *a)
 	struct awo_err err = {0};
 	char *argv[3];
 
+	if (a->program && a->verb && strcmp(a->program, "agent") == 0)
+		return version_main(a);
 	if (!a->program || !a->verb || !a->mounts || !a->worker.libexec_dir ||
 	    (strcmp(a->program, "git") != 0 && strcmp(a->program, "forge") != 0)) {
 		ERR(&err, INTERNAL, "", "awo-worker --mode task: arguments are missing");
