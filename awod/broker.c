@@ -10,6 +10,7 @@
 
 #include <event2/event.h>
 
+#include "awod/agent_version.h"
 #include "awod/broker.h"
 #include "awod/config.h"
 #include "awod/credentials.h"
@@ -58,6 +59,7 @@ broker_reload(struct broker *b, struct awo_err *err)
 	b->conf = fresh;
 	apply_log(fresh);
 	engine_reloaded(b->engine);
+	agent_versions_reloaded(b->agents);
 	log_info("configuration_loaded", LS("config_dir", b->opt->config_dir));
 	return 0;
 }
@@ -162,6 +164,7 @@ broker_main(const struct options *o, int fd)
 		b.gh = gh_token_open(b.base, b.conf->gh_cli_path, b.conf->github_host);
 	if (engine_open(&b, fd, &err) == NULL)
 		goto out;
+	agent_versions_open(&b);
 	b.server = server_open(&b, &err);
 	if (b.server == NULL)
 		goto out;
@@ -197,6 +200,7 @@ out:
 	if (b.store != NULL)
 		store_flush(b.store);
 	engine_close(b.engine);
+	agent_versions_close(b.agents);
 	if (b.store != NULL)
 		store_close(b.store);
 	keyring_close(b.keys);

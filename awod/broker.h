@@ -13,6 +13,7 @@ struct store;
 struct gh_token;
 struct keyring;
 struct engine;
+struct agent_versions;
 struct server;
 
 struct broker {
@@ -23,6 +24,7 @@ struct broker {
 	struct keyring *keys;
 	struct gh_token *gh;		/* user mode; NULL in system mode */
 	struct engine *engine;		/* what runs */
+	struct agent_versions *agents;	/* what is known of their programs */
 	struct server *server;		/* who is connected */
 	int64_t started_us;		/* wall time */
 };

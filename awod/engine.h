@@ -47,7 +47,7 @@ void engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_requ
 void engine_queue(struct engine *e, const struct caller *c, struct p_queue_answer *out);
 void engine_metrics(struct engine *e, json_t *into);
 
-/* Runs awo-git or awo-forge outside of any order's worker, confined, with a deadline. request is taken. */
+/* Runs awo-git, awo-forge or an agent's --version outside of any order's worker, confined, with a deadline. request is taken. */
 struct engine_task {
 	enum sup_program program;
 	const char *verb;

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "awod/agent_version.h"
 #include "awod/credentials.h"
 #include "awod/rpc_git.h"
 #include "awod/server_priv.h"
@@ -155,35 +156,36 @@ test_github(struct rpc_call *c)
 }
 
 static void
+agent_told(void *arg, const char *name, const struct agent_version *found)
+{
+	struct p_test_answer answer = {0};
+	CLEAN_FREE char *message = NULL;
+
+	if (found->ok)
+		message = xasprintf("agent %s is there: %s, version %s; whether it is logged in "
+				    "shows the first order",
+		    name, found->path, found->version);
+	P_SET(test_answer, &answer, success, found->ok);
+	P_SETS(test_answer, &answer, message, found->ok ? message : found->error);
+	if (found->ok)
+		P_SETS(test_answer, &answer, version, found->version);
+	rpc_answer(arg, &answer);
+	P_FREE(test_answer, &answer);
+}
+
+static void
 test_agent(struct rpc_call *c, const char *name)
 {
 	struct broker *b = rpc_broker(c);
 	const struct config_agent *agent = config_agent(b->conf, name);
-	char message[1024];
-	char *path;
+	struct awo_err err = {0};
 
 	if (agent == NULL) {
-		struct awo_err err = {0};
-
 		(void)ERR(&err, INVALID_ARGUMENT, "agent", "there is no agent %s", name);
 		rpc_fail(c, &err);
 		return;
 	}
-	path = program_find(agent->program);
-	if (path == NULL) {
-		snprintf(message, sizeof(message),
-		    "the program %.300s of agent %s was not found: install it, or set "
-		    "agents.%s.program to its path",
-		    agent->program, agent->name, agent->name);
-		answer_test(c, false, message);
-		return;
-	}
-	/* what an agent program does when it is run is not for awod's own process to find out */
-	snprintf(message, sizeof(message),
-	    "agent %s is there: %.700s; whether it is logged in shows the first order", agent->name,
-	    path);
-	answer_test(c, true, message);
-	free(path);
+	agent_version_ask(b, agent, (uint32_t)rpc_caller(c)->uid, agent_told, c);
 }
 
 void

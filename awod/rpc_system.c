@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "awod/agent_version.h"
 #include "awod/credentials.h"
 #include "awod/server_priv.h"
 #include "common/clean.h"
@@ -267,13 +268,20 @@ is_program(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
-char *
-program_find(const char *program)
+/* Where a file of that name is, as this process sees it: absolute path (free it), or NULL. */
+static char *
+look_for(const struct broker *b, const char *program)
 {
 	const char *path = getenv("PATH");
 
 	if (strchr(program, '/') != NULL)
 		return program[0] == '/' && is_program(program) ? xstrdup(program) : NULL;
+	if (strcmp(program, "awo-demo-agent") == 0) {
+		CLEAN_FREE char *own = xasprintf("%s/%s", b->opt->libexec_dir, program);
+
+		if (is_program(own))
+			return TAKE_PTR(own);
+	}
 	if (path == NULL || *path == '\0')
 		path = DEFAULT_PATH;
 	while (path != NULL) {
@@ -290,25 +298,48 @@ program_find(const char *program)
 	return NULL;
 }
 
+/* Where an agent's program is, from what it last told; until it has, from a look. Free it; NULL: nowhere. */
+static char *
+agent_path(const struct broker *b, const struct config_agent *a)
+{
+	const struct agent_version *known = agent_versions_get(b->agents, a);
+
+	if (known != NULL && (known->path != NULL || known->missing))
+		return xstrdup(known->path);
+	return look_for(b, a->program);
+}
+
 static void __attribute__((format(printf, 2, 3))) problem(struct p_health *h, const char *fmt, ...)
 {
+	struct buf clean CLEAN_BUF = {0};
 	char text[1024];
 	va_list ap;
 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	p_strv_add(&h->problems, text);
+	/* whatever was put in, and wherever it was cut */
+	text_add_utf8(&clean, text, strlen(text), sizeof(text) - 1);
+	p_strv_add(&h->problems, clean.p);
 }
 
+/* What its program last told; until it has, whether a file of its name is there. */
 static json_t *
-agent_health(const struct config_agent *a)
+agent_health(const struct broker *b, const struct config_agent *a)
 {
-	CLEAN_FREE char *path = program_find(a->program), *error = NULL;
+	const struct agent_version *known = agent_versions_get(b->agents, a);
+	CLEAN_FREE char *path = NULL, *error = NULL;
 
+	if (known != NULL && known->ok)
+		return json_pack("{s:b, s:s, s:s}", "available", 1, "path", known->path, "version",
+		    known->version);
+	if (known != NULL)
+		return json_pack("{s:b, s:s}", "available", 0, "error", known->error);
+	path = look_for(b, a->program);
 	if (path != NULL)
 		return json_pack("{s:b, s:s}", "available", 1, "path", path);
-	error = xasprintf("%s was not found", a->program);
+	error = xasprintf("agent program '%s' not found: install it or set agents.%s.program",
+	    a->program, a->name);
 	return json_pack("{s:b, s:s}", "available", 0, "error", error);
 }
 
@@ -345,18 +376,16 @@ dependencies(const struct rpc_call *c, struct p_health *h)
 	json_t *deps = json_object();
 
 	if (claude != NULL)
-		json_object_set_new(deps, "claude_cli", agent_health(claude));
+		json_object_set_new(deps, "claude_cli", agent_health(b, claude));
 	if (def == NULL) {
 		problem(h, "the default agent %s is not configured: set agents.default",
 		    b->conf->default_agent);
 	} else {
-		json_t *agent = agent_health(def);
+		json_t *agent = agent_health(b, def);
 
 		if (!json_is_true(json_object_get(agent, "available")))
-			problem(h,
-			    "the program %.300s of the default agent %s was not found: install it, "
-			    "or set agents.%s.program",
-			    def->program, def->name, def->name);
+			problem(h, "the default agent %s cannot be used: %s", def->name,
+			    json_string_value(json_object_get(agent, "error")));
 		json_object_set_new(deps, "agent", agent);
 	}
 	json_object_set_new(
@@ -484,12 +513,14 @@ fill_sandboxes(struct p_info *i)
 }
 
 static void
-fill_agents(struct p_info *i, const struct config *conf)
+fill_agents(struct p_info *i, const struct broker *b)
 {
+	const struct config *conf = b->conf;
+
 	i->agents.v = xcalloc(conf->nagents + 1, sizeof(*i->agents.v));
 	for (size_t k = 0; k < conf->nagents; k++) {
 		const struct config_agent *a = &conf->agents[k];
-		CLEAN_FREE char *path = program_find(a->program);
+		CLEAN_FREE char *path = agent_path(b, a);
 		struct p_agent_info *out = &i->agents.v[k];
 
 		P_SETS(agent_info, out, name, a->name);
@@ -523,7 +554,7 @@ rpc_system_info(struct rpc_call *c, const struct p_empty *request)
 	P_SET(info, &i, pid, getpid());
 	P_SET(info, &i, started_at, b->started_us);
 	fill_sandboxes(&i);
-	fill_agents(&i, b->conf);
+	fill_agents(&i, b);
 	for (size_t k = 0; order_builtin_steps[k] != NULL; k++)
 		p_strv_add(&i.steps, order_builtin_steps[k]);
 	P_MARK(info, &i, steps);

@@ -183,8 +183,6 @@ void audit_commit(struct broker *b, struct store_tx *tx, char *line, store_done 
 void test_github_token(struct rpc_call *c, const char *token);
 
 /* ---- rpc_system.c */
-/* Where an agent's program is: absolute path (free it), or NULL. */
-char *program_find(const char *program);
 /* The trusted command files, by name; free with P_FREE(command_list_answer, ...). describe: read
  * what they say of themselves. */
 void commands_find(const struct broker *b, bool describe, struct p_command_list_answer *out);

@@ -1,4 +1,4 @@
-/* Runs of awo-git and awo-forge outside of any order's worker: one request in, one answer out, with a deadline. */
+/* Runs of awo-git, awo-forge and agents' --version outside of any order's worker: one request in, one answer out, with a deadline. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* Every handler: what it accepts, what it refuses and why, and what it must never tell. */
+#include "awod/agent_version.h"
 #include "tests/unit/awod_server_rig.h"
 
 #include <fcntl.h>
@@ -664,7 +665,6 @@ static void
 tests_say_what_is_missing(void **state)
 {
 	struct client *c = client_new(OWNER);
-	char path[200];
 	json_t *t;
 
 	(void)state;
@@ -676,17 +676,39 @@ tests_say_what_is_missing(void **state)
 	assert_true(json_is_true(json_object_get(t, "success")));
 	assert_non_null(strstr(text(t, "message"), "octocat"));
 	assert_string_equal(rig->verb, "user");
-	for (size_t i = 0; i < rig->b.conf->nagents; i++)
-		if (strcmp(rig->b.conf->agents[i].name, "claude") == 0) {
-			free(rig->b.conf->agents[i].program);
-			snprintf(path, sizeof(path), "%s/claude", rig->dir);
-			rig->b.conf->agents[i].program = xstrdup(path);
-		}
-	t = client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
-	assert_true(json_is_false(json_object_get(t, "success")));
-	put_file(path, "#!/bin/sh\n", 10);
+	json_decref(rig->task_answer);
+	rig->task_answer = json_pack("{s:b, s:s, s:s}", "ok", 1, "path", "/opt/claude", "version", "2.1 (x)");
 	t = client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
 	assert_true(json_is_true(json_object_get(t, "success")));
+	assert_string_equal(text(t, "version"), "2.1 (x)");
+	assert_non_null(strstr(text(t, "message"), "/opt/claude"));
+	assert_int_equal(rig->program, SUP_AGENT_VERSION);
+	assert_string_equal(rig->verb, "version");
+	assert_int_equal(rig->flags, 0);
+	assert_string_equal(text(rig->request, "program"), "claude");
+	assert_true(json_is_array(json_object_get(rig->request, "paths")));
+	/* half an answer is none */
+	json_object_del(rig->task_answer, "version");
+	t = client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
+	assert_true(json_is_false(json_object_get(t, "success")));
+	json_decref(rig->task_answer);
+	rig->task_answer =
+	    json_pack("{s:s, s:s}", "reason", "not_found", "message", "install it or set a path");
+	rig->task_err.code = AWO_NOT_FOUND;
+	t = client_ask(c, "settings.test", json_pack("{s:s, s:s}", "what", "agent", "agent", "demo"));
+	assert_true(json_is_false(json_object_get(t, "success")));
+	assert_string_equal(text(t, "message"), "install it or set a path");
+	assert_null(json_object_get(t, "version"));
+	/* no answer at all: the supervisor's words */
+	json_decref(rig->task_answer);
+	rig->task_answer = NULL;
+	(void)ERR(&rig->task_err, INTERNAL, "", "cannot start version: no more namespaces");
+	t = client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
+	assert_true(json_is_false(json_object_get(t, "success")));
+	assert_string_equal(text(t, "message"), "cannot start version: no more namespaces");
+	rig->task_err = (struct awo_err){0};
+	(void)client_ask(c, "settings.test", json_pack("{s:s, s:s}", "what", "agent", "agent", "nobody"));
+	assert_string_equal(client_field(), "agent");
 	(void)client_ask(c, "settings.test", json_pack("{s:s}", "what", "weather"));
 	assert_string_equal(client_field(), "what");
 	client_free(c);
@@ -954,6 +976,72 @@ the_service_says_how_it_is(void **state)
 	client_free(admin);
 }
 
+static const json_t *
+dependency(struct client *c, const char *name)
+{
+	return json_object_get(json_object_get(client_ask(c, "system.health", NULL), "dependencies"), name);
+}
+
+static const json_t *
+agent_row(struct client *c, const char *name)
+{
+	const json_t *rows = json_object_get(client_ask(c, "system.info", NULL), "agents");
+
+	for (size_t i = 0; i < json_array_size(rows); i++)
+		if (strcmp(text(json_array_get(rows, i), "name"), name) == 0)
+			return json_array_get(rows, i);
+	fail_msg("there is no agent %s", name);
+	return NULL;
+}
+
+static void
+health_knows_the_agents(void **state)
+{
+	struct client *c = client_new(OWNER);
+	unsigned asked, nagents = (unsigned)rig->b.conf->nagents;
+
+	(void)state;
+	assert_true(nagents >= 2);
+	rig->task_answer = json_pack("{s:b, s:s, s:s}", "ok", 1, "path", "/opt/claude", "version", "2.1 (x)");
+	agent_versions_open(&rig->b);
+	/* the default agent first, and one at a time */
+	assert_int_equal(rig->tasks, 1);
+	assert_string_equal(text(rig->request, "agent"), rig->b.conf->default_agent);
+	/* nobody waits for an answer */
+	assert_null(agent_versions_get(rig->b.agents, config_agent(rig->b.conf, "claude")));
+	assert_int_equal(rig->tasks, 1);
+	rig_until(rig->tasks == nagents);
+	rig_until(json_object_get(dependency(c, "claude_cli"), "version") != NULL);
+	assert_string_equal(text(dependency(c, "claude_cli"), "version"), "2.1 (x)");
+	assert_true(json_is_true(json_object_get(dependency(c, "agent"), "available")));
+	assert_string_equal(text(agent_row(c, "claude"), "path"), "/opt/claude");
+	/* what is known is not asked for again */
+	assert_int_equal(rig->tasks, nagents);
+	/* after a reload it is; what was asked before counts no more */
+	json_decref(rig->task_answer);
+	rig->task_answer = json_pack("{s:s, s:s}", "reason", "not_found", "message", "install it");
+	rig->task_err.code = AWO_NOT_FOUND;
+	agent_versions_reloaded(rig->b.agents);
+	agent_versions_reloaded(rig->b.agents);
+	assert_int_equal(rig->tasks, nagents + 1);
+	rig_until(rig->tasks == 2 * nagents + 1);
+	rig_until(json_is_false(json_object_get(dependency(c, "claude_cli"), "available")));
+	assert_string_equal(text(dependency(c, "claude_cli"), "error"), "install it");
+	assert_true(json_is_false(json_object_get(agent_row(c, "claude"), "available")));
+	/* a program that is there and does not work */
+	json_decref(rig->task_answer);
+	rig->task_answer = json_pack("{s:s, s:s, s:s}", "reason", "other", "message", "ended with status 3", "path", "/opt/claude");
+	rig->task_err.code = AWO_FAILED_PRECONDITION;
+	asked = rig->tasks;
+	(void)client_ask(c, "settings.test", json_pack("{s:s, s:s}", "what", "agent", "agent", "claude"));
+	assert_int_equal(rig->tasks, asked + 1);
+	assert_string_equal(text(dependency(c, "claude_cli"), "error"), "ended with status 3");
+	assert_string_equal(text(agent_row(c, "claude"), "path"), "/opt/claude");
+	client_free(c);
+	agent_versions_close(rig->b.agents);
+	rig->b.agents = NULL;
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, rig_setup, rig_teardown)
 
 int
@@ -978,6 +1066,7 @@ main(void)
 	    T(credentials_are_checked),
 	    T(tokens_are_known_by_their_hash),
 	    T(the_service_says_how_it_is),
+	    T(health_knows_the_agents),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
