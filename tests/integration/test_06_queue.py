@@ -17,7 +17,7 @@ class Watch(threading.Thread):
         self.instance, self.most, self.looks, self.done = instance, 0, 0, threading.Event()
 
     def run(self):
-        while not self.done.wait(0.02):
+        while not self.done.wait(0.05):
             # a launcher inside a sandbox has the same directory in its arguments: count orders, not processes
             orders = set()
             for p in self.instance.workers():
@@ -34,7 +34,7 @@ def test_two_hundred_orders(make_instance, repo):
     begin = time.monotonic()
     with instance.client() as c:
         calls = [c.send("order.create", {"repository_url": str(repo.path), "user_request": f"Order {i}",
-                                         "selected_commands": STEPS}) for i in range(200)]
+                                         "selected_commands": STEPS[:1]}) for i in range(200)]
         ids = [c.receive(call, 120)["agent_work_order"]["agent_work_order_id"] for call in calls]
         assert len(set(ids)) == 200
         end = time.monotonic() + 400

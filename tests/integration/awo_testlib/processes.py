@@ -51,9 +51,21 @@ def everything():
 
 def with_argument(text, program=None):
     """Living processes that have text in an argument (of a program with this base name)."""
-    return [p for p in everything()
-            if p.state != "Z" and any(text in a for a in p.argv)
-            and (program is None or os.path.basename(p.argv[0]) == program)]
+    found, wanted = [], text.encode()
+    for name in os.listdir("/proc"):
+        if not name.isdigit():
+            continue
+        try:
+            # most processes are ruled out by one small file
+            if wanted not in Path(f"/proc/{name}/cmdline").read_bytes():
+                continue
+            p = Process(int(name))
+        except (OSError, IndexError, KeyError):
+            continue
+        if p.state != "Z" and any(text in a for a in p.argv) and \
+                (program is None or os.path.basename(p.argv[0]) == program):
+            found.append(p)
+    return found
 
 
 def descendants(pid):
