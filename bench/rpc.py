@@ -1,0 +1,73 @@
+"""Round trips, durable creates and lists over the Unix socket."""
+import subprocess
+
+from figures import absolute, benchmark, compare, median, percentile, until
+from setting import HANG, multiply_orders
+
+
+@benchmark("round-trip", "order.get against a libevent echo server that sends the same bytes")
+def round_trip(setting):
+    with setting.instance() as instance:
+        order = instance.create(setting.repository().path, "Add a greeting", selected_commands=["create-branch"])
+        instance.wait(order)
+        params, saved = {"agent_work_order_id": order}, setting.base / "answer"
+        request, _, _ = setting.rpc(instance.socket, "order.get", params, 1, 1, saved)
+        path = setting.base / "echo.sock"
+        echo = subprocess.Popen([setting.program("bench_echo_server"), path, str(request), saved])
+        try:
+            until(path.exists, 5)
+            ours, theirs, tails = [], [], []
+            for _ in range(setting.rounds):
+                took = setting.rpc(instance.socket, "order.get", params, 1, 4000)[2]
+                ours.append(median(took))
+                tails.append(percentile(took, 99))
+                theirs.append(median(setting.rpc(path, "order.get", params, 1, 4000)[2]))
+        finally:
+            echo.kill()
+            echo.wait()
+        sizes = f"{request} bytes there, {saved.stat().st_size} back"
+        yield compare(f"order.get, median round trip ({sizes}); libevent echo", ours, theirs, 1.3)
+        yield absolute("order.get, 99th percentile", tails)
+
+
+@benchmark("create", "durable orders per second, 64 connections and one, against SQLite alone")
+def create(setting):
+    with setting.instance({"max_concurrent": 1}) as instance:
+        repository = str(setting.repository().path)
+        # takes the only slot: what is created then stays pending
+        first = instance.create(repository, HANG)
+        instance.wait(first, "running")
+        params = {"repository_url": repository, "user_request": "Add a greeting to the start page, and say in the "
+                  "documentation how it can be changed.", "workflow_type": "agent_workflow_plan"}
+        many, one, alone = [], [], []
+        for turn in range(setting.rounds):
+            many.append(6400 / setting.rpc(instance.socket, "order.create", params, 64, 6400)[1])
+            one.append(600 / setting.rpc(instance.socket, "order.create", params, 1, 600)[1])
+            alone.append(600 / float(setting.output(setting.program("bench_sqlite_commits"),
+                                                    instance.base / "alone.db", 600, 600)))
+        rate = lambda v: f"{v:,.0f}/s"
+        yield absolute("durable creates, 64 connections", many, 20000, rate, at_least=True)
+        yield compare("durable creates, one at a time; SQLite alone, one insert a commit", one, alone, 0.8, rate, at_least=True)
+        yield compare("durable creates, 64 connections; SQLite alone", many, alone, None, rate)
+
+
+@benchmark("list", "newest 50 of 100,000 orders, and what 100,000 orders cost otherwise")
+def listing(setting):
+    with setting.instance() as instance:
+        order = instance.create(setting.repository().path, "Add a greeting", selected_commands=["create-branch"])
+        instance.wait(order)
+        few = median(setting.rpc(instance.socket, "order.get", {"agent_work_order_id": order}, 1, 2000)[2])
+        instance.stop()
+        multiply_orders(instance, order, 100000)
+        instance.start()
+        page, deep, get, search = [], [], [], []
+        for _ in range(setting.rounds):
+            run = lambda method, params, n: median(setting.rpc(instance.socket, method, params, 1, n)[2])
+            page.append(run("order.list", {"limit": 50}, 100))
+            deep.append(run("order.list", {"limit": 50, "offset": 50000}, 5))
+            search.append(run("order.list", {"limit": 50, "q": "no such text"}, 3))
+            get.append(run("order.get", {"agent_work_order_id": order}, 2000))
+        yield absolute("newest 50 of 100,000 orders", page, 0.005)
+        yield compare("order.get among 100,000 orders; among one", get, [few] * len(get), None)
+        yield absolute("50 of 100,000 behind an offset of 50,000", deep)
+        yield absolute("a text that none of 100,000 has", search)
