@@ -144,8 +144,8 @@ conn_free_all(struct server *s)
 {
 	struct conn *c;
 
-	/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while ((c = TAILQ_FIRST(&s->conns)) != NULL)
+		/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		conn_free(c);
 }
 

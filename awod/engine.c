@@ -1680,8 +1680,8 @@ engine_close(struct engine *e)
 	e->closing = true;
 	retention_close(e);
 	change_close(e);
-	/* each leaves the list when it is freed; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while (e->all != NULL)
+		/* each leaves the list when it is freed; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		live_free(e->all);
 	if (e->sup != NULL)
 		task_close_all(e);

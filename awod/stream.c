@@ -449,8 +449,8 @@ stream_end_all(struct server *s, const char *reason)
 	struct stream *st;
 
 	TAILQ_FOREACH(c, &s->conns, link)
-	/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 	while ((st = TAILQ_FIRST(&c->streams)) != NULL)
+		/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		stream_end(st, "stream_end", reason);
 }
 
