@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -72,10 +73,15 @@ struct client {
 static int
 connect_error(const char *path, int code, struct awo_err *err)
 {
-	if (code == EACCES || code == EPERM)
-		return ERR(err, PERMISSION_DENIED, "",
-		    "%s may not be opened by you: %s (is your user in the socket's group?)", path,
-		    strerror(code));
+	const struct group *group;
+	struct stat st;
+
+	if (code == EACCES || code == EPERM) {
+		group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
+		return ERR(err, PERMISSION_DENIED, "", "%s may not be opened by you: %s; it is for members of %s%s, "
+		    "from their next login on", path, strerror(code), group ? "the group " : "the socket's group",
+		    group ? group->gr_name : "");
+	}
 	return ERR(err, UNAVAILABLE, "", "no daemon answers at %s: %s", path, strerror(code));
 }
 
