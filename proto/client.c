@@ -77,10 +77,11 @@ connect_error(const char *path, int code, struct awo_err *err)
 	struct stat st;
 
 	if (code == EACCES || code == EPERM) {
-		group = stat(path, &st) == 0 ? getgrgid(st.st_gid) : NULL;
-		return ERR(err, PERMISSION_DENIED, "", "%s may not be opened by you: %s; it is for members of %s%s, "
-		    "from their next login on", path, strerror(code), group ? "the group " : "the socket's group",
-		    group ? group->gr_name : "");
+		group = stat(path, &st) == 0 && (st.st_mode & S_IWGRP) ? getgrgid(st.st_gid) : NULL;
+		if (group)
+			return ERR(err, PERMISSION_DENIED, "", "%s may not be opened by you: %s; members of the group %s "
+			    "may, from their next login on", path, strerror(code), group->gr_name);
+		return ERR(err, PERMISSION_DENIED, "", "%s may not be opened by you: %s", path, strerror(code));
 	}
 	return ERR(err, UNAVAILABLE, "", "no daemon answers at %s: %s", path, strerror(code));
 }
