@@ -119,7 +119,7 @@ rpc_answer(struct rpc_call *c, const void *answer)
 		struct buf out = {0};
 
 		p_encode_answer(&out, c->id, c->method->answer, answer);
-		conn_write(c->conn, &out);
+		conn_write_answer(c->conn, &out);
 	}
 	call_free(c);
 }
@@ -136,7 +136,7 @@ rpc_fail(struct rpc_call *c, const struct awo_err *err)
 
 		c->conn->s->failures[err->code]++;
 		p_encode_error(&out, c->id, err);
-		conn_write(c->conn, &out);
+		conn_write_answer(c->conn, &out);
 	}
 	call_free(c);
 }

@@ -145,6 +145,8 @@ void listen_close(struct server *s);
 void conn_new(struct server *s, int fd, const struct caller *caller, const struct awo_err *refused);
 /* Queues bytes; empties the buffer. Does nothing on a dead connection. */
 void conn_write(struct conn *c, struct buf *bytes);
+/* The same for the answer to a request that is still counted as in flight: at once, where that is possible. */
+void conn_write_answer(struct conn *c, struct buf *bytes);
 size_t conn_unsent(const struct conn *c);
 /* Ends a connection when what is queued has been written. */
 void conn_finish(struct conn *c);
