@@ -24,6 +24,7 @@
 #include "awo-worker/sandbox.h"
 #include "awo-worker/seccomp.h"
 #include "common/buf.h"
+#include "common/child.h"
 #include "common/files.h"
 
 #define SPEC_MAX (64U << 20)
@@ -131,42 +132,6 @@ read_spec(struct spec *s)
 
 /* ---- the program */
 
-static int
-limit(__rlimit_resource_t resource, uint64_t value)
-{
-	struct rlimit now, want;
-
-	if (getrlimit(resource, &now) < 0)
-		return -1;
-	want.rlim_max = value < now.rlim_max ? (rlim_t)value : now.rlim_max;
-	want.rlim_cur = want.rlim_max;
-	return setrlimit(resource, &want);
-}
-
-/* 0 leaves a limit as it is, but for core dumps: there 1 is the value that stops files and pipes. */
-static int
-limits(const struct launch_head *h)
-{
-	if (limit(RLIMIT_CORE, h->core > 0 ? h->core : 1) < 0 || (h->nofile > 0 && limit(RLIMIT_NOFILE, h->nofile) < 0) ||
-	    (h->fsize > 0 && limit(RLIMIT_FSIZE, h->fsize) < 0) || (h->nproc > 0 && limit(RLIMIT_NPROC, h->nproc) < 0) ||
-	    (h->memlock > 0 && limit(RLIMIT_MEMLOCK, h->memlock) < 0))
-		return -1;
-	return 0;
-}
-
-static int
-default_signals(void)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && sigaction(sig, &dfl, NULL) < 0 && errno != EINVAL)
-			return -1;
-	sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Our pid where the worker can use it: its /proc, opened before it went out of reach, still counts in the worker's way. */
 static pid_t
 outer_pid(int worker_proc)
@@ -196,13 +161,13 @@ program(const struct spec *s, int worker_proc, int report)
 	if (chdir(s->cwd) < 0)
 		goto fail;
 	step = "signals";
-	if (default_signals() < 0)
+	if (child_default_signals() < 0)
 		goto fail;
 	step = "descriptors";
 	if (close_range(s->head.has_fd3 ? LAUNCH_FD3 + 1 : LAUNCH_FD3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		goto fail;
 	step = "limits";
-	if (limits(&s->head) < 0)
+	if (child_set_limits(&s->head.limits) < 0)
 		goto fail;
 	umask(022);
 	step = "exec";

@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#include "common/child.h"
+
 /* Descriptors of the launcher; 0 to 2 are the program's own already. */
 enum {
 	LAUNCH_FD3 = 3,		/* the program's descriptor 3, or /dev/null */
@@ -25,7 +27,7 @@ struct launch_head {
 	uint32_t filter_bytes;
 	uint32_t argc, envc, nmounts;
 	uint8_t network, has_fd3, has_exec, pad;
-	uint64_t core, nofile, fsize, nproc, memlock;
+	struct child_limits limits;
 };
 
 #endif

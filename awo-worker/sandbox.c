@@ -75,8 +75,7 @@ make_spec(const struct sandbox_launch *l, struct awo_err *err)
 {
 	CLEAN_BUF struct buf b = {0};
 	struct launch_head h = {.magic = LAUNCH_MAGIC, .network = l->network, .has_fd3 = l->fd3 >= 0, .has_exec = l->exec_fd >= 0,
-		.core = l->limits.core, .nofile = l->limits.nofile, .fsize = l->limits.fsize, .nproc = l->limits.nproc,
-		.memlock = l->limits.memlock};
+		.limits = l->limits};
 	const void *filter;
 	size_t filter_bytes;
 	int fd;

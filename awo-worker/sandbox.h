@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/child.h"
 #include "common/err.h"
 #include "proto/schema.h"
 
@@ -39,9 +40,7 @@ struct sandbox_launch {
 	bool network;			/* keep the host's network (agent, for now) or have an empty net namespace (readers) */
 	int stdin_fd, stdout_fd, stderr_fd;	/* -1: /dev/null */
 	int fd3;				/* the program's descriptor 3, or -1 */
-	struct {
-		uint64_t core, nofile, fsize, nproc, memlock;
-	} limits;
+	struct child_limits limits;
 };
 
 /* A launched sandbox: its pid 1 as the worker sees it. */

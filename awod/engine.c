@@ -678,7 +678,7 @@ live_fetched(struct live *l)
 	m.owner_uid = l->row->owner_uid;
 	engine_cache_name(l->row->canonical_url, m.cache);
 	/* of the worker itself; the agent's own, from the job specification, are never higher */
-	m.limits = (struct sup_limits){.core = (uint64_t)e->b->conf->limit_core,
+	m.limits = (struct child_limits){.core = (uint64_t)e->b->conf->limit_core,
 	    .nofile = (uint64_t)e->b->conf->limit_nofile, .fsize = (uint64_t)e->b->conf->limit_fsize,
 	    .nproc = (uint64_t)e->b->conf->limit_nproc, .memlock = (uint64_t)e->b->conf->limit_memlock};
 	l->stage = LIVE_SPAWNING;

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -20,6 +19,7 @@
 #include <unistd.h>
 
 #include "awod/supervisor.h"
+#include "common/child.h"
 #include "common/clean.h"
 
 #define GROUPS_MAX 65536
@@ -51,20 +51,6 @@ child_failed(int sync_fd, const char *what)
 			child_failed(sync, what); \
 	} while (0)
 
-static int
-default_signals(void)
-{
-	struct sigaction dfl = {.sa_handler = SIG_DFL};
-	sigset_t none;
-
-	/* CLONE_CLEAR_SIGHAND leaves ignored signals ignored */
-	for (int sig = 1; sig < NSIG; sig++)
-		if (sig != SIGKILL && sig != SIGSTOP && sigaction(sig, &dfl, NULL) < 0 && errno != EINVAL)
-			return -1;
-	sigemptyset(&none);
-	return sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 /* Everything that the user namespace gives becomes inheritable and ambient, so that it is still there after exec. */
 static int
 ambient_capabilities(void)
@@ -84,29 +70,6 @@ ambient_capabilities(void)
 		if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, cap, 0, 0) < 0)
 			return -1;
 	}
-	return 0;
-}
-
-static int
-limit(__rlimit_resource_t resource, uint64_t value)
-{
-	struct rlimit now, want;
-
-	if (getrlimit(resource, &now) < 0)
-		return -1;
-	want.rlim_max = value < now.rlim_max ? (rlim_t)value : now.rlim_max;
-	want.rlim_cur = want.rlim_max;
-	return setrlimit(resource, &want);
-}
-
-/* 0 says nothing about a limit, but for core dumps: there 1 is the value that stops files and pipes. */
-static int
-limits(const struct sup_limits *l)
-{
-	if (limit(RLIMIT_CORE, l->core > 0 ? l->core : 1) < 0 || (l->nofile > 0 && limit(RLIMIT_NOFILE, l->nofile) < 0) ||
-	    (l->fsize > 0 && limit(RLIMIT_FSIZE, l->fsize) < 0) || (l->nproc > 0 && limit(RLIMIT_NPROC, l->nproc) < 0) ||
-	    (l->memlock > 0 && limit(RLIMIT_MEMLOCK, l->memlock) < 0))
-		return -1;
 	return 0;
 }
 
@@ -147,13 +110,13 @@ child(const struct spawn_request *r, int sync)
 	/* until the parent has written the id maps and recorded us; end of file: it gave us up */
 	if (recv(sync, &go, 1, 0) != 1)
 		_exit(126);
-	STEP(default_signals(), "signal dispositions");
+	STEP(child_default_signals(), "signal dispositions");
 	STEP(setresgid(SPAWN_UID, SPAWN_UID, SPAWN_UID), "setresgid");
 	STEP(setresuid(SPAWN_UID, SPAWN_UID, SPAWN_UID), "setresuid");
 	STEP(setsid(), "setsid");
 	STEP(chdir("/"), "chdir /");
 	STEP(descriptors(r, &sync), "descriptors");
-	STEP(limits(&r->limits), "setrlimit");
+	STEP(child_set_limits(&r->limits), "setrlimit");
 	umask(027);
 	STEP(ambient_capabilities(), "ambient capabilities");
 	execve(r->path, r->argv, no_env);

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/child.h"
+
 #define SUP_VERSION 1
 #define SUP_FDS_MAX 3
 
@@ -30,10 +32,6 @@ enum sup_program { SUP_GIT = 1, SUP_FORGE, SUP_AGENT_VERSION };
 #define SUP_NET 0x8U
 #define SUP_LOCAL_RO 0x10U
 
-struct sup_limits {
-	uint64_t core, nofile, fsize, nproc, memlock; /* RLIMIT_*, clamped to the supervisor's own hard limits */
-};
-
 /* Every packet is exactly this; fields that an op does not use are 0. Strings are NUL-terminated. */
 struct sup_msg {
 	uint32_t version;
@@ -46,7 +44,7 @@ struct sup_msg {
 	char id[16];		/* order id, or "" */
 	char cache[72];		/* 64 hexadecimal digits naming the cache, or "" */
 	char verb[32];		/* TASK: [a-z-]+ */
-	struct sup_limits limits;
+	struct child_limits limits;
 	/* answers */
 	int32_t err;		/* 0, or an errno: SPAWNED, REMOVED */
 	int32_t pid;

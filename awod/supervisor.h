@@ -24,7 +24,7 @@ struct spawn_request {
 	gid_t gid;
 	gid_t group;			/* its one supplementary group, or (gid_t)-1; only with set_groups */
 	bool set_groups;		/* system mode: replace the supplementary groups */
-	struct sup_limits limits;
+	struct child_limits limits;
 	int null_fd;			/* becomes 0 */
 	int fds[SUP_FDS_MAX];		/* become 3, 4, 5 */
 	int nfds;

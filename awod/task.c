@@ -181,7 +181,7 @@ engine_task(struct engine *e, const struct engine_task *in, engine_task_done *do
 	snprintf(m.verb, sizeof(m.verb), "%s", in->verb);
 	snprintf(m.id, sizeof(m.id), "%s", in->id != NULL ? in->id : "");
 	snprintf(m.cache, sizeof(m.cache), "%s", in->cache != NULL ? in->cache : "");
-	m.limits = (struct sup_limits){.core = 1, .nofile = 4096, .fsize = (uint64_t)e->b->conf->limit_fsize,
+	m.limits = (struct child_limits){.core = 1, .nofile = 4096, .fsize = (uint64_t)e->b->conf->limit_fsize,
 	    .nproc = (uint64_t)e->b->conf->limit_nproc, .memlock = (uint64_t)e->b->conf->limit_memlock};
 	text = json_dumps(in->request, JSON_COMPACT);
 	json_decref(in->request);

@@ -813,7 +813,7 @@ body_hostile(void)
 	raw_send(&m, sizeof(m), fds, 2);
 	/* it has lived through all that, and made nothing */
 	m = message(SUP_SPAWN, SUP_ORDER, "wo-000000aa");
-	m.limits = (struct sup_limits){.core = UINT64_MAX, .nofile = UINT64_MAX, .fsize = UINT64_MAX, .nproc = UINT64_MAX,
+	m.limits = (struct child_limits){.core = UINT64_MAX, .nofile = UINT64_MAX, .fsize = UINT64_MAX, .nproc = UINT64_MAX,
 		.memlock = UINT64_MAX};
 	a = spawn(&m, NULL);
 	assert_string_equal(a.what, "");
