@@ -89,7 +89,7 @@ take_enum(const struct p_field *f, int *to, const char *s, size_t len, enum p_ri
 	for (size_t i = 0; i < f->en->nrows; i++) {
 		const struct p_enum_row *row = &f->en->rows[i];
 
-		if (strncmp(row->name, s, len) == 0 && row->name[len] == '\0') {
+		if (strlen(row->name) == len && memcmp(row->name, s, len) == 0) {
 			*to = row->value;
 			return 0;
 		}
@@ -246,8 +246,9 @@ p_field_find(const struct p_type *type, const char *name, size_t len, size_t *ne
 		if (i >= type->nfields)
 			i = 0;
 		f = &type->fields[i];
-		if (len > 0 && f->name[0] == name[0] && strncmp(f->name, name, len) == 0 &&
-		    f->name[len] == '\0') {
+		/* a name from outside may hold a NUL: only its length says where it ends */
+		if (len > 0 && f->name[0] == name[0] && strlen(f->name) == len &&
+		    memcmp(f->name, name, len) == 0) {
 			*next = i + 1;
 			return f;
 		}

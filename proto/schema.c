@@ -158,7 +158,8 @@ fill_slots(void)
 static bool
 same(const char *name, const char *s, size_t len)
 {
-	return strncmp(name, s, len) == 0 && name[len] == '\0';
+	/* what was sent may hold a NUL: only its length says where it ends */
+	return strlen(name) == len && memcmp(name, s, len) == 0;
 }
 
 const struct p_method *
