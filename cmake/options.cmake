@@ -2,6 +2,7 @@
 option(AWO_WERROR "Treat warnings as errors" OFF)
 option(AWO_SANITIZE "Build with AddressSanitizer and UndefinedBehaviorSanitizer" OFF)
 option(AWO_COVERAGE "Build for line coverage" OFF)
+option(AWO_FUZZ "Build the libFuzzer programs of tests/fuzz, with sanitizers (clang only)" OFF)
 
 add_library(awo_options INTERFACE)
 target_compile_definitions(awo_options INTERFACE _GNU_SOURCE AWO_VERSION="${PROJECT_VERSION}"
@@ -29,6 +30,14 @@ if(AWO_WERROR)
 endif()
 if(AWO_SANITIZE)
 	target_compile_options(awo_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=undefined)
+	target_link_options(awo_options INTERFACE -fsanitize=address,undefined)
+endif()
+if(AWO_FUZZ)
+	if(NOT CMAKE_C_COMPILER_ID MATCHES "Clang")
+		message(FATAL_ERROR "AWO_FUZZ needs clang: configure with CC=clang, or use scripts/fuzz")
+	endif()
+	target_compile_options(awo_options INTERFACE
+		-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined)
 	target_link_options(awo_options INTERFACE -fsanitize=address,undefined)
 endif()
 if(AWO_COVERAGE)
