@@ -13,10 +13,7 @@ target_compile_options(awo_options INTERFACE
 	-Wpointer-arith -Wundef -Wvla -Wformat=2 -Wcast-qual -Wimplicit-fallthrough
 	-Wno-gnu-statement-expression -Wno-gnu-zero-variadic-macro-arguments
 	-fstack-protector-strong -ftrivial-auto-var-init=zero -fno-omit-frame-pointer -fno-strict-aliasing)
-if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
-	# statement expressions are GNU C by choice; gcc has no switch for them alone
-	target_compile_options(awo_options INTERFACE -Wno-pedantic)
-else()
+if(NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
 	# clang 14 wants this word before it lets a Debian 12 build use the option
 	target_compile_options(awo_options INTERFACE
 		-enable-trivial-auto-var-init-zero-knowing-it-will-be-removed-from-clang)

@@ -17,7 +17,7 @@ static inline void clean_json(json_t **j) { json_decref(*j); }
 #define CLEAN_FILE __attribute__((cleanup(clean_file)))
 #define CLEAN_JSON __attribute__((cleanup(clean_json)))
 
-#define TAKE_PTR(p) ({ __typeof__(p) take_ = (p); (p) = NULL; take_; })
-#define TAKE_FD(fd) ({ int take_ = (fd); (fd) = -1; take_; })
+#define TAKE_PTR(p) __extension__({ __typeof__(p) take_ = (p); (p) = NULL; take_; })
+#define TAKE_FD(fd) __extension__({ int take_ = (fd); (fd) = -1; take_; })
 
 #endif
