@@ -128,23 +128,31 @@ check_create(const struct broker *b, const struct p_order_create *q, const struc
 }
 
 /* The steps: what was asked for, else what the repository is registered with, else the defaults. */
+static bool
+is_builtin_step(const char *name)
+{
+	for (const char *const *s = order_builtin_steps; *s != NULL; s++)
+		if (strcmp(*s, name) == 0)
+			return true;
+	return false;
+}
+
 static int
 plan_steps(const struct broker *b, const struct p_order_create *q,
     const struct p_repository *registered, struct p_strv *steps, struct awo_err *err)
 {
 	const struct p_strv *selected = &q->selected_commands;
-	struct p_command_list_answer commands;
 	struct p_strv trusted = {0};
 	int r;
 
 	if (selected->n == 0 && q->workflow_type == NULL && registered != NULL)
 		selected = &registered->default_commands;
-	if (selected->n > 0 || q->workflow_type != NULL) {
-		commands_find(b, false, &commands);
-		for (size_t i = 0; i < commands.commands.n; i++)
-			p_strv_add(&trusted, commands.commands.v[i].name);
-		P_FREE(command_list_answer, &commands);
-	}
+	/* every order passes here: only the files that it names are looked for, not all that there are */
+	for (size_t i = 0; i < selected->n; i++)
+		if (!is_builtin_step(selected->v[i]) && commands_have(b, selected->v[i]))
+			p_strv_add(&trusted, selected->v[i]);
+	if (selected->n == 0 && q->workflow_type != NULL && commands_have(b, q->workflow_type))
+		p_strv_add(&trusted, q->workflow_type);
 	r = order_plan(q->workflow_type, selected, &trusted, steps, err);
 	p_strv_free(&trusted);
 	return r;

@@ -234,6 +234,28 @@ commands_find(const struct broker *b, bool describe, struct p_command_list_answe
 	P_MARK(command_list_answer, out, commands);
 }
 
+bool
+commands_have(const struct broker *b, const char *name)
+{
+	CLEAN_FREE char *own = xasprintf("%s/commands", b->opt->config_dir);
+	const char *const dirs[] = {b->conf->commands_directory, own, b->opt->commands_dir};
+	size_t n = strlen(name);
+	bool suffixed = n > 3 && strcmp(name + n - 3, ".md") == 0;
+	CLEAN_FREE char *file = xasprintf("%s%s", name, suffixed ? "" : ".md");
+
+	if (!is_command_file(file))
+		return false;
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		CLEAN_FREE char *path =
+		    dirs[i] != NULL ? xasprintf("%s/%s", dirs[i], file) : NULL;
+		struct stat st;
+
+		if (path != NULL && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+			return true;
+	}
+	return false;
+}
+
 void
 rpc_command_list(struct rpc_call *c, const struct p_empty *request)
 {

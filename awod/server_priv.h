@@ -188,6 +188,8 @@ void test_github_token(struct rpc_call *c, const char *token);
 /* The trusted command files, by name; free with P_FREE(command_list_answer, ...). describe: read
  * what they say of themselves. */
 void commands_find(const struct broker *b, bool describe, struct p_command_list_answer *out);
+/* Whether one of these directories has the command file of that name, with or without its suffix. */
+bool commands_have(const struct broker *b, const char *name);
 void server_metrics(const struct server *s, json_t *into);
 
 #endif
