@@ -199,6 +199,9 @@ free_prompt(struct order_prompt *p)
 static bool
 pushes(const struct job *job)
 {
+	/* a prompt may come between two steps, and its work is pushed */
+	if (job->nsteps > 1)
+		return true;
 	for (size_t i = 0; i < job->nsteps; i++) {
 		const char *name = job->steps[i].name;
 

@@ -131,3 +131,29 @@ def test_log_disk_full(make_instance, repo):
     finally:
         instance.stop()
         subprocess.run(["umount", "-l", instance.log_dir], check=False)
+
+
+def test_locks_of_a_fetch_that_was_killed(instance, repo):
+    instance.run(repo.path)
+    cache, = (instance.state / "repositories").glob("*/*.git")
+    owner = cache.stat()
+    left = [cache / name for name in ("packed-refs.lock", "HEAD.lock", "refs/heads/main.lock",
+                                      "objects/pack/pack_git2_x1y2z3")]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+        os.chown(path, owner.st_uid, owner.st_gid)
+    repo.commit({"new.txt": "new\n"}, "feat: more")
+    order = instance.run(repo.path)
+    assert repo.branch == order["base_branch"]
+    assert not [path for path in left if path.exists()]
+
+
+def test_prompt_to_an_order_that_does_not_push(instance, repo):
+    order_id = instance.create(repo.path, "Greet\ndemo@create-branch: sleep 2",
+                               selected_commands=["create-branch", "planning"])
+    instance.wait(order_id, condition=lambda o: o["current_step"] == "create-branch")
+    instance.call("order.prompt", agent_work_order_id=order_id, prompt_text="Write a note")
+    order = instance.completed(order_id)
+    assert "prompt" in [s["step"] for s in instance.call("order.steps", agent_work_order_id=order_id)["steps"]]
+    assert order["git_branch_name"] in repo.branches()
