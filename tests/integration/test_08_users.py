@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from awo_testlib import processes
+from awo_testlib.instance import BROKER_UID
 from awo_testlib.remotes import Repository
 from awo_testlib.rpc import RpcError, connect
 from conftest import needs_root
@@ -161,8 +162,11 @@ def test_shared_credential_serves_everybody(make_github):
 def test_caches_are_kept_apart_by_user(instance, repo):
     for uid in (ALICE, BOB):
         instance.completed(instance.create(repo.path, uid=uid, selected_commands=STEPS), uid=uid)
-    owners = {p.name: p.stat().st_uid for p in (instance.state / "repositories").iterdir()}
-    assert set(owners) == {str(ALICE), str(BOB)} and len(set(owners.values())) == 2
+    repositories = instance.state / "repositories"
+    owners = {p.name: p.stat().st_uid for p in repositories.iterdir()}
+    # awod asks agents for their version as an owner of its own, which has no cache
+    assert set(owners) == {str(ALICE), str(BOB), str(BROKER_UID)} and len(set(owners.values())) == 3
+    assert not list((repositories / str(BROKER_UID)).iterdir())
 
 
 def test_local_repositories_need_permission(make_instance, place):
