@@ -103,6 +103,9 @@ save_later(struct change *c)
 	static const struct timeval again = {.tv_sec = AGAIN_S};
 	struct engine *e = c->l->e;
 
+	/* what runs may be what fills the disk, and would take the reserve as well */
+	if (order_is_terminal(c->l->row->pub.status))
+		retention_disk_full(e);
 	c->next = NULL;
 	c->l->unsaved++;
 	*e->unsaved_tail = c;

@@ -185,6 +185,7 @@ void fetch_close_all(struct engine *e);
 /* ---- retention.c */
 void retention_open(struct engine *e);
 void retention_close(struct engine *e);
+void retention_disk_full(struct engine *e);	/* gives the reserve up when that is what fails */
 bool retention_holds(const char *id);		/* it is removing something of this order */
 
 #endif

@@ -19,6 +19,9 @@
 
 #define DAY_US (24LL * 3600 * 1000000)
 #define DETAILS_MAX 10000
+#define RESERVE_BYTES (8LL << 20)
+#define ROOM_FOR_RESERVE (64LL << 20)	/* free space below which none is made */
+#define FULL_BYTES (1LL << 20)		/* free space that counts as none */
 
 /* One thing to remove. */
 struct removal {
@@ -501,6 +504,54 @@ engine_reconcile(struct engine *e, bool dry_run, engine_cleanup_done *done, void
 	begin(r);
 }
 
+/* ---- a file that is given up when the disk is full, so that the record can still be written and space be made */
+
+static int64_t
+free_bytes(const char *path)
+{
+	struct statvfs fs;
+
+	return statvfs(path, &fs) == 0 ? (int64_t)(fs.f_bavail * fs.f_frsize) : -1;
+}
+
+static void
+reserve_path(const struct engine *e, char path[PATH_MAX])
+{
+	snprintf(path, PATH_MAX, "%s/reserve", e->b->opt->state_dir);
+}
+
+static void
+make_reserve(const struct engine *e)
+{
+	char path[PATH_MAX];
+	int fd;
+
+	if (free_bytes(e->b->opt->state_dir) < ROOM_FOR_RESERVE)
+		return;
+	reserve_path(e, path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (fd < 0)
+		return;		/* it is there */
+	if (posix_fallocate(fd, 0, RESERVE_BYTES) != 0)
+		unlink(path);
+	close(fd);
+}
+
+void
+retention_disk_full(struct engine *e)
+{
+	struct timeval soon = {.tv_sec = 5};
+	int64_t left = free_bytes(e->b->opt->state_dir);
+	char path[PATH_MAX];
+
+	reserve_path(e, path);
+	if (left < 0 || left > FULL_BYTES || unlink(path) != 0)
+		return;
+	log_warning("disk_reserve_released", LS("path", path), LI("bytes", RESERVE_BYTES));
+	if (e->hourly != NULL)
+		evtimer_add(e->hourly, &soon);
+}
+
 /* ---- by the clock */
 
 static void
@@ -512,6 +563,7 @@ on_hour(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	engine_cleanup(e, false, NULL, NULL);
+	make_reserve(e);
 	evtimer_add(e->hourly, &hour);
 }
 
@@ -523,6 +575,7 @@ retention_open(struct engine *e)
 	e->hourly = evtimer_new(e->b->base, on_hour, e);
 	AWO_ASSERT(e->hourly != NULL);
 	evtimer_add(e->hourly, &soon);
+	make_reserve(e);
 }
 
 void

@@ -157,3 +157,22 @@ def test_prompt_to_an_order_that_does_not_push(instance, repo):
     order = instance.completed(order_id)
     assert "prompt" in [s["step"] for s in instance.call("order.steps", agent_work_order_id=order_id)["steps"]]
     assert order["git_branch_name"] in repo.branches()
+
+
+@needs_root
+def test_agent_fills_the_disk(make_instance, repo):
+    instance = make_instance(start=False)
+    instance.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m,mode=755", "tmpfs", instance.state], check=True)
+    try:
+        instance.start()
+        order_id = instance.create(repo.path, "Greet\ndemo@execute: run head -c 200000000 /dev/urandom > big; true")
+        # nothing can be written but by what was kept in reserve
+        assert instance.failed(order_id, "resource", timeout=90)
+        instance.wait_event(order_id, "agent_work_order_failed")
+        until(lambda: instance.awoctl("rm", order_id).rc == 0, "the order's removal")
+        until(lambda: os.statvfs(instance.state).f_bavail * 4096 > 60_000_000, "free space")
+        assert instance.run(repo.path)["status"] == "completed"
+    finally:
+        instance.stop()
+        subprocess.run(["umount", "-l", instance.state], check=False)
