@@ -312,9 +312,8 @@ wait_status(struct rig *r, const char *id, enum p_order_status status)
 	assert_string_equal(P_ENUM_NAME(order_status, is), P_ENUM_NAME(order_status, status));
 }
 
-/* How often the order's log holds the text. */
 static int
-in_log(struct rig *r, const char *id, const char *text)
+in_log_now(struct rig *r, const char *id, const char *text)
 {
 	struct order_row row = {0};
 	int n = 0, fd;
@@ -331,6 +330,17 @@ in_log(struct rig *r, const char *id, const char *text)
 	for (char *p = all; (p = strstr(p, text)) != NULL; p++)
 		n++;
 	free(all);
+	return n;
+}
+
+/* How often the order's log holds the text; a line follows the commit of what it tells, so the first is waited for. */
+static int
+in_log(struct rig *r, const char *id, const char *text)
+{
+	int n;
+
+	for (int i = 0; (n = in_log_now(r, id, text)) == 0 && i < 500; i++)
+		spin(r, 10);
 	return n;
 }
 
