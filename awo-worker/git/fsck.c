@@ -60,20 +60,25 @@ is_ntfs(const char *name, size_t len, const char *want)
 	return true;
 }
 
-bool
-fsck_is_dotgit(const char *name, size_t len)
+static bool
+is_dotgit_part(const char *name, size_t len)
 {
 	char plain[8];
 
-	if (is_ntfs(name, len, ".git") || is_ntfs(name, len, "git~1"))
-		return true;
+	return is_ntfs(name, len, ".git") || is_ntfs(name, len, "git~1") ||
+	       (without_ignored(name, len, plain, sizeof(plain)) == 4 &&
+		   strcasecmp(plain, ".git") == 0);
+}
+
+bool
+fsck_is_dotgit(const char *name, size_t len)
+{
 	/* "a\.git" is a path to Windows. */
 	for (size_t i = 0; i < len; i++) {
-		if (name[i] == '\\' && fsck_is_dotgit(name + i + 1, len - i - 1))
+		if ((i == 0 || name[i - 1] == '\\') && is_dotgit_part(name + i, len - i))
 			return true;
 	}
-	return without_ignored(name, len, plain, sizeof(plain)) == 4 &&
-	       strcasecmp(plain, ".git") == 0;
+	return false;
 }
 
 bool
