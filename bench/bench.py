@@ -10,7 +10,7 @@ SOURCE = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SOURCE / "tests" / "integration"))
 
 import figures  # noqa: E402
-import rpc, sandbox  # noqa: E402,E401,F401 - they register themselves
+import git, logs, orders, rpc, sandbox  # noqa: E402,E401,F401 - they register themselves
 from setting import Setting  # noqa: E402
 
 HEAD = ["figure; reference", "AWO", "reference", "ratio", "wanted", "holds"]
