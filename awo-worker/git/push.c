@@ -191,24 +191,28 @@ share_as_configured(const struct push *p)
 		umask(0007);
 }
 
+/* The indexer counts over all pieces of a pack. */
+struct pack_copy {
+	git_odb_writepack *w;
+	git_indexer_progress stats;
+};
+
 static int
 write_pack(void *buf, size_t size, void *payload)
 {
-	git_indexer_progress stats = {0};
-	struct git_odb_writepack *w = payload;
+	struct pack_copy *c = payload;
 
-	return w->append(w, buf, size, &stats);
+	return c->w->append(c->w, buf, size, &c->stats);
 }
 
 /* The objects that the other repository lacks, as a pack of its own. */
 static int
 copy_objects(struct push *p, git_repository *to)
 {
-	git_indexer_progress stats = {0};
+	struct pack_copy c = {0};
 	CLEAN_GIT(packbuilder) git_packbuilder *pack = NULL;
 	CLEAN_GIT(revwalk) git_revwalk *walk = NULL;
 	CLEAN_GIT(odb) git_odb *odb = NULL;
-	git_odb_writepack *w = NULL;
 	const git_remote_head **heads;
 	size_t n = 0;
 	int e;
@@ -224,12 +228,12 @@ copy_objects(struct push *p, git_repository *to)
 		return -1;
 	if (git_packbuilder_object_count(pack) == 0)
 		return 0;
-	if (git_repository_odb(&odb, to) < 0 || git_odb_write_pack(&w, odb, NULL, NULL) < 0)
+	if (git_repository_odb(&odb, to) < 0 || git_odb_write_pack(&c.w, odb, NULL, NULL) < 0)
 		return -1;
-	e = git_packbuilder_foreach(pack, write_pack, w);
+	e = git_packbuilder_foreach(pack, write_pack, &c);
 	if (e == 0)
-		e = w->commit(w, &stats);
-	w->free(w);
+		e = c.w->commit(c.w, &c.stats);
+	c.w->free(c.w);
 	return e;
 }
 

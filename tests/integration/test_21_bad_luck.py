@@ -9,6 +9,7 @@ import time
 import pytest
 
 from awo_testlib import processes
+from awo_testlib.remotes import git
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
 
@@ -176,3 +177,15 @@ def test_agent_fills_the_disk(make_instance, repo):
     finally:
         instance.stop()
         subprocess.run(["umount", "-l", instance.state], check=False)
+
+
+def test_local_repository_with_a_work_tree(instance, repo, place):
+    work = place / "work"
+    git("clone", "-q", repo.path, work)
+    git("config", "core.sharedRepository", "0666", cwd=work)
+    subprocess.run(["chmod", "-R", "a+rwX", work], check=True)
+    order = instance.run(work)
+    assert order["git_commit_count"] > 1
+    assert git("rev-list", "--count", f"main..{order['git_branch_name']}", cwd=work) == str(order["git_commit_count"])
+    git("fsck", "--strict", cwd=work)
+    assert git("status", "--short", cwd=work) == ""
