@@ -2,6 +2,7 @@
 #include "awo-worker/commands.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -126,7 +127,7 @@ read_text(struct order *o, const char *place, const char *name, size_t *len, str
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	text = fd >= 0 ? files_read_fd(fd, PROMPT_FILE_MAX, len) : NULL;
 	if (text == NULL)
-		FAIL(f, permanent, "Command file not readable: %m");
+		FAIL(f, permanent, "Command file not readable: %s", strerror(errno));
 	return text;
 }
 
