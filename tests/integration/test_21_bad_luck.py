@@ -189,3 +189,22 @@ def test_local_repository_with_a_work_tree(instance, repo, place):
     assert git("rev-list", "--count", f"main..{order['git_branch_name']}", cwd=work) == str(order["git_commit_count"])
     git("fsck", "--strict", cwd=work)
     assert git("status", "--short", cwd=work) == ""
+
+
+@needs_root
+def test_no_more_workspaces_go_than_the_disk_needs(make_instance, repo):
+    instance = make_instance({"retention": {"min_free_percent": 50}}, start=False)
+    instance.state.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100m,mode=755", "tmpfs", instance.state], check=True)
+    try:
+        instance.start()
+        old, new = (instance.run(repo.path)["agent_work_order_id"] for _ in range(2))
+        orders = instance.state / "work-orders"
+        (orders / old / "workspace" / "big").write_bytes(b"x" * 52_000_000)
+        done = instance.call("system.cleanup")
+        assert done["removed"] == 1 and not done["errors"], done
+        assert not (orders / old).exists() and (orders / new).exists()
+        instance.wait_event(old, "workspace_removed")
+    finally:
+        instance.stop()
+        subprocess.run(["umount", "-l", instance.state], check=False)
