@@ -6,7 +6,8 @@
 #include "common/clean.h"
 #include "tests/fuzz/fuzz.h"
 
-/* the file itself: peers are made here, without a socket; NOLINTNEXTLINE(bugprone-suspicious-include) */
+/* the file itself: peers are made here, without a socket;
+ * NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "awo-worker/control.c"
 
 #define THE_NONCE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -70,7 +71,8 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct event_base *base;
-	struct control c = {.h = {on_hello, on_cancel, on_freeze, on_prompt, NULL}, .nonce = THE_NONCE};
+	struct control c = {
+	    .h = {on_hello, on_cancel, on_freeze, on_prompt, NULL}, .nonce = THE_NONCE};
 	uint32_t seed = (uint32_t)size;
 
 	if (base == NULL)

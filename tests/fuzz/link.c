@@ -5,7 +5,8 @@
 
 #include "tests/fuzz/fuzz.h"
 
-/* the file itself: connections are made here, without a socket; NOLINTNEXTLINE(bugprone-suspicious-include) */
+/* the file itself: connections are made here, without a socket;
+ * NOLINTNEXTLINE(bugprone-suspicious-include) */
 #include "awod/link.c"
 
 #define THE_NONCE "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"

@@ -1,4 +1,5 @@
-/* An order's log as clients read it: lines out of a file that anybody may have written to, filtered. */
+/* An order's log as clients read it: lines out of a file that anybody may have written to,
+ * filtered. */
 #include "awod/log_lines.h"
 
 #include <string.h>

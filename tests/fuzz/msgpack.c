@@ -1,4 +1,5 @@
-/* The public socket's bytes: frames whole and in pieces, every type decoded, answers and requests. */
+/* The public socket's bytes: frames whole and in pieces, every type decoded, answers and requests.
+ */
 #include "proto/msgpack.h"
 
 #include <stdlib.h>
@@ -58,8 +59,8 @@ say_again(const struct p_type *type, const void *obj)
 	p_encode_value(&one, type, obj);
 	if (one.len <= P_MESSAGE_MAX) {
 		FUZZ_CHECK(m_skip((uint8_t *)one.p, one.len) == one.len);
-		FUZZ_CHECK(p_decode(type, copy, (struct p_slice){(uint8_t *)one.p, one.len},
-			       &err) == 0);
+		FUZZ_CHECK(
+		    p_decode(type, copy, (struct p_slice){(uint8_t *)one.p, one.len}, &err) == 0);
 		p_encode_value(&two, type, copy);
 		FUZZ_CHECK(one.len == two.len && memcmp(one.p, two.p, one.len) == 0);
 		p_free(type, copy);

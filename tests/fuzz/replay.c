@@ -16,8 +16,8 @@
 #include "common/files.h"
 #include "tests/fuzz/fuzz.h"
 
-#define INPUT_MAX ((size_t)1 << 20)   /* of a file */
-#define MADE_MAX ((size_t)64 << 10)   /* of an input that is made */
+#define INPUT_MAX ((size_t)1 << 20) /* of a file */
+#define MADE_MAX ((size_t)64 << 10) /* of an input that is made */
 #define CHANGES_MAX 8
 
 struct input {
@@ -243,9 +243,10 @@ run_made(unsigned long runs)
 static void
 usage(const char *program)
 {
-	fprintf(stderr, "usage: %s [-r RUNS] [-s SEED] FILE|DIRECTORY...\n"
-			"  -r RUNS  so many inputs are made from the given ones and run\n"
-			"  -s SEED  other ones\n",
+	fprintf(stderr,
+	    "usage: %s [-r RUNS] [-s SEED] FILE|DIRECTORY...\n"
+	    "  -r RUNS  so many inputs are made from the given ones and run\n"
+	    "  -s SEED  other ones\n",
 	    program);
 	exit(2);
 }

@@ -97,8 +97,8 @@ is_arguments(const struct spawn_request *r)
 }
 
 int
-spawn_worker(const struct spawn_request *r, spawn_recorder *record, void *arg,
-    struct spawn_result *out)
+spawn_worker(
+    const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out)
 {
 	FUZZ_CHECK(is_arguments(r) && r->nfds >= 2 && r->nfds <= SUP_FDS_MAX);
 	FUZZ_CHECK(r->uid >= 1000 && r->uid != (uid_t)-1);
@@ -151,8 +151,8 @@ dirs_cache(struct dirs *d, uint32_t owner, const char *cache, bool create, uid_t
 	(void)create;
 	(void)what;
 	FUZZ_CHECK(owner != UINT32_MAX);
-	FUZZ_CHECK(cache == NULL ||
-		   (strlen(cache) == 64 && strspn(cache, "0123456789abcdef") == 64));
+	FUZZ_CHECK(
+	    cache == NULL || (strlen(cache) == 64 && strspn(cache, "0123456789abcdef") == 64));
 	*uid = 1880096768U;
 	return 0;
 }
@@ -238,7 +238,8 @@ packets(struct supervisor *s, struct fuzz_in *in, int broker)
 static bool
 is_answer(const struct sup_msg *m)
 {
-	return m->version == SUP_VERSION && (m->op == SUP_SPAWNED || m->op == SUP_EXITED || m->op == SUP_REMOVED) &&
+	return m->version == SUP_VERSION &&
+	       (m->op == SUP_SPAWNED || m->op == SUP_EXITED || m->op == SUP_REMOVED) &&
 	       memchr(m->id, '\0', sizeof(m->id)) != NULL &&
 	       memchr(m->cache, '\0', sizeof(m->cache)) != NULL &&
 	       memchr(m->what, '\0', sizeof(m->what)) != NULL;
@@ -249,10 +250,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct fuzz_in in = {data, size};
 	char dir[] = "/nowhere";
-	struct options o = {.libexec_dir = dir, .commands_dir = dir, .config_dir = dir,
-	    .work_order_dir = dir, .repository_dir = dir, .user_mode = true};
-	struct supervisor s = {.o = &o, .signals = -1, .broker_pidfd = -1, .link = -1,
-	    .src_link = SRC_LINK, .boot_id = "boot",
+	struct options o = {.libexec_dir = dir,
+	    .commands_dir = dir,
+	    .config_dir = dir,
+	    .work_order_dir = dir,
+	    .repository_dir = dir,
+	    .user_mode = true};
+	struct supervisor s = {.o = &o,
+	    .signals = -1,
+	    .broker_pidfd = -1,
+	    .link = -1,
+	    .src_link = SRC_LINK,
+	    .boot_id = "boot",
 	    .dirs = {.orders = -1, .repositories = -1, .run = -1, .slots = -1}};
 	struct sup_msg m;
 	int sp[2];
