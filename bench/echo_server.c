@@ -67,7 +67,7 @@ main(int argc, char **argv)
 		perror(argv[3]);
 		return 1;
 	}
-	strcpy(sun.sun_path, argv[1]);
+	memcpy(sun.sun_path, argv[1], strlen(argv[1]) + 1);
 	l = evconnlistener_new_bind(base, on_accept, NULL, LEV_OPT_CLOSE_ON_FREE, 128, (struct sockaddr *)&sun, sizeof(sun));
 	if (!l) {
 		perror(argv[1]);

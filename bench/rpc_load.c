@@ -49,7 +49,7 @@ connect_to(const char *path)
 
 	if (fd < 0 || strlen(path) >= sizeof(sun.sun_path))
 		stop(path, fd < 0 ? strerror(errno) : "the path is too long");
-	strcpy(sun.sun_path, path);
+	memcpy(sun.sun_path, path, strlen(path) + 1);
 	if (connect(fd, (struct sockaddr *)&sun, sizeof(sun)) < 0)
 		stop(path, strerror(errno));
 	return fd;
