@@ -27,12 +27,18 @@ def program():
     if not (target / "ready").exists():
         target.mkdir(parents=True, exist_ok=True)
         for argv, cwd in ((["npm", "install", "--prefix", str(target), "--no-audit", "--no-fund",
+                            "--fetch-retries=1", "--fetch-timeout=60000",
                             f"{PACKAGE}@{VERSION}"], target),
                           # npm may be configured to run no install scripts: this one fetches the native program
                           (["node", "install.cjs"], package)):
-            done = subprocess.run(argv, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
-            if done.returncode:
-                raise Missing(f"{' '.join(argv[:2])} failed ({done.stderr.strip()[-300:]}): "
+            try:
+                done = subprocess.run(argv, cwd=cwd, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                                      timeout=300, check=False)
+                wrong = f"status {done.returncode}: {done.stderr.strip()[-300:]}" if done.returncode else None
+            except subprocess.TimeoutExpired:
+                wrong = "no end within 300 s"
+            if wrong:
+                raise Missing(f"{' '.join(argv[:2])} failed ({wrong}): "
                               "check the network, or set AWO_TEST_CACHE to a directory that has it")
         subprocess.run(["chmod", "-R", "a+rX", str(target)], check=True)
         (target / "ready").touch()
