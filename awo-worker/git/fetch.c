@@ -1,14 +1,13 @@
 /* Asks a remote what it has, and keeps the bare cache of a repository up to date. */
 #include "awo-worker/git/verbs.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "awo-worker/git/leftovers.h"
 #include "awo-worker/git/remote.h"
 #include "common/clean.h"
 #include "common/clock.h"
@@ -88,49 +87,11 @@ make_bare(struct task *t, const char *dir)
 							   : 0;
 }
 
-#define CACHE_DEPTH 64
-
-static bool
-ends_with(const char *s, const char *tail)
-{
-	size_t n = strlen(s), m = strlen(tail);
-
-	return n > m && strcmp(s + n - m, tail) == 0;
-}
-
-/* One fetch a cache at a time: a lock or a half-written file that is there belongs to one that was
- * killed. No reference's name ends with .lock. */
-static void
-drop_leftovers(int at, const char *name, int depth)
-{
-	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-	DIR *dir = fd >= 0 && depth < CACHE_DEPTH ? fdopendir(fd) : NULL;
-	struct dirent *d;
-
-	if (dir == NULL) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((d = readdir(dir)) != NULL) {
-		struct stat st;
-
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0 ||
-		    fstatat(fd, d->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode))
-			drop_leftovers(fd, d->d_name, depth + 1);
-		else if (ends_with(d->d_name, ".lock") || strstr(d->d_name, "_git2_") != NULL)
-			(void)unlinkat(fd, d->d_name, 0);
-	}
-	closedir(dir);
-}
-
 /* Opens the cache, made anew when it is missing, damaged or not wanted any more. */
 static int
 open_cache(struct task *t, const char *dir, bool rebuild, git_repository **out)
 {
-	drop_leftovers(AT_FDCWD, dir, 0);
+	leftovers_drop(dir); /* one fetch a cache at a time */
 	if (!rebuild && repo_open(t, dir, true, false, out) == 0) {
 		if (is_healthy(*out))
 			return 0;

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "awo-worker/git/leftovers.h"
 #include "awo-worker/git/repo.h"
 #include "common/buf.h"
 #include "common/clean.h"
@@ -501,6 +502,8 @@ verb_workspace(struct task *t, json_t *answer)
 		return TASK_FAIL(t, "permanent", "invalid",
 		    "type: %s has no driver; use git_worktree or git_branch", type);
 	umask(0022);
+	/* the order's worker, which is only starting, is the one that writes there */
+	leftovers_drop(j.clean_dir);
 	rc = build(&j, answer);
 	git_repository_free(j.tree);
 	git_repository_free(j.clean);

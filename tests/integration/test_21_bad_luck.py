@@ -208,3 +208,18 @@ def test_no_more_workspaces_go_than_the_disk_needs(make_instance, repo):
     finally:
         instance.stop()
         subprocess.run(["umount", "-l", instance.state], check=False)
+
+
+def test_locks_of_a_worker_that_was_killed(instance, repo):
+    order_id = instance.create(repo.path, "Greet\ndemo@planning: sleep 2")
+    instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
+    instance.call("order.cancel", agent_work_order_id=order_id)
+    clean = instance.state / "work-orders" / order_id / "repository.git"
+    owner = clean.stat()
+    (clean / "refs" / "awo").mkdir(exist_ok=True)
+    for path in (clean / "refs" / "awo", lock := clean / "refs" / "awo" / "head.lock"):
+        path.touch()
+        os.chown(path, owner.st_uid, owner.st_gid)
+    instance.call("order.retry", agent_work_order_id=order_id)
+    instance.completed(order_id)
+    assert not lock.exists()
