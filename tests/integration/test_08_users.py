@@ -107,9 +107,11 @@ def test_orders_have_uids_of_their_own(instance, repo):
         instance.wait_event(order_id, "agent_output")
     uids = {order_id: (instance.state / "work-orders" / order_id / "workspace").stat().st_uid for order_id in ids}
     assert len(set(uids.values())) == 3 and all(u >= instance.uid_base for u in uids.values())
-    agents = [p for p in processes.everything() if any("awo-demo-agent" in a for a in p.argv[:1])
-              and p.uid in uids.values()]
-    assert len(agents) >= 3
+    end, agents = time.monotonic() + 10, set()
+    while agents != set(uids.values()) and time.monotonic() < end:
+        agents = {p.uid for p in processes.everything() if any("awo-demo-agent" in a for a in p.argv[:1])
+                  and p.uid in uids.values()}
+    assert agents == set(uids.values())
     assert {p.uid for p in instance.workers()} == set(uids.values())
     for order_id in ids:
         instance.call("order.cancel", agent_work_order_id=order_id)
