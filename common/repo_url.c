@@ -216,8 +216,9 @@ set_path(const char *s, bool literal, struct repo_url *u, struct awo_err *err)
 		begin--;
 	if (is_dots(u->path + begin, n - begin))
 		return BAD(err, "'.' and '..' are not accepted in the path");
-	/* of ".git.git" a second .git would be taken off the next time */
-	if (strcmp(u->path + begin, ".git") == 0)
+	/* of "..git.git" the next reader takes a second .git off: something must be left then, too */
+	if (n - begin >= 4 && memcmp(u->path + n - 4, ".git", 4) == 0 &&
+	    (n - begin == 4 || is_dots(u->path + begin, n - begin - 4)))
 		return BAD(err, "the repository's name is missing in the path");
 	if (u->path[0] == '-')
 		return BAD(err, "the path may not begin with '-'");
