@@ -80,7 +80,7 @@ def test_agent_that_cannot_be_run(make_instance, repo, place):
     program.chmod(0o755)
     instance = make_instance({"agents": {"default": "bad", "bad": {"adapter": "claude", "program": str(program)}}})
     order = instance.failed(instance.create(repo.path))
-    assert order["error_category"] in ("permanent", "agent")
+    assert order["error_category"] in ("permanent", "agent"), f"{order['error_category']}: {order['error_message']}"
 
 
 @pytest.mark.parametrize("status, headers, category", [
