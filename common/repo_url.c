@@ -159,7 +159,7 @@ is_dots(const char *s, size_t n)
 static int
 set_path(const char *s, bool literal, struct repo_url *u, struct awo_err *err)
 {
-	size_t n = 0, begin = 0;
+	size_t n = 0, begin = 0, end;
 
 	for (;; s++) {
 		unsigned char c = (unsigned char)*s;
@@ -214,12 +214,13 @@ set_path(const char *s, bool literal, struct repo_url *u, struct awo_err *err)
 	begin = n;
 	while (begin > 0 && u->path[begin - 1] != '/')
 		begin--;
-	if (is_dots(u->path + begin, n - begin))
-		return BAD(err, "'.' and '..' are not accepted in the path");
-	/* of "..git.git" the next reader takes a second .git off: something must be left then, too */
-	if (n - begin >= 4 && memcmp(u->path + n - 4, ".git", 4) == 0 &&
-	    (n - begin == 4 || is_dots(u->path + begin, n - begin - 4)))
+	/* of "...git.git" each further reader takes one more .git off: a name must be left in the end */
+	for (end = n; end - begin >= 4 && memcmp(u->path + end - 4, ".git", 4) == 0;)
+		end -= 4;
+	if (end == begin)
 		return BAD(err, "the repository's name is missing in the path");
+	if (is_dots(u->path + begin, end - begin))
+		return BAD(err, "'.' and '..' are not accepted in the path");
 	if (u->path[0] == '-')
 		return BAD(err, "the path may not begin with '-'");
 	return 0;
