@@ -35,7 +35,7 @@ static struct {
 	size_t len;
 } now;
 
-/* ---- when it ends badly */
+/* ---- when it ends badly: last words are worth a try; NOLINTBEGIN(bugprone-signal-handler) */
 
 static void
 keep_input(void)
@@ -63,7 +63,8 @@ on_signal(int sig)
 	raise(sig);
 }
 
-/* Of the sanitizers' library, where that is linked. */
+/* NOLINTEND(bugprone-signal-handler) */
+/* Of the sanitizers' library, where that is linked; NOLINTNEXTLINE(bugprone-reserved-identifier) */
 extern void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 static void
