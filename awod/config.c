@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <strings.h>
 
 #include "awod/config.h"
@@ -899,12 +900,17 @@ static int
 apply_file(struct config *c, const struct config_input *in, const char *path, bool must,
     bool agents, struct awo_err *err)
 {
-	size_t len;
-	char *text CLEAN_FREE = files_read(AT_FDCWD, path, CONFIG_TEXT_MAX, &len);
+	struct stat st;
+	size_t len = 0;
+	/* a pipe would be read as an empty file: every value would silently be the default */
+	bool odd = stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode);
+	char *text CLEAN_FREE = odd ? NULL : files_read(AT_FDCWD, path, CONFIG_TEXT_MAX, &len);
 	struct file f = {.name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path};
 	json_t *tree CLEAN_JSON = NULL, *section;
 	int result;
 
+	if (odd)
+		return ERR(err, INVALID_ARGUMENT, "", "the configuration file %.512s is no regular file", path);
 	if (!text) {
 		if (errno == ENOENT && !must)
 			return 0;

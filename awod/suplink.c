@@ -57,7 +57,8 @@ send_now(struct suplink *s, const struct sup_msg *m, const int *fds, int nfds)
 	}
 	if (sendmsg(s->fd, &h, MSG_NOSIGNAL | MSG_DONTWAIT) == (ssize_t)sizeof(copy))
 		return 0;
-	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS)
+	if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR || errno == ENOBUFS ||
+	    errno == ETOOMANYREFS)	/* descriptors in flight: the supervisor takes them out */
 		return 1;
 	log_error("supervisor_send_failed", LS("error", strerror(errno)));
 	return -1;

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "awod/config.h"
@@ -103,6 +104,21 @@ check(const struct config *c, const char *key, const char *value, const char *so
 
 	if (strcmp(text, value) != 0 || strcmp(from, source) != 0)
 		fail_msg("%s is %s from %s, not %s from %s", key, text, from, value, source);
+}
+
+/* A pipe has nothing to say: taking that for an empty file would give every key its default. */
+static void
+test_no_regular_file(void **state)
+{
+	struct place *p = *state;
+	struct config_input in = {.user_mode = true, .config_dir = p->dir};
+	struct awo_err err = {0};
+
+	unlinkat(p->fd, "config.yaml", 0);
+	assert_int_equal(mkfifoat(p->fd, "config.yaml", 0600), 0);
+	assert_null(config_load(&in, &err));
+	assert_non_null(strstr(err.msg, "no regular file"));
+	unlinkat(p->fd, "config.yaml", 0);
 }
 
 static void
@@ -569,6 +585,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup_teardown(test_defaults, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_no_regular_file, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_file, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_precedence, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_stored_nonsense, set_up, tear_down),
