@@ -2128,7 +2128,8 @@ open_conn(struct store *s, const char *uri, struct conn *c, struct awo_err *err)
 	sqlite3_busy_timeout(c->db, 5000);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	if (exec(c->db, "PRAGMA cache_size = -16384; PRAGMA temp_store = MEMORY;",
+	/* never given back, for either connection; a larger one only helps searches through all records */
+	if (exec(c->db, "PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
 		"cannot use the database", err) < 0)
 		return -1;
 	return 0;
