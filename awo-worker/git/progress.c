@@ -88,6 +88,8 @@ verb_progress(struct task *t, json_t *answer)
 	if (task_failed(t) || repo_oid_field(t, "base_sha", true, &base) < 0 ||
 	    find_head(t, &head) < 0)
 		return -1;
+	/* Every object got its name when it was taken in; hashing all of them again is half of the work. */
+	(void)git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 	if (!git_oid_is_zero(&head)) {
 		if (repo_merge_base(t, s.repo, &base, &head, &fork) < 0 ||
 		    history_each(t, s.repo, &head, &base, 1, on_commit, &s) < 0 ||

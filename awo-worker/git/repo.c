@@ -6,9 +6,31 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "common/files.h"
+
+/*
+ * A libgit2 with mbedTLS parses every certificate of the system when it starts, which takes longer than most verbs do.
+ * Those that talk to no remote start it while nothing can be opened, and it goes on without certificates.
+ */
+static int
+start_library(bool remote)
+{
+	struct rlimit had, none;
+	int r;
+
+	if (remote || getrlimit(RLIMIT_NOFILE, &had) < 0)
+		return git_libgit2_init();
+	none = (struct rlimit){.rlim_cur = 0, .rlim_max = had.rlim_max};
+	(void)setrlimit(RLIMIT_NOFILE, &none);
+	r = git_libgit2_init();
+	if (setrlimit(RLIMIT_NOFILE, &had) < 0)
+		return -1;
+	/* another build may need something that lies in a file */
+	return r < 0 ? git_libgit2_init() : r;
+}
 
 int
 repo_start(struct task *t)
@@ -18,7 +40,7 @@ repo_start(struct task *t)
 
 	/* SUDO_UID among others would change what libgit2 believes about owners. */
 	clearenv();
-	if (git_libgit2_init() < 0)
+	if (start_library((t->needs & NEED_URL) != 0) < 0)
 		return repo_fail(t, "libgit2 does not start");
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)
