@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -16,6 +17,14 @@ from awo_testlib.remotes import GitHttpServer, Repository, Sshd  # noqa: E402
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="several users need root")
 DEFECT = re.compile(r"ERROR: (Address|Leak|Undefined\w*)Sanitizer|runtime error: |assertion .* failed", re.I)
+
+
+def pytest_configure():
+    """Told to stop, the tests still clear away what they made."""
+    def stop(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        pytest.exit("told to stop", 143)
+    signal.signal(signal.SIGTERM, stop)
 
 
 @pytest.fixture
