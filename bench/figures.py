@@ -1,4 +1,5 @@
 """What a benchmark reports, and how numbers become medians, spreads and ratios."""
+import os
 import statistics
 import time
 
@@ -68,6 +69,14 @@ def absolute(what, values, limit=None, show=duration, at_least=False):
     target = "" if limit is None else f"{'≥' if at_least else '≤'} {show(limit)}"
     holds = None if limit is None else (middle >= limit if at_least else middle <= limit)
     return Row(what, spread(values, show), "", "", target, holds)
+
+
+def cpu_ns(pid):
+    """Nanoseconds of processor that the threads of a process have used."""
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        total += int(open(f"/proc/{pid}/task/{task}/schedstat").read().split()[0])
+    return total
 
 
 def until(condition, seconds, pause=0.02):

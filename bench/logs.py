@@ -30,13 +30,16 @@ def marks(param):
     return (int(word[1:]), float(rest)) if word.startswith("#") else None
 
 
-def writer(rate, seconds):
-    return {"adapter": "command", "program": "/usr/bin/python3", "args": ["-c", WRITER, str(rate), str(seconds)]}
+def writer(script, rate, seconds):
+    return {"adapter": "command", "program": "/usr/bin/python3", "args": [str(script), str(rate), str(seconds)],
+            "paths": [str(script)]}
 
 
 @benchmark("follow", "delay of a line at 10,000 lines a second, and lines lost over 1,000 reconnects")
 def follow(setting):
-    agents = {"default": "fast", "fast": writer(10000, 3), "slow": writer(1000, 45)}
+    script = setting.base / "writer.py"
+    script.write_text(WRITER)
+    agents = {"default": "fast", "fast": writer(script, 10000, 3), "slow": writer(script, 1000, 40)}
     with setting.instance({"agents": agents, "artifacts": {"outputs": False}}) as instance:
         path = str(setting.repository().path)
         middles, tails, rates = [], [], []

@@ -1,5 +1,6 @@
 """Where a benchmark runs: its programs, its directory, and instances of awod with what they need."""
 import contextlib
+import json
 import os
 import shutil
 import sqlite3
@@ -51,7 +52,6 @@ class Setting:
 
     def rpc(self, socket, method, params, connections, count, save=None):
         """Runs bench_rpc_load: (bytes of a request, seconds of all, [seconds of each])."""
-        import json
         lines = self.output(self.program("bench_rpc_load"), socket, method, json.dumps(params), connections, count,
                             *([save] if save else [])).split()
         return int(lines[0]), float(lines[1]), [int(n) / 1e9 for n in lines[2:]]
