@@ -215,7 +215,12 @@ class Instance:
                     break
                 processes.wait_gone(left, 2)
             if not os.environ.get("AWO_TEST_KEEP"):
-                shutil.rmtree(self.base, ignore_errors=True)
+                # a process that is just ending may add a file behind the first sweep
+                for _ in range(10):
+                    shutil.rmtree(self.base, ignore_errors=True)
+                    if not self.base.exists():
+                        break
+                    time.sleep(0.1)
 
     # ---- clients --------------------------------------------------------------------------------------------------
 

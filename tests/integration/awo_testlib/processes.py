@@ -1,4 +1,5 @@
 """Looks at processes from outside, through /proc."""
+import contextlib
 import os
 import signal
 import time
@@ -33,8 +34,10 @@ class Process:
         return now.starttime == self.starttime and now.state != "Z"
 
     def kill(self, sig=signal.SIGKILL):
-        if self.alive():
-            os.kill(self.pid, sig)
+        # it may end by itself between the look and the signal
+        with contextlib.suppress(ProcessLookupError):
+            if self.alive():
+                os.kill(self.pid, sig)
 
     def __repr__(self):
         return f"<{self.pid} uid {self.uid} {' '.join(self.argv)[:200]}>"
