@@ -55,7 +55,7 @@ static const struct p_enum *const all_enums[] = {
 #define ENUM_ALIAS(e, spelling, v)
 #define ENUM_END(e)
 #define TYPE_BEGIN(t, h) static const struct p_field fields_##t[] = {
-#define FIELD(t, f, k, n, h) .name = #f, .kind = k, .need = P_##n, .offset = offsetof(struct p_##t, f), .help = (h)
+#define FIELD(t, f, k, n, h) .name = #f, .kind = (k), .need = P_##n, .offset = offsetof(struct p_##t, f), .help = (h)
 #define F_STR(t, f, n, lo, hi, h) {FIELD(t, f, P_STR, n, h), .min = (lo), .max = (hi)},
 #define F_INT(t, f, n, lo, hi, h) {FIELD(t, f, P_INT, n, h), .min = (lo), .max = (hi)},
 #define F_BOOL(t, f, n, h) {FIELD(t, f, P_BOOL, n, h)},
