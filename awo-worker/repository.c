@@ -69,11 +69,12 @@ replace(char **s, const char *value)
 	*s = copy;
 }
 
-int
-repository_workspace(struct order *o, struct failure *f)
+/* rebuild: also when there is one already. */
+static json_t *
+make_workspace(struct order *o, bool rebuild, struct failure *f)
 {
 	const struct job *job = &o->job;
-	json_t *answer CLEAN_JSON = NULL, *r = clean_request(), *fields;
+	json_t *r = clean_request();
 	struct buf ports CLEAN_BUF = {0};
 
 	ports_text(job->ports_start, job->ports_count, &ports);
@@ -87,9 +88,21 @@ repository_workspace(struct order *o, struct failure *f)
 	/* so that the agent can commit with git's own commands */
 	set_string(r, "author_name", job->git.author_name);
 	set_string(r, "author_email", job->git.author_email);
-	answer = call_git(o, "workspace", false, r, f);
+	json_object_set_new(r, "rebuild", json_boolean(rebuild));
+	r = call_git(o, "workspace", false, r, f);
+	if (r == NULL)
+		failure_prefix(f, "the workspace could not be made: ");
+	return r;
+}
+
+int
+repository_workspace(struct order *o, struct failure *f)
+{
+	const struct job *job = &o->job;
+	json_t *answer CLEAN_JSON = make_workspace(o, false, f), *fields;
+
 	if (answer == NULL)
-		return failure_prefix(f, "the workspace could not be made: ");
+		return -1;
 	replace(&o->base_branch, helper_string(answer, "base_branch"));
 	take_sha(o->base_sha, job->resume.base_sha != NULL ? job->resume.base_sha
 							   : helper_string(answer, "base_sha"));
@@ -99,6 +112,23 @@ repository_workspace(struct order *o, struct failure *f)
 	journal_set_text(fields, "base_sha", o->base_sha, SHA_MAX);
 	journal_set_text(fields, "workspace_type", job->sandbox_type, 64);
 	return journal_write(&o->journal, P_E_workspace_created, log_level_info, fields);
+}
+
+/* For a repository that nobody can use any more: the agent broke it in an earlier attempt. */
+static int
+reset_anew(struct order *o, struct failure *f)
+{
+	json_t *answer CLEAN_JSON = NULL, *fields = json_object();
+	struct failure broken = *f;
+
+	failure_prefix(&broken,
+	    "the work tree was made anew from the last commit that was recorded, without what was "
+	    "not committed: ");
+	json_object_set_new(fields, "kind", json_string("note"));
+	journal_set_text(fields, "text", broken.msg, 1000);
+	journal_write(&o->journal, P_E_agent_output, log_level_warning, fields);
+	answer = make_workspace(o, true, f);
+	return answer != NULL ? 0 : -1;
 }
 
 int
@@ -127,7 +157,10 @@ repository_reset(struct order *o, struct failure *f)
 	answer = helper_run(o, &call, f);
 	/* stays only when something was kept in it */
 	rmdir(dir);
-	return answer != NULL ? 0 : failure_prefix(f, "the work tree could not be reset: ");
+	if (answer != NULL)
+		return 0;
+	failure_prefix(f, "the work tree could not be reset: ");
+	return f->category == error_category_git ? reset_anew(o, f) : -1;
 }
 
 int

@@ -9,6 +9,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
+#include "awo-worker/git/unsound.h"
 #include "common/files.h"
 
 /*
@@ -60,10 +61,14 @@ repo_fail(struct task *t, const char *what)
 {
 	const git_error *e = git_error_last();
 	const char *msg = e != NULL && e->message != NULL ? e->message : "no reason given";
+	char why[512];
 
 	if (strstr(msg, "No space left") != NULL || strstr(msg, "quota exceeded") != NULL ||
 	    strstr(msg, "ut of memory") != NULL || strstr(msg, "File too large") != NULL)
 		return TASK_FAIL(t, "resource", "other", "%s: %s", what, msg);
+	/* libgit2 says what it stumbled over, which seldom is what was done */
+	if ((t->needs & NEED_TREE) && unsound_find(why))
+		return TASK_FAIL(t, "git", "invalid", "%s", why);
 	return TASK_FAIL(t, "internal", "other", "%s: %s", what, msg);
 }
 
@@ -97,6 +102,8 @@ repo_open_tree(struct task *t, git_repository **out)
 	char here[PATH_MAX], there[PATH_MAX];
 	const char *dir;
 
+	if (unsound_guard(t) < 0)
+		return -1;
 	if (repo_open(t, ".", false, false, out) < 0) {
 		/* Whatever is wrong with it, the agent did it. */
 		t->err.category = "git";
@@ -109,6 +116,7 @@ repo_open_tree(struct task *t, git_repository **out)
 		    "the repository's configuration (core.worktree or core.bare) no longer names "
 		    "the workspace as its "
 		    "work tree");
+	unsound_unlock(*out);
 	/* The order's ports are no part of its work, whatever became of .git/info/exclude. */
 	return git_ignore_add_rule(*out, "/.ports.env\n") < 0
 		   ? repo_fail(t, "cannot set ignore rules")

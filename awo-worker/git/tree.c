@@ -325,20 +325,6 @@ save(struct task *t, const char *to, int64_t *files)
 				       : 0;
 }
 
-/* Locks of programs that were killed: nothing else runs in the sandbox now. */
-static void
-remove_locks(git_repository *repo)
-{
-	static const char *const names[] = {
-	    "index.lock", "HEAD.lock", "config.lock", "packed-refs.lock", "shallow.lock"};
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		CLEAN_FREE char *path = xasprintf("%s%s", git_repository_path(repo), names[i]);
-
-		(void)unlink(path);
-	}
-}
-
 int
 verb_tree_reset(struct task *t, json_t *answer)
 {
@@ -361,7 +347,6 @@ verb_tree_reset(struct task *t, json_t *answer)
 		t->err.reason = "not_found";
 		return -1;
 	}
-	remove_locks(repo);
 	if (to != NULL && save(t, to, &saved) < 0)
 		return -1;
 	if (branch != NULL) {

@@ -461,7 +461,7 @@ build(struct job *j, json_t *answer)
 	} else {
 		git_oid_cpy(&j->head, &j->base);
 	}
-	kept = has_tree(j);
+	kept = !task_bool(j->t, "rebuild", false) && has_tree(j);
 	if (!kept && make_tree(j, branch) < 0)
 		return -1;
 	/* A kept tree may be the agent's trap: nothing in it is opened here, only the ports are

@@ -289,6 +289,88 @@ core_worktree(void **state)
 	awo_fails("tree-info", "t", json_object(), "git", "invalid", "core.worktree");
 }
 
+/* Locks of programs that were ended with the step; a later step's git, and a reset, find none. */
+static void
+locks(void **state)
+{
+	static const char make[] =
+	    "cd t && mkdir -p .git/refs/heads/deep/er .git/refs/heads/dir.lock/x && "
+	    "touch .git/index.lock .git/HEAD.lock .git/config.lock .git/packed-refs.lock "
+	    ".git/refs/heads/main.lock .git/refs/heads/deep/er/b.lock .git/refs/stash.lock && "
+	    "ln -s ../../../outside/f .git/refs/link.lock && echo more >>a";
+
+	(void)state;
+	sh("%s", make);
+	json_decref(awo_ok("tree-info", "t", json_object()));
+	assert_string_equal(sh("find t/.git -name '*.lock'"), "");
+	assert_string_equal(sh("cat outside/f"), "keep");
+	sh("%s", make);
+	json_decref(awo_ok("tree-commit", "t", commit_request()));
+	sh("%s", make);
+	json_decref(awo_ok("tree-branch", "t", json_pack("{s:s}", "name", "feat/locked")));
+	sh("%s", make);
+	json_decref(awo_ok("tree-reset", "t",
+	    json_pack("{s:s, s:s}", "sha", sh("git -C t rev-parse base"), "branch",
+		"feat/locked")));
+	assert_string_equal(sh("find t/.git -name '*.lock'"), "");
+	sh("cd t && git fsck 2>&1 && git commit -q --allow-empty -m unlocked");
+	/* what is none of git's own stays */
+	sh("cd t && touch yarn.lock .git/hooks.lockfile");
+	json_decref(awo_ok("tree-info", "t", json_object()));
+	sh("test -f t/yarn.lock && test -f t/.git/hooks.lockfile");
+}
+
+/* What was done to the repository is named, and not what libgit2 stumbled over. */
+static void
+unsound(void **state)
+{
+	static const struct {
+		const char *what, *text;
+	} done[] = {
+	    {"rm -rf .git", "removed .git,"},
+	    {"mv .git ../moved && ln -s ../gone .git",
+		"replaced .git, the repository of its work tree, by a symbolic link"},
+	    {"rm -rf .git && echo text >.git", "by a file"},
+	    {"rm -rf .git && mkfifo .git", "by a FIFO"},
+	    {"rm .git/HEAD", "removed .git/HEAD"},
+	    {"rm -rf .git/objects", "removed .git/objects"},
+	    {"rm .git/index && mkfifo .git/index", "a FIFO where git expects the file .git/index"},
+	    {"mkdir -p .git/objects/info && mkfifo .git/objects/info/alternates",
+		"a FIFO where git expects"},
+	    {"ln -s /dev/zero .gitattributes",
+		"a device where git expects the file .gitattributes"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(done) / sizeof(done[0]); i++) {
+		json_t *j;
+
+		sh("rm -rf unsound moved && cp -a t unsound && cd unsound && %s", done[i].what);
+		j = awo("tree-info", "unsound", json_object(), NULL, NULL);
+		assert_true(json_is_false(json_object_get(j, "ok")));
+		assert_string_equal(str(json_object_get(j, "error"), "category"), "git");
+		if (strstr(str(json_object_get(j, "error"), "message"), done[i].text) == NULL)
+			fail_msg("%s: %s", done[i].what,
+			    str(json_object_get(j, "error"), "message"));
+		json_decref(j);
+	}
+}
+
+/* A FIFO that no list of names foresees is broken off long before the verb's time is up. */
+static void
+blocked(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	sh("mkdir -p t/sub && rm -f t/sub/.gitignore && mkfifo t/sub/.gitignore && echo x >t/sub/f");
+	sh("date +%%s >began");
+	j = awo("tree-info", "t", json_object(), NULL, NULL);
+	assert_true(json_is_boolean(json_object_get(j, "ok")));
+	json_decref(j);
+	assert_int_equal(sh_status("test $(($(date +%%s) - $(cat began))) -lt 30"), 0);
+}
+
 /* A repository above the workspace is none of its business. */
 static void
 no_search(void **state)
@@ -309,6 +391,9 @@ main(void)
 	    cmocka_unit_test_setup(reset, fresh),
 	    cmocka_unit_test_setup(traps, fresh),
 	    cmocka_unit_test_setup(core_worktree, fresh),
+	    cmocka_unit_test_setup(locks, fresh),
+	    cmocka_unit_test_setup(unsound, fresh),
+	    cmocka_unit_test_setup(blocked, fresh),
 	    cmocka_unit_test_setup(no_search, fresh),
 	};
 
