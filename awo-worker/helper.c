@@ -249,9 +249,13 @@ json_t *
 helper_wait(struct order *o, struct helper *h, struct failure *f)
 {
 	int64_t deadline = h->began + h->call.seconds * 1000000, last = 0;
+	const int64_t whole = order_deadline(o);
 	json_t *answer CLEAN_JSON = NULL;
 	bool late = false;
 
+	/* the order's own time may be up before the verb's */
+	if (whole != 0 && whole < deadline)
+		deadline = whole;
 	while (!late && !o->cancelled && !(process_over(h) && loop_reader_done(&h->out))) {
 		if (last == 0 && (process_over(h) || loop_reader_done(&h->out)))
 			last = loop_now(&o->loop) + LAST_FACT_US;
@@ -271,6 +275,9 @@ helper_wait(struct order *o, struct helper *h, struct failure *f)
 	h->answer = answer;
 	if (answer != NULL)
 		take_error(h, f);
+	else if (late && last == 0 && deadline == whole)
+		FAIL(f, timeout, "order timeout after %lld seconds",
+		    (long long)o->job.timeouts.order);
 	else if (late && last == 0)
 		FAIL(f, transient, "%s %s took longer than %lld seconds", names[h->call.program],
 		    h->call.verb, (long long)h->call.seconds);
