@@ -34,7 +34,7 @@ extern int mount(const char *source, const char *target, const char *type, unsig
 struct builder {
 	const struct root_plan *plan;
 	int root;		/* of the new tmpfs */
-	dev_t own[2];		/* file systems of ours, where mount points may be made: the root's and /tmp's */
+	dev_t own[3];		/* file systems of ours, where mount points may be made: the root's, /tmp's, /dev/shm's */
 	size_t nown;
 	int *trees;		/* detached copies of plan->mounts, -1 where optional and missing */
 	int usr, etc, dev;
@@ -398,15 +398,21 @@ add_dev(const struct builder *b)
 
 /* The agent's /dev is the worker's, with terminals and shared memory of its own. */
 static int
-add_agent_dev(const struct builder *b)
+add_agent_dev(struct builder *b)
 {
 	static const char *const pts[] = {"ptmxmode", "0666", "mode", "0620", "max", "256", NULL};
 	static const char *const shm[] = {"mode", "1777", "size", "64m", "nr_inodes", "4096", NULL};
+	struct stat st;
 
 	if (make_dir(b, "dev", 0755) < 0 || mount_tree(b, b->dev, "dev") < 0 ||
 	    mount_new(b, "devpts", pts, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, "dev/pts") < 0)
 		return -1;
-	return mount_new(b, "tmpfs", shm, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "dev/shm");
+	if (mount_new(b, "tmpfs", shm, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC, "dev/shm") < 0)
+		return -1;
+	if (fstatat(b->root, "dev/shm", &st, 0) < 0)
+		return failed(b, "looking at", "dev/shm");
+	b->own[b->nown++] = st.st_dev;
+	return 0;
 }
 
 /*
@@ -479,6 +485,23 @@ add_tmp(struct builder *b)
 	return 0;
 }
 
+static bool
+is_below(const char *path, const char *dir)
+{
+	size_t n = strlen(dir);
+
+	return strncmp(path, dir, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* Nothing may cover what the sandbox itself is made of; shared memory is a directory like any other. */
+static bool
+may_mount(const char *target)
+{
+	if (target[0] != '/' || strcmp(target, "/") == 0 || is_below(target, "/proc"))
+		return false;
+	return !is_below(target, "/dev") || strncmp(target, "/dev/shm/", 9) == 0;
+}
+
 static int
 add_mounts(const struct builder *b)
 {
@@ -489,8 +512,7 @@ add_mounts(const struct builder *b)
 
 		if (b->trees[i] < 0)
 			continue;
-		if (m->target[0] != '/' || strcmp(m->target, "/") == 0 || strncmp(m->target, "/proc", 5) == 0 ||
-		    strncmp(m->target, "/dev", 4) == 0) {
+		if (!may_mount(m->target)) {
 			errno = EINVAL;
 			return failed(b, "mounting", m->target);
 		}
