@@ -154,8 +154,8 @@ conclude(struct ctl *ctl, struct p_order_answer *answer)
 		    " was recorded");
 		if (!ctl->line->json)
 			ctl_fail(ctl, &err);
-		ctl_note(ctl, "\"awoctl logs %s\" shows what happened, \"awoctl retry %s\" tries again from that step", id,
-		    id);
+		ctl_note(ctl, "\"awoctl logs %s\" shows what happened, \"awoctl retry %s\" tries again%s", id, id,
+		    o->current_step ? " from that step" : "");
 	} else if (o->status == order_status_cancelled)
 		ctl_note(ctl, "%s was cancelled; \"awoctl retry %s\" runs it again", id, id);
 	if (ctl_json_done(ctl, &p_type_order_answer, answer))
