@@ -345,6 +345,7 @@ ask_to_end(struct run *r)
 	inside_signal(&r->inside, o->adapter->sigint_cleans ? SIGINT : SIGTERM);
 	while (!inside_done(&r->inside) && loop_turn(&o->loop, deadline))
 		;
+	o->forced = !inside_done(&r->inside);
 }
 
 /* The program is gone and everything it left has been ended: its pipes must end too. */

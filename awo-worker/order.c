@@ -508,6 +508,8 @@ tell_failure(struct order *o, const char *step, const struct failure *f)
 	    fields, "error_category", json_string(P_ENUM_NAME(error_category, f->category)));
 	if (f->retry_after > 0)
 		json_object_set_new(fields, "retry_after_seconds", json_integer(f->retry_after));
+	if (o->forced)
+		json_object_set_new(fields, "forced", json_true());
 	journal_write(&o->journal, P_E_workflow_failed, log_level_error, fields);
 }
 

@@ -63,6 +63,7 @@ struct order {
 	struct p_usage usage; /* of all steps */
 	int64_t processes_killed;
 	bool unclean; /* a sandbox did not end as it should */
+	bool forced;  /* the agent was asked to end, and had to be killed */
 
 	int64_t inserted; /* prompt steps that came while running */
 	const char *step; /* that runs, or NULL */

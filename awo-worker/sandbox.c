@@ -191,8 +191,11 @@ sandbox_signal(const struct sandbox_proc *p, pid_t program, int sig)
 		errno = ESRCH;
 		return -1;
 	}
-	/* the program leads its session and group */
-	return kill(-program, sig);
+	/* the program leads its session and group; one that was stopped must run to take note */
+	if (kill(-program, sig) < 0)
+		return -1;
+	(void)kill(-program, SIGCONT);
+	return 0;
 }
 
 /* ---- what runs in nested pid namespaces, as the worker's /proc shows it */

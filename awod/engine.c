@@ -917,6 +917,7 @@ settle(struct live *l)
 		    reason ? ": " : "", reason ? l->cancel_reason : "",
 		    clean ? "" : " (the agent did not end by itself and was killed)");
 
+		l->row->ended_by_force = !clean;
 		P_SETS(order, o, error_message, why);
 		P_SET(order, o, error_category, error_category_cancelled);
 		apply(l, ORDER_CANCEL, NULL);

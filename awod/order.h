@@ -28,6 +28,7 @@ struct order_row {
 	bool wake;			/* paused or waiting, and wants a slot again */
 	bool jump;			/* start ahead of everybody (order.start) */
 	bool cancel_requested;
+	bool ended_by_force;		/* by the cancel that ended it just now; not kept */
 	bool workspace_removed;
 	char *request_id;
 };

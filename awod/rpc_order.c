@@ -465,11 +465,23 @@ rpc_order_list(struct rpc_call *c, const struct p_order_list *request)
 
 /* ---- changes */
 
+static void
+cancelled(void *arg, const struct awo_err *err, const struct order_row *row)
+{
+	if (row == NULL)
+		rpc_fail(arg, err);
+	else
+		answer_order(arg, row,
+		    row->ended_by_force
+			? "ended by force: the agent did not end by itself and was killed"
+			: "ended cleanly");
+}
+
 void
 rpc_order_cancel(struct rpc_call *c, const struct p_order_cancel *request)
 {
 	engine_cancel(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id,
-	    rpc_caller(c)->user, request->reason, changed, c);
+	    rpc_caller(c)->user, request->reason, cancelled, c);
 }
 
 void
