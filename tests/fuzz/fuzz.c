@@ -86,7 +86,7 @@ fuzz_file(const void *p, size_t len)
 	return fd;
 }
 
-static char dir[64];
+static char dir[256];
 
 static void
 remove_dir(void)
@@ -98,9 +98,14 @@ const char *
 fuzz_dir(void)
 {
 	if (dir[0] == '\0') {
-		/* memory where there is some: every input writes here */
-		snprintf(dir, sizeof(dir), "%s/awo-fuzz-XXXXXX",
-		    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
+		/* where somebody clears away after a process that ended badly; else memory, where
+		 * there is some: every input writes here */
+		const char *parent = getenv("AWO_FUZZ_DIR");
+
+		if (parent == NULL)
+			parent = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp";
+		FUZZ_CHECK((size_t)snprintf(dir, sizeof(dir), "%s/awo-fuzz-XXXXXX", parent) <
+			   sizeof(dir));
 		FUZZ_CHECK(mkdtemp(dir) != NULL);
 		atexit(remove_dir);
 	}
