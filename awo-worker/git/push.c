@@ -9,6 +9,7 @@
 #include "common/clean.h"
 
 #define SUFFIX_MAX 99
+#define ROUNDS 3 /* looks at a remote whose branches change meanwhile */
 
 struct push {
 	struct remote r;
@@ -143,7 +144,9 @@ refused(struct push *p)
 		said.p[--said.len] = '\0';
 	moved = strstr(p->refusal, "fetch first") != NULL ||
 		strstr(p->refusal, "non-fast-forward") != NULL ||
-		strstr(p->refusal, "lock") != NULL || strstr(p->refusal, "already exists") != NULL;
+		strstr(p->refusal, "lock") != NULL ||
+		strstr(p->refusal, "failed to update ref") != NULL ||
+		strstr(p->refusal, "already exists") != NULL;
 	return TASK_FAIL(p->t, "git", moved ? "conflict" : "protected",
 	    "the remote refused the branch %s: %s%s%s", p->branch, p->refusal,
 	    said.len > 0 ? ": " : "", said.p != NULL ? said.p : "");
@@ -329,19 +332,27 @@ verb_push(struct task *t, json_t *answer)
 	const char *branch = task_str(t, "branch", REPO_BRANCH_MAX);
 	CLEAN_GIT(commit) git_commit *c = NULL;
 	struct push p = {.t = t};
+	git_oid expected = {{0}};
 	int rc;
 
 	if (branch == NULL || repo_oid_field(t, "sha", true, &p.sha) < 0 ||
-	    repo_oid_field(t, "expected", false, &p.expected) < 0)
+	    repo_oid_field(t, "expected", false, &expected) < 0)
 		return -1;
 	if (!repo_branch_ok(branch))
 		return TASK_FAIL(t, "git", "invalid", "branch: %s is no name of a branch", branch);
 	if (git_commit_lookup(&c, repo_of(t), &p.sha) < 0)
 		return TASK_FAIL(
 		    t, "git", "not_found", "sha: the clean repository has no such commit");
-	rc = push(&p, branch, answer);
-	remote_close(&p.r);
-	free(p.branch);
-	free(p.refusal);
-	return rc;
+	for (int round = 1;; round++) {
+		p = (struct push){.t = t, .sha = p.sha, .expected = expected};
+		rc = push(&p, branch, answer);
+		remote_close(&p.r);
+		free(p.branch);
+		free(p.refusal);
+		if (rc == 0 || round == ROUNDS || strcmp(t->err.reason, "conflict") != 0 ||
+		    !git_oid_is_zero(&expected))
+			return rc;
+		/* somebody made that branch after the look at the remote: the next look finds it */
+		t->err = (struct task_err){0};
+	}
 }

@@ -301,6 +301,7 @@ static const struct {
     {"failed to connect", "transient", "unreachable"},
     {"status code: 404", "git", "not_found"},
     {"status code: 403", "git", "auth"},
+    {"status code: 408", "transient", "unreachable"},
     {"status code: 429", "transient", "unreachable"},
     {"status code: 5", "transient", "unreachable"},
     {"epository not found", "git", "not_found"},
@@ -317,6 +318,11 @@ static const struct {
     {"cannot redirect from", "git", "not_found"},
     {"unexpected EOF", "transient", "unreachable"},
     {"early EOF", "transient", "unreachable"},
+    {"stream ended at an unexpected time", "transient", "unreachable"},
+    {"Failed sending banner", "transient", "unreachable"},
+    {"Unable to exchange encryption keys", "transient", "unreachable"},
+    {"transport read", "transient", "unreachable"},
+    {"Unable to send", "transient", "unreachable"},
     {"SSL error", "transient", "unreachable"},
     {"socket", "transient", "unreachable"},
     {"Socket", "transient", "unreachable"},
@@ -358,6 +364,11 @@ remote_fail(struct remote *r, int code)
 		    msg);
 	if (strcmp(reason, "auth") == 0 && *credential(r, "kind") == '\0')
 		return no_credential(r);
+	if (strcmp(reason, "auth") == 0)
+		return TASK_FAIL(r->t, category, reason,
+		    "%s: %s; see that the stored credential is right, not expired, and allowed to "
+		    "do this",
+		    r->address, msg);
 	return TASK_FAIL(r->t, category, reason, "%s: %s", r->address, msg);
 }
 
