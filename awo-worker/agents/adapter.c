@@ -229,6 +229,23 @@ status_in(const char *text)
 	return 0;
 }
 
+/* What an API's answer, handed on as it came, says to people: the message in its JSON. */
+static void
+readable(char *words, size_t size)
+{
+	char *at = strchr(words, '{');
+	json_t *o CLEAN_JSON = NULL, *e;
+	const char *text;
+
+	if (at == NULL || (at != words && strncmp(words, "[API Error: {", 13) != 0))
+		return;
+	o = json_loads(at, JSON_DISABLE_EOF_CHECK, NULL);
+	e = json_object_get(o, "error");
+	text = adapter_string(json_is_object(e) ? e : o, "message");
+	if (text[0] != '\0')
+		snprintf(words, size, "the API refused the request: %s", text);
+}
+
 static enum p_error_category
 classify(const char *text, int64_t status)
 {
@@ -238,7 +255,7 @@ classify(const char *text, int64_t status)
 	    "connection reset", "connection error", "network error", "fetch failed",
 	    "socket hang up", "temporarily unavailable", "service unavailable", "bad gateway",
 	    "gateway timeout", "stream disconnected", "internal server error", "RESOURCE_EXHAUSTED",
-	    "error sending request", NULL};
+	    "error sending request", "usage limit", NULL};
 	static const char *const permanent[] = {"authentication_failed", "invalid api key",
 	    "not logged in", "unauthorized", "permission_error", "prompt is too long",
 	    "invalid_request", "ContextOverflow", "credit balance", "insufficient_quota",
@@ -273,6 +290,15 @@ is_signal_status(int code)
 	return code == 129 || code == 130 || code == 131 || code == 137 || code == 143;
 }
 
+static bool
+is_about_the_key(const char *text, int64_t status)
+{
+	static const char *const words[] = {"authentication_failed", "invalid api key",
+	    "not logged in", "unauthorized", "API key not valid", NULL};
+
+	return status == 401 || (status == 0 && has(text, words));
+}
+
 void
 adapter_fail(const struct agent_stream *s, const struct agent_exit *e, const char *what,
     struct agent_verdict *v)
@@ -300,7 +326,12 @@ adapter_fail(const struct agent_stream *s, const struct agent_exit *e, const cha
 		category = error_category_transient;
 	else
 		category = classify(words, status);
-	failure_set(&v->failure, category, "%s", words);
+	readable(words, sizeof(words));
+	failure_set(&v->failure, category, "%s%s", words,
+	    category == error_category_permanent && is_about_the_key(words, status)
+		? "; store the agent's key, or see that it is right and not expired (awoctl "
+		  "credential set NAME --kind agent_key)"
+		: "");
 	if (category == error_category_transient)
 		v->failure.retry_after = s->retry_after;
 }

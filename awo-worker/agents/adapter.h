@@ -48,8 +48,9 @@ struct agent_stream {
 	bool joined;	 /* the next piece of text continues the last one (deltas) */
 	struct p_usage usage;
 	uint64_t malformed, results;
-	bool is_error; /* of the newest result */
-	bool doubtful; /* it says success, but the model's stream seems to have been cut */
+	bool is_error;	  /* of the newest result */
+	bool doubtful;	  /* it says success, but the model's stream seems to have been cut */
+	bool interrupted; /* the newest result is of a run that a signal or a person broke off */
 	char subtype[64];
 	char error[1024];    /* the newest error in words, or "" */
 	int64_t http_status; /* of the newest API error; 0: none */

@@ -154,6 +154,7 @@ result(struct agent_stream *s, const json_t *line)
 	s->results++;
 	s->is_error = json_is_true(json_object_get(line, "is_error"));
 	snprintf(s->subtype, sizeof(s->subtype), "%s", adapter_string(line, "subtype"));
+	s->interrupted = strncmp(adapter_string(line, "terminal_reason"), "aborted", 7) == 0;
 	/* it goes on without the tool and may still call that a success */
 	if (json_array_size(json_object_get(line, "permission_denials")) > 0)
 		adapter_say(s, AGENT_NOTE, denied, sizeof(denied) - 1, true);
@@ -203,6 +204,10 @@ verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_v
 
 	if (s->results == 0) {
 		adapter_fail(s, e, "the agent ended without a result", v);
+	} else if (s->is_error && s->interrupted) {
+		/* SIGINT ends it in good order; a run that AWO interrupts is not judged here */
+		v->ok = false;
+		FAIL(&v->failure, transient, "the agent was interrupted from outside");
 	} else if (s->is_error || strcmp(s->subtype, "success") != 0) {
 		adapter_fail(s, e, s->subtype, v);
 		v->session_lost = strstr(v->failure.msg, "No conversation found") != NULL;

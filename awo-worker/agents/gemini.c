@@ -90,9 +90,13 @@ line(struct agent_stream *s, const char *p, size_t len)
 static void
 verdict(const struct agent_stream *s, const struct agent_exit *e, struct agent_verdict *v)
 {
-	/* SIGTERM to its group ends it with status 0 and no result line */
 	v->ok = s->results > 0 && !s->is_error && !e->signaled && e->code == 0;
-	if (!v->ok)
+	/* SIGTERM to its group ends it so, and one that AWO sends is not judged here */
+	if (s->session[0] != '\0' && s->results == 0 && s->error[0] == '\0' && !e->signaled &&
+	    e->code == 0)
+		FAIL(&v->failure, transient,
+		    "the agent ended without a result, as it does when it is told to stop");
+	else if (!v->ok)
 		adapter_fail(s, e, "the agent ended without a result", v);
 }
 

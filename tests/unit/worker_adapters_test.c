@@ -91,7 +91,7 @@ static const struct {
 	{&agent_claude, "claude-matrix/denied", 0, OK, "5964a5e4", 210, 40, 0.00205, "The command failed."},
 	{&agent_claude, "claude-matrix/retry529", 0, OK, "639122a0", 100, 20, 0.001, "fine after retry"},
 	{&agent_claude, "claude-matrix/rate429", 0, OK, "1b9f6a99", 100, 20, 0.001, "after 429"},
-	{&agent_claude, "claude-matrix/auth401", 1, error_category_permanent, "a52eebe9", 0, 0, 0, "Invalid API key"},
+	{&agent_claude, "claude-matrix/auth401", 1, error_category_permanent, "a52eebe9", 0, 0, 0, "Invalid API key · Fix external API key; store the agent's key"},
 	{&agent_claude, "claude-matrix/badreq400", 1, error_category_permanent, "44833fa8", 0, 0, 0, "Prompt is too long"},
 	{&agent_claude, "claude-matrix/cut", 0, OK, "f06cb535", 100, 20, 0.001, "partial text that is cut"},
 	{&agent_claude, "claude-matrix/sseerr", 0, error_category_transient, "9d47ee85", 800, 46, 0.00515, "broke off"},
@@ -99,7 +99,7 @@ static const struct {
 	{&agent_claude, "claude-matrix/maxturns", 1, error_category_agent, "619f6d83", 330, 60, 0.00315, "maximum number of turns (3)"},
 	{&agent_claude, "claude-matrix/budget", 1, error_category_agent, "61972399", 1260, 180, 0.0108, "maximum budget ($0.01)"},
 	{&agent_claude, "claude-matrix/refused", 1, error_category_transient, "39227fa8", 0, 0, 0, "ConnectionRefused"},
-	{&agent_claude, "claude-matrix/nokey", 1, error_category_permanent, "0b3c9478", 0, 0, 0, "Not logged in"},
+	{&agent_claude, "claude-matrix/nokey", 1, error_category_permanent, "0b3c9478", 0, 0, 0, "login; store the agent's key"},
 	{&agent_claude, "claude-matrix/badresume", 1, error_category_agent, NULL, 0, 0, 0, "No conversation found"},
 	{&agent_claude, "claude-matrix/sid", 0, OK, "11111111", 100, 20, 0.001, "Just text."},
 	{&agent_claude, "claude-matrix/resume", 0, OK, "11111111", 110, 20, 0.00105, "Just text."},
@@ -121,18 +121,18 @@ static const struct {
 	{&agent_claude, "claude-interactive/signal-SIGHUP", 129, error_category_transient, "d08ab35a", -1, -1, -1, "exit status 129"},
 	{&agent_claude, "claude-interactive/signal-SIGTERM", 143, error_category_transient, "293ea484", -1, -1, -1, "exit status 143"},
 	{&agent_claude, "claude-interactive/signal-SIGKILL", -SIGKILL, error_category_transient, "b7cc09fb", -1, -1, -1, "killed by signal 9"},
-	{&agent_claude, "claude-interactive/signal-SIGINT", 1, error_category_agent, "19a331b2", 100, 20, 0.001, ""},
+	{&agent_claude, "claude-interactive/signal-SIGINT", 1, error_category_transient, "19a331b2", 100, 20, 0.001, "interrupted from outside"},
 	{&agent_claude, "qwen-commit", 0, OK, "1264e957", 400, 80, -1, "Done: added hello.txt"},
 	{&agent_claude, "qwen-badreq", 0, error_category_permanent, "61aaa503", 100, 20, -1, "[API Error: 400"},
 	{&agent_codex, "codex-commit", 0, OK, "01a1fd18-e894", 400, 80, -1, "Done: added hello.txt"},
 	{&agent_codex, "codex-fail-tool", 0, OK, "01a1fd18-ea96", 200, 40, -1, "The command failed."},
-	{&agent_codex, "codex-badreq", 1, error_category_permanent, "01a1fd18-ec21", -1, -1, -1, "prompt is too long"},
+	{&agent_codex, "codex-badreq", 1, error_category_permanent, "01a1fd18-ec21", -1, -1, -1, "the API refused the request: prompt is too long"},
 	{&agent_opencode, "opencode-commit", 0, OK, "ses_e02e70e70", 400, 80, 0, "Done: added hello.txt"},
 	{&agent_opencode, "opencode-fail-tool", 0, OK, "ses_e02e6fc82", 200, 40, 0, "The command failed."},
 	{&agent_opencode, "opencode-badreq", 1, error_category_permanent, "ses_e02e6efd2", 500, 100, 0, "prompt is too long"},
 	{&agent_gemini, "gemini-commit", 0, OK, "9af816bc", 400, 80, -1, "Done: added hello.txt"},
 	{&agent_gemini, "gemini-fail-tool", 0, OK, "03846014", 200, 40, -1, "The command failed."},
-	{&agent_gemini, "gemini-badreq", 144, error_category_permanent, "0c66c83e", 0, 0, -1, "prompt is too long"},
+	{&agent_gemini, "gemini-badreq", 144, error_category_permanent, "0c66c83e", 0, 0, -1, "the API refused the request: prompt is too long"},
 	{&agent_command, "claude-matrix/text-plain", 0, OK, NULL, -1, -1, -1, "Just text."},
 	{&agent_command, "claude-matrix/text-plain", 3, error_category_agent, NULL, -1, -1, -1, "exit status 3"},
 };
@@ -365,6 +365,7 @@ errors_in_words(void **state)
 	    {"API Error: 429 too many", error_category_transient},
 	    {"API Error: 529 {\"type\":\"overloaded_error\"}", error_category_transient},
 	    {"Rate limit reached", error_category_transient},
+	    {"You've hit your usage limit. Try again later.", error_category_transient},
 	    {"connect ECONNREFUSED 127.0.0.1:1", error_category_transient},
 	    {"unexpected status 503 Service Unavailable", error_category_transient},
 	    {"{\"error\":{\"code\":400}}", error_category_permanent},
@@ -382,6 +383,31 @@ errors_in_words(void **state)
 		agent_claude.verdict(&s, &e, &v);
 		assert_int_equal(v.failure.category, words[i].want);
 	}
+}
+
+/* Told to stop by somebody else: it ends with 0, without a result. */
+static void
+gemini_that_was_told_to_stop(void **state)
+{
+	static const char begin[] = "{\"type\":\"init\",\"session_id\":\"s1\"}",
+			  refusal[] = "{\"type\":\"error\",\"message\":\"no such model\"}";
+	struct agent_exit e = {.stderr_tail = ""};
+	struct agent_stream s = {0};
+	struct agent_verdict v = {0};
+
+	(void)state;
+	agent_gemini.verdict(&s, &e, &v);
+	assert_false(v.ok);
+	assert_int_equal(v.failure.category, error_category_agent);
+	agent_gemini.line(&s, begin, sizeof(begin) - 1);
+	agent_gemini.verdict(&s, &e, &v);
+	assert_false(v.ok);
+	assert_int_equal(v.failure.category, error_category_transient);
+	agent_gemini.line(&s, refusal, sizeof(refusal) - 1);
+	agent_gemini.verdict(&s, &e, &v);
+	assert_false(v.ok);
+	assert_int_equal(v.failure.category, error_category_agent);
+	agent_stream_free(&s);
 }
 
 static bool
@@ -471,6 +497,7 @@ main(void)
 	    cmocka_unit_test(strange_shapes),
 	    cmocka_unit_test(memory_is_bounded),
 	    cmocka_unit_test(errors_in_words),
+	    cmocka_unit_test(gemini_that_was_told_to_stop),
 	    cmocka_unit_test(command_lines),
 	    cmocka_unit_test(sessions_that_are_no_argument),
 	    cmocka_unit_test(the_table),
