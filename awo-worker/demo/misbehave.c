@@ -5,7 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "awo-worker/demo/demo.h"
@@ -77,6 +79,7 @@ do_flood(struct demo *d, const char *a)
 
 		stream_text(d, line, n);
 		left -= n;
+		wait_seconds(d, 0); /* takes note of an interrupt */
 	}
 }
 
@@ -88,6 +91,23 @@ do_longline(struct demo *d, const char *a)
 
 	memset(text, 'x', n);
 	stream_text(d, text, n);
+}
+
+/* One line that no message begins. */
+static void
+do_noline(struct demo *d, const char *a)
+{
+	char block[65536];
+
+	memset(block, 'x', sizeof(block));
+	for (unsigned long left = number(a); left > 0;) {
+		size_t n = left < sizeof(block) ? (size_t)left : sizeof(block);
+
+		stream_raw(block, n);
+		left -= n;
+		wait_seconds(d, 0);
+	}
+	stream_raw("\n", 1);
 }
 
 static void
@@ -110,6 +130,83 @@ do_stdout_close(struct demo *d, const char *a)
 	(void)a;
 	close(STDOUT_FILENO);
 	wait_for_signal(d);
+}
+
+/* The pipe is the same, but by another open file. */
+static void
+do_reopen(struct demo *d, const char *a)
+{
+	int fd = open("/proc/self/fd/1", O_WRONLY | O_CLOEXEC);
+	struct timespec pause = {.tv_nsec = 300000000};
+
+	(void)d, (void)a;
+	close(STDOUT_FILENO);
+	close(STDERR_FILENO);
+	nanosleep(&pause, NULL);
+	if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0 || dup2(fd, STDERR_FILENO) < 0)
+		_exit(1);
+}
+
+static void
+do_stop(struct demo *d, const char *a)
+{
+	(void)d, (void)a;
+	raise(SIGSTOP);
+}
+
+/* Empty ones, a thousand a directory. */
+static void
+do_files(struct demo *d, const char *a)
+{
+	unsigned long want = number(a), made = 0;
+	char path[64], text[80];
+	int fd;
+
+	while (made < want) {
+		if (made % 1000 == 0) {
+			wait_seconds(d, 0);
+			snprintf(path, sizeof(path), "many/%lu", made / 1000);
+			files_mkdirs(AT_FDCWD, path, 0777);
+		}
+		snprintf(path, sizeof(path), "many/%lu/%lu", made / 1000, made % 1000);
+		fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+		if (fd < 0)
+			break;
+		close(fd);
+		made++;
+	}
+	snprintf(text, sizeof(text), "files made: %lu of %lu", made, want);
+	stream_text(d, text, strlen(text));
+}
+
+/* Each directory in the one before, deeper than any path may be long. */
+static void
+do_deep(struct demo *d, const char *a)
+{
+	int start CLEAN_FD = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	unsigned long want = number(a), made = 0;
+	char text[80];
+
+	while (made < want && mkdir("deep", 0777) == 0 && chdir("deep") == 0)
+		made++;
+	if (start < 0 || fchdir(start) < 0)
+		_exit(1);
+	snprintf(text, sizeof(text), "directories made: %lu of %lu", made, want);
+	stream_text(d, text, strlen(text));
+}
+
+static void
+do_eat(struct demo *d, const char *a)
+{
+	size_t want = number(a), eaten = 0;
+	char text[80], *p;
+
+	while (eaten < want && (p = malloc(1 << 20)) != NULL) {
+		memset(p, 1, 1 << 20);
+		eaten += 1 << 20;
+	}
+	snprintf(text, sizeof(text), "bytes eaten: %zu of %zu", eaten, want);
+	stream_text(d, text, strlen(text));
 }
 
 static void
@@ -287,12 +384,18 @@ static const struct trick tricks[] = {
 	{"ignore-term", "", "the same, and ignore TERM, INT and HUP", do_ignore_term},
 	{"sleep", "<seconds>", "wait, then work", do_sleep},
 	{"stdout-close", "", "close standard output, then hang", do_stdout_close},
+	{"reopen", "", "close output and errors, open them anew, then work", do_reopen},
+	{"stop", "", "send itself SIGSTOP, then work", do_stop},
 	{"flood", "<bytes>", "write so much text, in lines of 1 KiB, then work", do_flood},
 	{"longline", "<bytes>", "write one line with so much text, then work", do_longline},
+	{"noline", "<bytes>", "write so many bytes and no newline among them, then work", do_noline},
 	{"badjson", "", "write lines that are no JSON or no messages, then work", do_badjson},
 	{"daemon", "[seconds]", "leave a process behind (3600 s), then work", do_daemon},
 	{"forkbomb", "<count>", "leave so many processes behind, say how many could be started, then work",
 	    do_forkbomb},
+	{"files", "<count>", "leave so many empty files in the work tree, then work", do_files},
+	{"deep", "<count>", "leave so many directories, each in the one before, then work", do_deep},
+	{"eat", "<bytes>", "take so much memory, then work", do_eat},
 	{"run", "<command>", "run a shell command, write its output as text, then work", do_run},
 	{"print-env", "", "write the environment as text, then work", do_print_env},
 	{"print-fds", "", "write the open descriptors as text, then work", do_print_fds},
