@@ -513,6 +513,7 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	take_usage(&r, out);
 	memcpy(out->session, r.stream.session, sizeof(out->session));
 	out->doubtful = r.stream.doubtful;
+	out->denied = r.stream.denied;
 	judge(&r, out);
 	artifact_close(&r.out_file, &out->artifacts);
 	artifact_close(&r.err_file, &out->artifacts);

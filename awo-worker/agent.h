@@ -30,6 +30,7 @@ struct agent_outcome {
 	bool ok;
 	bool session_lost;
 	bool doubtful;		/* says success, but its stream seems cut */
+	bool denied;		/* was refused a tool, and went on without */
 	struct failure failure; /* when !ok */
 	char session[AGENT_SESSION_MAX + 1];
 	struct buf text; /* its last words */

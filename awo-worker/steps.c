@@ -28,6 +28,14 @@ text_of(const struct step_run *s)
 	return s->outcome.text.len > 0 ? s->outcome.text.p : "";
 }
 
+/* Why an agent that reports success may have done nothing. */
+static const char *
+refusal(const struct step_run *s)
+{
+	return s->outcome.denied ? "; it was refused a permission, see its tool calls in the log"
+				 : "";
+}
+
 /* ---- pure parts */
 
 const char *
@@ -288,7 +296,8 @@ after_planning(struct order *o, struct step_run *s, struct failure *f)
 		return FAIL(f, agent,
 		    "the agent reported success but left no plan: no file PRPs/**, specs/** or "
 		    "plan*.md was "
-		    "added or changed");
+		    "added or changed%s",
+		    refusal(s));
 	}
 	buf_adds(&s->output, o->plan_file);
 	return 0;
@@ -308,7 +317,8 @@ after_execute(struct order *o, struct step_run *s, struct failure *f)
 		if (s->outcome.doubtful)
 			return FAIL(
 			    f, transient, "the agent's answer was cut off and it changed nothing");
-		return FAIL(f, agent, "the agent reported success but changed nothing");
+		return FAIL(
+		    f, agent, "the agent reported success but changed nothing%s", refusal(s));
 	}
 	add_statistics(o, &s->output);
 	if (o->tree.dirty > 0)

@@ -50,6 +50,7 @@ struct agent_stream {
 	uint64_t malformed, results;
 	bool is_error;	  /* of the newest result */
 	bool doubtful;	  /* it says success, but the model's stream seems to have been cut */
+	bool denied;	  /* it was refused a tool, and went on without */
 	bool interrupted; /* the newest result is of a run that a signal or a person broke off */
 	char subtype[64];
 	char error[1024];    /* the newest error in words, or "" */

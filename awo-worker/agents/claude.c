@@ -156,7 +156,8 @@ result(struct agent_stream *s, const json_t *line)
 	snprintf(s->subtype, sizeof(s->subtype), "%s", adapter_string(line, "subtype"));
 	s->interrupted = strncmp(adapter_string(line, "terminal_reason"), "aborted", 7) == 0;
 	/* it goes on without the tool and may still call that a success */
-	if (json_array_size(json_object_get(line, "permission_denials")) > 0)
+	s->denied = json_array_size(json_object_get(line, "permission_denials")) > 0;
+	if (s->denied)
 		adapter_say(s, AGENT_NOTE, denied, sizeof(denied) - 1, true);
 	if (json_is_integer(json_object_get(line, "api_error_status")))
 		s->http_status = adapter_int(line, "api_error_status");

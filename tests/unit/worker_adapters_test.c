@@ -199,6 +199,7 @@ marks_beside_the_verdict(void **state)
 	agent_stream_free(&r.stream);
 	replay(&r, &agent_claude, "claude-matrix/denied", 4096);
 	assert_int_equal(r.tally.kinds[AGENT_NOTE], 1);
+	assert_true(r.stream.denied);
 	agent_stream_free(&r.stream);
 	replay(&r, &agent_claude, "claude-matrix/badresume", 4096);
 	agent_claude.verdict(&r.stream, &e, &v);
