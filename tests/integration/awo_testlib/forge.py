@@ -24,11 +24,31 @@ class Request:
 
 
 class Fault:
-    """What happens to the next `times` requests that match, in place of (or, for "lost", after) the work."""
+    """
+    What happens to the next requests that match: to `times` of them or, with seconds, to all until so long after the
+    first. status: answered in place of the work (after it, with work); lost: the connection ends without an answer; cut:
+    in the middle of it; hook: called first.
+    """
 
-    def __init__(self, method=".*", path=".*", times=1, status=None, body=None, headers=(), lost=False, delay=0.0):
-        self.method, self.path, self.times = method, path, times
+    def __init__(self, method=".*", path=".*", times=1, status=None, body=None, headers=(), lost=False, delay=0.0,
+                 seconds=None, work=None, cut=False, hook=None):
+        self.method, self.path, self.times, self.seconds = method, path, times, seconds
         self.status, self.body, self.headers, self.lost, self.delay = status, body, list(headers), lost, delay
+        self.work, self.cut, self.hook = status is None if work is None else work, cut, hook
+        self.hits, self.first = 0, None
+
+    def takes(self, method, path):
+        if not re.fullmatch(self.method, method) or not re.search(self.path, path):
+            return False
+        if self.seconds is not None:
+            self.first = self.first or time.monotonic()
+            if time.monotonic() > self.first + self.seconds:
+                return False
+        elif self.times <= 0:
+            return False
+        self.times -= 1
+        self.hits += 1
+        return True
 
 
 class Project:
@@ -68,6 +88,7 @@ class Forge:
 
     def fault(self, **fault):
         self.faults.append(Fault(**fault))
+        return self.faults[-1]
 
     def made(self, method, pattern):
         return [r for r in self.requests if r.method == method and re.search(pattern, r.path)]
@@ -88,22 +109,25 @@ class Forge:
         with self.lock:
             self.requests.append(request)
             self.check(request, raw)
-            fault = next((f for f in self.faults if f.times > 0 and re.fullmatch(f.method, h.command)
-                          and re.search(f.path, request.path)), None)
-            if fault:
-                fault.times -= 1
+            fault = next((f for f in self.faults if f.takes(h.command, request.path)), None)
+        if fault and fault.hook:
+            fault.hook()
         if fault and fault.delay:
             time.sleep(fault.delay)
-        if fault and fault.status:
-            status, answer, more = fault.status, fault.body or {"message": "told to fail"}, fault.headers
-        else:
+        status, answer, more = 0, None, []
+        if not fault or fault.work:
             with self.lock:
                 status, answer, more = self.route(request)
+        if fault and fault.status:
+            status, answer, more = fault.status, fault.body or {"message": "told to fail"}, fault.headers
         if fault and fault.lost:
             h.close_connection = True
             h.connection.shutdown(socket.SHUT_RDWR)
             return
-        content = json.dumps(answer).encode() if answer is not None else b""
+        content = answer if isinstance(answer, bytes) else json.dumps(answer).encode() if answer is not None else b""
+        if fault and fault.cut:
+            h.answer(status, content, "application/json; charset=utf-8", cut=True)
+            return
         h.answer(status, content, "application/json; charset=utf-8",
                  [("X-GitHub-Request-Id", "0000:0001"), *more])
 

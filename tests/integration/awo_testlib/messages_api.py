@@ -68,12 +68,15 @@ def where(messages):
 class MessagesApi:
     """
     faults: list of dictionaries for the next model requests: {"status": 429, "type": "rate_limit_error", "headers":
-    {...}} or {"cut": True} (the stream ends in the middle) or {"delay": seconds}.
+    {...}} or {"cut": True} (the stream ends in the middle) or {"delay": seconds} or {"reset": True} (no answer at all) or
+    {"sse_error": "overloaded_error"} (an error in the stream) or {"stop": "max_tokens"}. None: nothing. hits counts them.
     """
 
-    def __init__(self, key="sk-ant-test-" + "k" * 24):
+    KEY = "sk-ant-test-" + "k" * 24
+
+    def __init__(self, key=KEY):
         self.key, self.script = key, dict(SCRIPT)
-        self.faults, self.requests, self.steps = [], [], []
+        self.faults, self.requests, self.steps, self.hits = [], [], [], 0
         self.lock = threading.Lock()
         outer = self
 
@@ -115,8 +118,13 @@ class MessagesApi:
             return self.reply(h, body, [text("a title")], None)
         with self.lock:
             fault = self.faults.pop(0) if self.faults else None
+            self.hits += fault is not None
         if fault and fault.get("delay"):
             time.sleep(fault["delay"])
+        if fault and fault.get("reset"):
+            h.close_connection = True
+            h.connection.shutdown(socket.SHUT_RDWR)
+            return None
         if fault and fault.get("status"):
             return self.error(h, fault["status"], fault.get("type", "api_error"), "told to fail",
                               list(fault.get("headers", {}).items()))
@@ -128,6 +136,7 @@ class MessagesApi:
     def reply(self, h, body, content, fault):
         content = [dict(b, id="toolu_" + uuid.uuid4().hex[:24]) if b["type"] == "tool_use" else b for b in content]
         stop = "tool_use" if any(b["type"] == "tool_use" for b in content) else "end_turn"
+        stop = (fault or {}).get("stop", stop)
         message = {"id": "msg_" + uuid.uuid4().hex[:24], "type": "message", "role": "assistant",
                    "model": body.get("model", "model"), "stop_reason": None, "stop_sequence": None,
                    "usage": {"input_tokens": 120, "output_tokens": 1, "cache_creation_input_tokens": 0,
@@ -154,7 +163,9 @@ class MessagesApi:
                 event("content_block_start", index=i, content_block={**block, "input": {}})
                 event("content_block_delta", index=i,
                       delta={"type": "input_json_delta", "partial_json": json.dumps(block["input"])})
-            if fault and fault.get("cut"):
+            if fault and fault.get("sse_error"):
+                event("error", error={"type": fault["sse_error"], "message": "told to fail"})
+            if fault and (fault.get("cut") or fault.get("sse_error")):
                 h.close_connection = True
                 h.connection.shutdown(socket.SHUT_RDWR)
                 return None

@@ -127,7 +127,8 @@ class BodyHandler(http.server.BaseHTTPRequestHandler):
                     return out
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
-    def answer(self, status, body=b"", content_type="text/plain", headers=()):
+    def answer(self, status, body=b"", content_type="text/plain", headers=(), cut=False):
+        """cut: the connection ends in the middle of the body."""
         self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(body)))
@@ -135,19 +136,52 @@ class BodyHandler(http.server.BaseHTTPRequestHandler):
             self.send_header(key, value)
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(body)
+            self.wfile.write(body[:len(body) // 2] if cut else body)
         self.wfile.flush()
+        if cut:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class GitFault:
+    """
+    What happens to the next requests for a repository's service (git-upload-pack or git-receive-pack; phase: refs, pack or
+    None for both) that are allowed: to `times` of them or, with seconds, to all until so long after the first. Without
+    status, reset, cut, lost or hang they are served, after before() and followed by after().
+    """
+
+    def __init__(self, repository, service, phase=None, times=1, seconds=None, status=None, reset=False, cut=False,
+                 lost=False, hang=0, before=None, after=None):
+        self.repository, self.service, self.phase = repository, service, phase
+        self.times, self.seconds, self.status, self.reset, self.cut = times, seconds, status, reset, cut
+        self.lost, self.hang, self.before, self.after = lost, hang, before, after
+        self.hits, self.first = 0, None
+
+    def takes(self, path, query):
+        phase = "refs" if path.endswith("/info/refs") else "pack"
+        if self.repository not in path.split("/") and f"{self.repository}.git" not in path.split("/") or \
+                self.service not in path + query or self.phase not in (None, phase):
+            return False
+        if self.seconds is not None:
+            self.first = self.first or time.monotonic()
+            if time.monotonic() > self.first + self.seconds:
+                return False
+        elif self.times <= 0:
+            return False
+        self.times -= 1
+        self.hits += 1
+        return True
 
 
 class GitHttpServer:
     """
     git-http-backend behind a small HTTP server. token: password (or bearer) that it wants; delay: seconds before each
-    answer; failures: list of HTTP statuses for the next requests (0 closes the connection).
+    answer; failures: list of HTTP statuses for the next requests (0 closes the connection); faults: see GitFault.
     """
 
     def __init__(self, root, token=None, delay=0.0):
         self.root, self.token, self.delay = Path(root), token, delay
-        self.failures, self.requests = [], []
+        self.failures, self.requests, self.faults = [], [], []
         self.lock = threading.Lock()
         outer = self
 
@@ -194,6 +228,19 @@ class GitHttpServer:
             h.answer(401, b"authentication required\n", headers=[("WWW-Authenticate", 'Basic realm="git"')])
             return
         path, _, query = h.path.partition("?")
+        with self.lock:
+            fault = next((f for f in self.faults if f.takes(path, query)), None)
+        if fault and fault.before:
+            fault.before()
+        if fault and fault.hang:
+            time.sleep(fault.hang)
+        if fault and (fault.reset or fault.hang):
+            h.close_connection = True
+            h.connection.shutdown(socket.SHUT_RDWR)
+            return
+        if fault and fault.status:
+            h.answer(fault.status, b"told to fail\n", headers=[("WWW-Authenticate", 'Basic realm="git"')])
+            return
         path = self.find(path)
         env = {**GIT_ENV, "GIT_PROJECT_ROOT": str(self.root), "GIT_HTTP_EXPORT_ALL": "1", "PATH_INFO": path,
                "QUERY_STRING": query, "REQUEST_METHOD": h.command, "REMOTE_USER": "tester", "REMOTE_ADDR": "127.0.0.1",
@@ -214,7 +261,17 @@ class GitHttpServer:
                 kind = value
             elif key:
                 headers.append((key, value))
-        h.answer(status, content, kind, headers)
+        if fault and fault.after:
+            fault.after()
+        if fault and fault.lost:
+            h.close_connection = True
+            h.connection.shutdown(socket.SHUT_RDWR)
+            return
+        h.answer(status, content, kind, headers, cut=bool(fault and fault.cut))
+
+    def fault(self, *arguments, **fault):
+        self.faults.append(GitFault(*arguments, **fault))
+        return self.faults[-1]
 
     def find(self, path):
         """Repositories answer with and without .git in their address, as on the great forges."""
