@@ -33,6 +33,7 @@
 #define OUT_MAX 65536		/* messages that wait for the broker; a broker that reads none is ended */
 #define STOP_US (10 * 1000000LL)
 #define SHORT_LIFE_US (10 * 1000000LL)	/* a broker that lived shorter counts as crashed at once */
+#define STEADY_US 1000000LL	/* one that lived longer is started again soon, however often it dies */
 #define BACKOFF_MIN_US 100000LL
 #define BACKOFF_MAX_US (10 * 1000000LL)
 #define TASK_FLAGS (SUP_CACHE_RW | SUP_CACHE_RO | SUP_CLEAN_RO | SUP_NET | SUP_LOCAL_RO)
@@ -1063,7 +1064,7 @@ broker_ended(struct supervisor *s)
 		return;
 	}
 	s->broker_lived = true;
-	if (lived >= SHORT_LIFE_US)
+	if (lived >= STEADY_US)
 		s->backoff_us = BACKOFF_MIN_US;
 	broker_schedule(s);
 }
