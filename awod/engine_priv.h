@@ -172,6 +172,7 @@ void link_connect(struct live *l);
 bool link_send(struct live *l, json_t *op);		/* takes op; false when there is no connection */
 void link_close(struct live *l);
 void link_remove(struct live *l);			/* the directory too */
+void links_sweep(struct engine *e);			/* directories of workers that are gone, left by a crash */
 
 /* ---- jobspec.c */
 json_t *jobspec_build(struct live *l, struct awo_err *err);

@@ -1,4 +1,5 @@
 /* awod's end of a worker's control socket. */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -227,4 +228,21 @@ link_remove(struct live *l)
 	link_close(l);
 	if (dir >= 0)
 		(void)files_remove_tree(dir, l->row->pub.agent_work_order_id, NULL);
+}
+
+void
+links_sweep(struct engine *e)
+{
+	CLEAN_FREE char *path = xasprintf("%s/workers", e->b->opt->run_dir);
+	DIR *dir = opendir(path);
+	const struct dirent *d;
+
+	while (dir != NULL && (d = readdir(dir)) != NULL) {
+		const struct live *l = live_find(e, d->d_name);
+
+		if (ids_is_order(d->d_name) && (l == NULL || (l->stage != LIVE_SPAWNING && l->stage != LIVE_WORKING)))
+			(void)files_remove_tree(dirfd(dir), d->d_name, NULL);
+	}
+	if (dir != NULL)
+		closedir(dir);
 }

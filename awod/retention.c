@@ -501,6 +501,8 @@ engine_reconcile(struct engine *e, bool dry_run, engine_cleanup_done *done, void
 	}
 	if (dir != NULL)
 		closedir(dir);
+	if (!dry_run)
+		links_sweep(e);
 	begin(r);
 }
 
@@ -563,6 +565,7 @@ on_hour(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	engine_cleanup(e, false, NULL, NULL);
+	links_sweep(e);
 	make_reserve(e);
 	evtimer_add(e->hourly, &hour);
 }
