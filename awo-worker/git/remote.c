@@ -307,10 +307,12 @@ static const struct {
     {"epository not found", "git", "not_found"},
     {"does not appear to be a git repository", "git", "not_found"},
     {"does not exist", "git", "not_found"},
+    {"could not be found", "git", "not_found"},
     {"invalid content-type", "git", "not_found"},
     {"no content-type", "git", "not_found"},
     {"ermission denied", "git", "auth"},
     {"ermission to", "git", "auth"},
+    {"marked as read only", "git", "auth"},
     {"uthentication failure", "git", "auth"},
     {"authentication required", "git", "auth"},
     {"Failed to authenticate", "git", "auth"},
@@ -319,10 +321,6 @@ static const struct {
     {"unexpected EOF", "transient", "unreachable"},
     {"early EOF", "transient", "unreachable"},
     {"stream ended at an unexpected time", "transient", "unreachable"},
-    {"Failed sending banner", "transient", "unreachable"},
-    {"Unable to exchange encryption keys", "transient", "unreachable"},
-    {"transport read", "transient", "unreachable"},
-    {"Unable to send", "transient", "unreachable"},
     {"SSL error", "transient", "unreachable"},
     {"socket", "transient", "unreachable"},
     {"Socket", "transient", "unreachable"},
@@ -353,7 +351,9 @@ remote_fail(struct remote *r, int code)
 			break;
 		}
 	}
-	if (e != NULL && e->klass == GIT_ERROR_NET && strcmp(reason, "other") == 0)
+	/* whom it does not trust and who does not let it in is known by now: the line is bad */
+	if (e != NULL && (e->klass == GIT_ERROR_NET || e->klass == GIT_ERROR_SSH) &&
+	    strcmp(reason, "other") == 0)
 		category = "transient", reason = "unreachable";
 	if (strcmp(reason, "not_found") == 0)
 		return TASK_FAIL(r->t, category, reason, "there is no repository %s%s (%s)",
