@@ -8,7 +8,7 @@
 
 struct change {
 	struct change *next;	/* unsaved */
-	bool sure;
+	bool sure, again;
 	struct live *l;
 	struct store_tx *tx;
 	char **lines;
@@ -90,9 +90,10 @@ on_save_again(evutil_socket_t fd, short what, void *arg)
 	while ((c = list) != NULL) {
 		list = c->next;
 		c->next = NULL;
-		/* a later change may have been written meanwhile: what it said must not be taken back */
 		c->l->unsaved--;
-		store_tx_order_renew(c->tx, c->l->row);
+		c->again = !c->l->trying_again;
+		c->l->trying_again = true;
+		store_tx_chain(c->tx, &c->l->chain_broken, c->again ? STORE_AGAIN : STORE_SURE);
 		store_tx_commit(c->tx, committed, c);
 	}
 }
@@ -132,6 +133,8 @@ committed(void *arg, const struct awo_err *err, const struct store_commit *commi
 	bool ok = err == NULL || err->code == AWO_OK;
 
 	AWO_ASSERT(l->commits > 0);
+	if (c->again)
+		l->trying_again = false;
 	if (!ok && c->sure && !l->e->closing && (err->code == AWO_UNAVAILABLE || err->code == AWO_RESOURCE_EXHAUSTED)) {
 		keep(c, err, commit);
 		return;
@@ -156,6 +159,8 @@ commit_now(struct change *c, bool sure, change_then *then, void *arg)
 	c->arg = arg;
 	c->l->commits++;
 	store_tx_order_update(c->tx, c->l->row);
+	/* a later change says that its order's log has been taken in up to a place: not without what an earlier one took in */
+	store_tx_chain(c->tx, &c->l->chain_broken, sure ? STORE_SURE : STORE_TRY);
 	/* events keep their order */
 	if (sure && c->l->unsaved > 0)
 		save_later(c);

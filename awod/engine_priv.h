@@ -45,6 +45,8 @@ struct live {
 	enum live_stage stage;
 	unsigned commits;		/* changes that are not durable yet */
 	unsigned unsaved;		/* of them, those that the database has refused for now */
+	bool chain_broken;		/* the store's, see store_tx_chain() */
+	bool trying_again;		/* the first of the refused ones is on its way */
 	struct waiter *waiters;
 
 	/* worker */
@@ -165,6 +167,9 @@ void task_spawned(struct engine *e, const struct sup_msg *m);
 void task_close_all(struct engine *e);
 void retention_removed(struct engine *e, const struct sup_msg *m);
 void engine_message(struct engine *e, const struct sup_msg *m);
+
+/* ---- task.c */
+bool is_shortage(int error);	/* of the host: it passes without a change to awod or the order */
 
 /* ---- link.c: awod's end of a worker's control socket */
 int link_listen(struct live *l, struct awo_err *err);	/* makes directory, socket and nonce; the listening descriptor */

@@ -38,8 +38,12 @@ struct store_tx *store_tx(struct store *s);
 /* In a store_done with err: the transaction is the caller's again, to be committed once more or dropped. */
 struct store_tx *store_tx_keep(const struct store_commit *commit);
 void store_tx_drop(struct store_tx *tx);
-/* The order as it is by now, in the place of what store_tx_order_update() was given. */
-void store_tx_order_renew(struct store_tx *tx, const struct order_row *r);
+/*
+ * Puts the transaction into a chain, a flag of the caller's that lives as long as any of its transactions: after one that is
+ * sure has failed for a reason that may pass, later ones fail as well, until it is committed AGAIN.
+ */
+enum store_link { STORE_TRY, STORE_SURE, STORE_AGAIN };
+void store_tx_chain(struct store_tx *tx, bool *broken, enum store_link link);
 /* Everything given is copied. Inserting an order whose id (or owner's idempotency key) exists gives ALREADY_EXISTS. */
 void store_tx_order_insert(struct store_tx *tx, const struct order_row *r, const char *idempotency_key);
 void store_tx_order_update(struct store_tx *tx, const struct order_row *r);	/* by rowid when set, else by id */

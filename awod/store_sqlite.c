@@ -807,6 +807,8 @@ struct store_tx {
 	struct op *first, **last;
 	store_done *done;
 	bool kept; /* by the callback */
+	bool *chain_broken; /* the store thread's to read and write */
+	enum store_link link;
 	/* filled by the store thread */
 	int64_t *event_ids;
 	size_t nevents, nexpected;
@@ -1000,14 +1002,10 @@ store_tx_order_update(struct store_tx *tx, const struct order_row *r)
 }
 
 void
-store_tx_order_renew(struct store_tx *tx, const struct order_row *r)
+store_tx_chain(struct store_tx *tx, bool *broken, enum store_link link)
 {
-	for (struct op *op = tx->first; op; op = op->next)
-		if (op->kind == OP_ORDER_UPDATE) {
-			order_row_free(op->row);
-			free(op->row);
-			op->row = order_row_dup(r);
-		}
+	tx->chain_broken = broken;
+	tx->link = link;
 }
 
 struct store_tx *
@@ -1572,6 +1570,17 @@ do_op(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err 
 	return ERR(err, INTERNAL, "", "unknown change");
 }
 
+/* What follows a transaction that has to be repeated must not overtake it. */
+static void
+break_chain(struct store_tx *tx)
+{
+	enum awo_code code = tx->job.err.code;
+
+	if (tx->chain_broken && tx->link != STORE_TRY &&
+	    (code == AWO_UNAVAILABLE || code == AWO_RESOURCE_EXHAUSTED))
+		*tx->chain_broken = true;
+}
+
 /* All of a transaction or, after a failure, nothing of it. */
 static void
 do_tx(struct store *s, struct store_tx *tx)
@@ -1583,8 +1592,13 @@ do_tx(struct store *s, struct store_tx *tx)
 	rc = run_plain(c, ST_SAVE);
 	if (rc != SQLITE_OK) {
 		failed(c, rc, err);
+		break_chain(tx);
 		return;
 	}
+	if (tx->chain_broken && tx->link == STORE_AGAIN)
+		*tx->chain_broken = false;
+	if (tx->chain_broken && *tx->chain_broken)
+		ERR(err, UNAVAILABLE, "", "an earlier change could not be written yet; see awod's log");
 	/* an event may stand before the insert of its order */
 	for (const struct op *op = tx->first; op && err->code == AWO_OK; op = op->next)
 		if (op->kind == OP_ORDER_INSERT)
@@ -1600,6 +1614,7 @@ do_tx(struct store *s, struct store_tx *tx)
 	rc = run_plain(c, ST_RELEASE);
 	if (rc != SQLITE_OK && err->code == AWO_OK)
 		failed(c, rc, err);
+	break_chain(tx);
 }
 
 /* Gives the transactions from first up to end (exclusive) that had succeeded the error of their
@@ -1607,9 +1622,13 @@ do_tx(struct store *s, struct store_tx *tx)
 static void
 fail_all(struct job *first, const struct job *end, const struct awo_err *err)
 {
-	for (struct job *j = first; j != end; j = j->next)
-		if (j->kind == JOB_TX && j->err.code == AWO_OK)
+	for (struct job *j = first; j != end; j = j->next) {
+		if (j->kind != JOB_TX)
+			continue;
+		if (j->err.code == AWO_OK)
 			j->err = *err;
+		break_chain((struct store_tx *)j);
+	}
 }
 
 /* The transactions at the head of a list in one commit. Returns the first job that is not part of

@@ -1267,6 +1267,87 @@ test_no_room(void **state)
 	order_row_free(&r);
 }
 
+struct kept {
+	int calls;
+	enum awo_code code;
+	struct store_tx *tx;
+};
+
+static void
+on_kept(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct kept *k = arg;
+
+	k->calls++;
+	k->code = err ? err->code : AWO_OK;
+	k->tx = k->code != AWO_OK ? store_tx_keep(commit) : NULL;
+}
+
+/* Changes of one order are written in their order, or not at all: a later one never overtakes one that has to be repeated. */
+static void
+test_chain(void **state)
+{
+	struct place *p = *state;
+	struct order_row got, r = make_row("wo-00000001", 1, order_status_pending);
+	struct order_row other = make_row("wo-00000002", 1, order_status_pending);
+	struct rlimit old, little = {0, 0};
+	struct kept first = {0}, later = {0};
+	bool broken = false, elsewhere = false;
+	struct store_tx *tx;
+	struct result res;
+
+	insert(p, "wo-00000001", 1, order_status_pending);
+	insert(p, "wo-00000002", 1, order_status_pending);
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &old), 0);
+	signal(SIGXFSZ, SIG_IGN);
+	little.rlim_max = old.rlim_max;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &little), 0);
+	r.journal_offset = 100;
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &r);
+	store_tx_chain(tx, &broken, STORE_SURE);
+	store_tx_commit(tx, on_kept, &first);
+	wait_for(p, &first.calls);
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &old), 0);
+	assert_int_equal(first.code, AWO_UNAVAILABLE);
+
+	/* there is room again, but its turn has not come */
+	r.journal_offset = 200;
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &r);
+	store_tx_chain(tx, &broken, STORE_SURE);
+	store_tx_commit(tx, on_kept, &later);
+	wait_for(p, &later.calls);
+	assert_int_equal(later.code, AWO_UNAVAILABLE);
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &r);
+	store_tx_chain(tx, &broken, STORE_TRY);
+	res = commit(p, tx);
+	assert_int_equal(res.err.code, AWO_UNAVAILABLE);
+	other.journal_offset = 300;
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &other);
+	store_tx_chain(tx, &elsewhere, STORE_SURE);
+	res = commit(p, tx);
+	must(&res);
+	assert_int_equal(store_order_get(p->s, "wo-00000001", &got, NULL), 0);
+	assert_int_equal(got.journal_offset, 0);
+	order_row_free(&got);
+
+	first.calls = later.calls = 0;
+	store_tx_chain(first.tx, &broken, STORE_AGAIN);
+	store_tx_commit(first.tx, on_kept, &first);
+	store_tx_commit(later.tx, on_kept, &later);
+	wait_for(p, &later.calls);
+	assert_int_equal(first.code, AWO_OK);
+	assert_int_equal(later.code, AWO_OK);
+	assert_int_equal(store_order_get(p->s, "wo-00000001", &got, NULL), 0);
+	assert_int_equal(got.journal_offset, 200);
+	order_row_free(&got);
+	order_row_free(&r);
+	order_row_free(&other);
+}
+
 static void
 must_refuse(struct place *p, enum awo_code code, const char *word)
 {
@@ -1371,6 +1452,7 @@ main(void)
 	    BOTH(test_backup),
 	    FILE_TEST(test_durable),
 	    FILE_TEST(test_no_room),
+	    FILE_TEST(test_chain),
 	    FILE_TEST(test_refused_files),
 	    {"test_memory_is_separate", test_memory_is_separate, set_up_memory, tear_down, NULL},
 	};
