@@ -237,6 +237,7 @@ kill_worker(struct live *l)
 struct reply {
 	engine_done *done;
 	void *arg;
+	struct order_row *before;
 };
 
 static struct reply *
@@ -939,6 +940,7 @@ settle(struct live *l)
 			l->category = l->oom ? error_category_resource : error_category_transient;
 			lost = l->oom ? xstrdup("the order's worker was ended by the kernel for want of memory") :
 			    l->status > 128 ? xasprintf("the order's worker was killed by signal %d", l->status - 128) :
+			    l->status < 0 ? xstrdup("the order's worker ended while awod did not run, without a result") :
 			    xasprintf("the order's worker ended without a result (status %d)", l->status);
 			free(l->error);
 			l->error = TAKE_PTR(lost);
@@ -1164,27 +1166,69 @@ engine_resume(struct engine *e, const char *id, const char *by, engine_done *don
 	change_try(change_begin(l), reply_then, reply_new(done, arg));
 }
 
+/* An order that was to run again is in the queue only now that this is recorded: else it is what it was. */
+static void
+requeued(struct live *l, bool ok, struct order_row *before)
+{
+	struct awo_err err = {0};
+
+	/* what is on its way by now builds on it, and records it as well */
+	if (ok || l->commits > 0) {
+		order_row_free(before);
+		free(before);
+		l->stage = LIVE_QUEUED;
+		if (l->row->cancel_requested) {
+			l->exited = true;
+			l->status = 0;
+			settle(l);
+		}
+	} else {
+		order_row_free(l->row);
+		free(l->row);
+		l->row = before;
+		ERR(&err, UNAVAILABLE, "", "the order does not run, for its retry could not be recorded");
+		wake_waiters(l, WAIT_ENDED, &err);
+	}
+	l->e->positions_stale = true;
+	engine_kick(l->e);
+}
+
+static void
+retried_then(struct live *l, bool ok, void *arg)
+{
+	struct reply *r = arg;
+
+	requeued(l, ok, TAKE_PTR(r->before));
+	reply_then(l, ok, r);
+}
+
 void
 engine_retry(struct engine *e, const char *id, const char *by, engine_done *done, void *arg)
 {
 	struct awo_err err = {0};
 	struct live *l = get(e, id, &err);
+	struct order_row *before;
 	struct change *c;
+	struct reply *r;
 
 	if (l == NULL) {
 		done(arg, &err, NULL);
 		return;
 	}
+	before = order_row_dup(l->row);
 	if (apply(l, ORDER_RETRY, &err) != 0) {
+		order_row_free(before);
+		free(before);
 		refuse(done, arg, l, &err);
 		return;
 	}
-	l->stage = LIVE_QUEUED;
 	l->row->tries_base = l->row->pub.attempt - 1;
 	c = change_begin(l);
 	change_event(c, "info", "agent_work_order_retried",
 	    json_pack("{s:I,s:s,s:s}", "attempt", (json_int_t)l->row->pub.attempt, "reason", "asked for", "by", by));
-	change_try(c, reply_then, reply_new(done, arg));
+	r = reply_new(done, arg);
+	r->before = before;
+	change_try(c, retried_then, r);
 }
 
 void
@@ -1229,7 +1273,7 @@ struct prompting {
 	struct live *l;
 	struct change *c;
 	char *text;
-	bool reopened;
+	struct order_row *before;	/* of an order that is re-opened */
 	int64_t id;
 };
 
@@ -1238,10 +1282,12 @@ prompt_told(struct live *l, bool ok, void *arg)
 {
 	struct prompting *p = arg;
 	struct awo_err err = {0};
-	const char *message = p->reopened ? "the order runs again with this prompt" :
+	const char *message = p->before != NULL ? "the order runs again with this prompt" :
 	    l->row->pub.status == order_status_running ? "the prompt runs after the current step" :
 	    "the prompt runs when the order does";
 
+	if (p->before != NULL)
+		requeued(l, ok, TAKE_PTR(p->before));
 	if (!ok)
 		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
 	else if (l->stage == LIVE_WORKING)
@@ -1275,11 +1321,10 @@ prompt_inserted(void *arg, const struct awo_err *err, const struct store_commit 
 	change_event(c, "info", "prompt_queued",
 	    json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
 	/* decided now, not when the prompt arrived: the order may have ended in between */
-	if (order_is_terminal(l->row->pub.status) && order_next(l->row->pub.status, ORDER_REOPEN) != order_status_none &&
-	    apply(l, ORDER_REOPEN, NULL) == 0) {
-		l->stage = LIVE_QUEUED;
+	if (order_is_terminal(l->row->pub.status) && order_next(l->row->pub.status, ORDER_REOPEN) != order_status_none) {
+		p->before = order_row_dup(l->row);
+		(void)apply(l, ORDER_REOPEN, NULL);
 		l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
-		p->reopened = true;
 	}
 	change_try(c, prompt_told, p);
 }
@@ -1579,9 +1624,8 @@ engine_message(struct engine *e, const struct sup_msg *m)
 			if (m->err != 0) {
 				CLEAN_FREE char *text = xasprintf("the sandbox could not be made: %s: %s", m->what,
 				    strerror(m->err));
-				bool busy = m->err == EAGAIN || m->err == ENOMEM || m->err == EMFILE || m->err == ENOSPC;
-
-				live_failed(l, busy ? error_category_resource : error_category_internal, text, 0);
+				live_failed(l, is_shortage(m->err) ? error_category_resource : error_category_internal, text,
+				    0);
 			} else
 				worker_up(l);
 		}

@@ -97,7 +97,8 @@ fetched(void *arg, const struct awo_err *err, json_t *answer)
 			const char *text = json_string_value(json_object_get(answer, "category"));
 			enum p_error_category category =
 			    text != NULL ? (enum p_error_category)p_enum_value(&p_enum_error_category, text) :
-			    err->code == AWO_DEADLINE_EXCEEDED ? error_category_transient : error_category_internal;
+			    err->code == AWO_DEADLINE_EXCEEDED || err->code == AWO_UNAVAILABLE ? error_category_transient :
+			    err->code == AWO_RESOURCE_EXHAUSTED ? error_category_resource : error_category_internal;
 
 			if (category == error_category_none)
 				category = error_category_internal;

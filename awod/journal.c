@@ -152,6 +152,9 @@ engine_log_open(struct engine *e, const struct order_row *row)
 	fd = open_file(e, row, flags);
 	if (fd < 0 && errno == ENOENT && row->journal_offset == 0)
 		fd = open_file(e, row, flags | O_CREAT);
+	/* what is there can be read all the same */
+	if (fd < 0 && errno == EROFS)
+		return open_file(e, row, O_RDONLY);
 	if (fd < 0)
 		return -1;
 	if (sync_events(e, fd, row->pub.agent_work_order_id, &last) != 0) {

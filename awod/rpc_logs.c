@@ -225,7 +225,7 @@ rpc_order_logs(struct rpc_call *c, const struct p_order_logs *request)
 		return;
 	}
 	if (fd < 0 || fstat(fd, &st) != 0) {
-		(void)ERR(&err, INTERNAL, "", "cannot open the log: %s", strerror(errno));
+		(void)ERR(&err, UNAVAILABLE, "", "cannot open the log: %s", strerror(errno));
 		if (fd >= 0)
 			close(fd);
 		rpc_fail(c, &err);

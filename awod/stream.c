@@ -78,7 +78,7 @@ source_open(struct server *s, const struct order_row *row, struct awo_err *err)
 			(void)ERR(err, NOT_FOUND, "agent_work_order_id",
 			    "the log of order %s has been removed by retention", id);
 		else
-			(void)ERR(err, INTERNAL, "", "cannot open the log of order %s: %s", id,
+			(void)ERR(err, UNAVAILABLE, "", "cannot open the log of order %s: %s", id,
 			    strerror(errno));
 		return NULL;
 	}

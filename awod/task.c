@@ -30,6 +30,7 @@ struct task {
 	int status;
 	char verb[32];
 	char spawn_error[160];
+	bool spawn_short;		/* for want of something that the host may have again later */
 	engine_task_done *done;
 	void *arg;
 };
@@ -68,6 +69,24 @@ last_line(struct task *t)
 	return len > 0 ? json_loadb(p, len, 0, NULL) : NULL;
 }
 
+bool
+is_shortage(int error)
+{
+	switch (error) {
+	case EAGAIN:
+	case ENOMEM:
+	case EMFILE:
+	case ENFILE:
+	case ENOSPC:
+	case EDQUOT:
+	case EROFS:
+	case EIO:
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Acts when both are known: the answer is complete and the process has ended. */
 static void
 task_check(struct task *t)
@@ -80,7 +99,9 @@ task_check(struct task *t)
 		return;
 	answer = last_line(t);
 	error = json_object_get(answer, "error");
-	if (t->spawn_error[0] != '\0')
+	if (t->spawn_error[0] != '\0' && t->spawn_short)
+		ERR(&err, RESOURCE_EXHAUSTED, "", "%s", t->spawn_error);
+	else if (t->spawn_error[0] != '\0')
 		ERR(&err, INTERNAL, "", "%s", t->spawn_error);
 	else if (t->timed_out)
 		ERR(&err, DEADLINE_EXCEEDED, "", "%s took longer than it may", t->verb);
@@ -99,7 +120,9 @@ task_check(struct task *t)
 			ERR(&err, INTERNAL, "", "%s", msg != NULL ? msg : "internal error");
 		else
 			ERR(&err, FAILED_PRECONDITION, "", "%s", msg != NULL ? msg : "refused");
-	} else if (!json_is_true(json_object_get(answer, "ok")))
+	} else if (!json_is_true(json_object_get(answer, "ok")) && t->status > 128)
+		ERR(&err, UNAVAILABLE, "", "%s was killed by signal %d", t->verb, t->status - 128);
+	else if (!json_is_true(json_object_get(answer, "ok")))
 		ERR(&err, INTERNAL, "", "%s ended with status %d and gave no answer", t->verb, t->status);
 	t->done(t->arg, &err, json_is_true(json_object_get(answer, "ok")) ? answer : json_object_get(answer, "error"));
 	task_free(t);
@@ -192,6 +215,7 @@ engine_task(struct engine *e, const struct engine_task *in, engine_task_done *do
 	if (fds[0] < 0 || pipe2(pipefd, O_CLOEXEC) != 0) {
 		if (fds[0] >= 0)
 			close(fds[0]);
+		t->spawn_short = is_shortage(errno);
 		snprintf(t->spawn_error, sizeof(t->spawn_error), "cannot start %s: %s", in->verb, strerror(errno));
 		t->exited = true;
 		task_check(t);
@@ -227,6 +251,7 @@ task_spawned(struct engine *e, const struct sup_msg *m)
 		return;
 	snprintf(t->spawn_error, sizeof(t->spawn_error), "cannot start %s: %s: %s", t->verb,
 	    m->what[0] != '\0' ? m->what : "spawn", strerror(m->err));
+	t->spawn_short = is_shortage(m->err);
 	t->exited = true;
 	if (t->answer != NULL)
 		bufferevent_free(t->answer);
