@@ -111,6 +111,57 @@ text_add_utf8(struct buf *b, const char *s, size_t len, size_t max)
 	}
 }
 
+static void
+add_json_char(struct buf *b, unsigned char c)
+{
+	static const char shorts[] = "\bb\ff\nn\rr\tt\"\"\\\\";
+
+	for (const char *s = shorts; *s; s += 2)
+		if (*s == (char)c) {
+			buf_addc(b, '\\');
+			buf_addc(b, s[1]);
+			return;
+		}
+	buf_printf(b, "\\u%04x", c);
+}
+
+void
+text_add_json(struct buf *b, const char *s)
+{
+	CLEAN_BUF struct buf clean = {0};
+	size_t len = strlen(s), from = 0;
+
+	if (!text_is_utf8(s, len)) {
+		text_add_utf8(&clean, s, len, SIZE_MAX);
+		s = clean.p;
+		len = clean.len;
+	}
+	buf_addc(b, '"');
+	for (size_t i = 0; i < len; i++) {
+		unsigned char c = (unsigned char)s[i];
+
+		if (c >= 0x20 && c != '"' && c != '\\')
+			continue;
+		buf_add(b, s + from, i - from);
+		add_json_char(b, c);
+		from = i + 1;
+	}
+	buf_add(b, s + from, len - from);
+	buf_addc(b, '"');
+}
+
+void
+text_add_json_list(struct buf *b, char *const *v, size_t n)
+{
+	buf_addc(b, '[');
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		text_add_json(b, v[i]);
+	}
+	buf_addc(b, ']');
+}
+
 void
 text_slug(const char *s, size_t max, char *out)
 {

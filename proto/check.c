@@ -200,7 +200,7 @@ p_check_required(
 
 	for (size_t i = 0; i < type->nfields; i++) {
 		const struct p_field *f = &type->fields[i];
-		struct p_place at = {up, f->name, strlen(f->name), 0};
+		struct p_place at = {up, f->name, f->name_len, 0};
 
 		if (f->need == P_REQ && !(has & UINT64_C(1) << i))
 			return p_bad(err, &at, "is missing");
@@ -247,7 +247,7 @@ p_field_find(const struct p_type *type, const char *name, size_t len, size_t *ne
 			i = 0;
 		f = &type->fields[i];
 		/* a name from outside may hold a NUL: only its length says where it ends */
-		if (len > 0 && f->name[0] == name[0] && strlen(f->name) == len &&
+		if (len > 0 && f->name[0] == name[0] && f->name_len == len &&
 		    memcmp(f->name, name, len) == 0) {
 			*next = i + 1;
 			return f;

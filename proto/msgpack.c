@@ -27,6 +27,7 @@ struct cursor {
  * with their logs. */
 #define REQUEST_VALUES 16384
 #define ANSWER_VALUES 262144
+#define ANSWER_USUAL 2000 /* bytes of an answer with one order in it: room that need not grow piece by piece */
 
 static int
 cut_short(struct awo_err *err)
@@ -386,6 +387,31 @@ write_buf(void *data, const char *p, size_t n)
 	return 0;
 }
 
+/* Text that is known to be valid, its head and its body at once: most of an answer is text. */
+static void
+put_text(struct buf *b, const char *s, size_t len)
+{
+	char *p;
+
+	if (len > 255) {
+		msgpack_packer pk;
+
+		msgpack_packer_init(&pk, b, write_buf);
+		msgpack_pack_str(&pk, len);
+		msgpack_pack_str_body(&pk, s, len);
+		return;
+	}
+	if (len + 2 >= b->cap - b->len)
+		buf_reserve(b, len + 2);
+	p = b->p + b->len;
+	if (len > 31)
+		*p++ = (char)0xd9;
+	*p++ = (char)(len > 31 ? len : 0xa0 | len);
+	memcpy(p, s, len);
+	b->len = (size_t)(p - b->p) + len;
+	b->p[b->len] = '\0';
+}
+
 static void
 pack_text(msgpack_packer *pk, const char *s, size_t len)
 {
@@ -397,8 +423,7 @@ pack_text(msgpack_packer *pk, const char *s, size_t len)
 		s = clean.p;
 		len = clean.len;
 	}
-	msgpack_pack_str(pk, len);
-	msgpack_pack_str_body(pk, s, len);
+	put_text(pk->data, s, len);
 }
 
 static void
@@ -513,21 +538,26 @@ pack_field(msgpack_packer *pk, const struct p_field *f, const void *from)
 static void
 pack_object(msgpack_packer *pk, const struct p_type *type, const void *obj)
 {
-	uint64_t written = 0;
+	uint64_t set = 0, written = 0;
 
-	for (size_t i = 0; i < type->nfields; i++)
-		if (p_is_set(type, obj, i) || type->fields[i].need == P_NUL)
-			written |= UINT64_C(1) << i;
+	for (size_t i = 0; i < type->nfields; i++) {
+		uint64_t bit = UINT64_C(1) << i;
+
+		if (p_is_set(type, obj, i))
+			set |= bit;
+		if (type->fields[i].need == P_NUL)
+			written |= bit;
+	}
+	written |= set;
 	msgpack_pack_map(pk, (size_t)__builtin_popcountll(written));
 	for (size_t i = 0; i < type->nfields; i++) {
 		const struct p_field *f = &type->fields[i];
-		size_t len = strlen(f->name);
+		uint64_t bit = UINT64_C(1) << i;
 
-		if (!(written & UINT64_C(1) << i))
+		if (!(written & bit))
 			continue;
-		msgpack_pack_str(pk, len);
-		msgpack_pack_str_body(pk, f->name, len);
-		if (p_is_set(type, obj, i))
+		put_text(pk->data, f->name, f->name_len);
+		if (set & bit)
 			pack_field(pk, f, (const char *)obj + f->offset);
 		else
 			msgpack_pack_nil(pk);
@@ -607,6 +637,7 @@ p_encode_answer(struct buf *b, uint32_t id, const struct p_type *type, const voi
 	struct awo_err err;
 	msgpack_packer pk;
 
+	buf_reserve(b, ANSWER_USUAL);
 	msgpack_packer_init(&pk, b, write_buf);
 	msgpack_pack_array(&pk, 4);
 	msgpack_pack_int(&pk, P_FRAME_RESPONSE);

@@ -55,7 +55,7 @@ static const struct p_enum *const all_enums[] = {
 #define ENUM_ALIAS(e, spelling, v)
 #define ENUM_END(e)
 #define TYPE_BEGIN(t, h) static const struct p_field fields_##t[] = {
-#define FIELD(t, f, k, n, h) .name = #f, .kind = (k), .need = P_##n, .offset = offsetof(struct p_##t, f), .help = (h)
+#define FIELD(t, f, k, n, h) .name = #f, .name_len = sizeof(#f) - 1, .kind = (k), .need = P_##n, .offset = offsetof(struct p_##t, f), .help = (h)
 #define F_STR(t, f, n, lo, hi, h) {FIELD(t, f, P_STR, n, h), .min = (lo), .max = (hi)},
 #define F_INT(t, f, n, lo, hi, h) {FIELD(t, f, P_INT, n, h), .min = (lo), .max = (hi)},
 #define F_BOOL(t, f, n, h) {FIELD(t, f, P_BOOL, n, h)},
@@ -187,7 +187,10 @@ p_event_find(const char *name)
 const char *
 p_enum_name(const struct p_enum *en, int value)
 {
-	for (size_t i = 0; i < en->nrows; i++)
+	/* values are numbered by their rows, so that an alias before a row is what moves it */
+	size_t first = value > 0 ? (size_t)value - 1 : en->nrows;
+
+	for (size_t i = first; i < en->nrows; i++)
 		if (en->rows[i].value == value && !en->rows[i].alias)
 			return en->rows[i].name;
 	return NULL;

@@ -41,6 +41,7 @@ struct p_type;
 
 struct p_field {
 	const char *name;
+	size_t name_len;
 	enum p_kind kind;
 	enum p_need need;
 	size_t offset;

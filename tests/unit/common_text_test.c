@@ -147,6 +147,25 @@ slugs(void **state)
 }
 
 static void
+writes_json(void **state)
+{
+	char *list[] = {(char[]){"a"}, (char[]){""}, (char[]){"\"b\""}};
+	struct buf b = {0};
+
+	(void)state;
+	text_add_json(&b, "a \"b\" \\ \b\f\n\r\t\x01\x1f\x7f \xc3\xa4/");
+	assert_string_equal(b.p, "\"a \\\"b\\\" \\\\ \\b\\f\\n\\r\\t\\u0001\\u001f\x7f \xc3\xa4/\"");
+	b.len = 0;
+	text_add_json(&b, "\xff");
+	assert_string_equal(b.p, "\"\xef\xbf\xbd\"");
+	b.len = 0;
+	text_add_json_list(&b, list, 3);
+	text_add_json_list(&b, NULL, 0);
+	assert_string_equal(b.p, "[\"a\",\"\",\"\\\"b\\\"\"][]");
+	buf_free(&b);
+}
+
+static void
 finds_the_nearest(void **state)
 {
 	static const char *const keys[] = {"priority", "agent", "model", "base_branch", "id", NULL};
@@ -191,6 +210,7 @@ main(void)
 	    cmocka_unit_test(replaces_and_cuts),
 	    cmocka_unit_test(always_yields_utf8),
 	    cmocka_unit_test(slugs),
+	    cmocka_unit_test(writes_json),
 	    cmocka_unit_test(finds_the_nearest),
 	    cmocka_unit_test(sizes),
 	};
