@@ -10,14 +10,12 @@
 #include "awod/server_priv.h"
 #include "common/log.h"
 
-#define READ_AHEAD                                                                                 \
-	((size_t)256 * 1024) /* bytes that libevent may hold before they are taken over */
 #define REFERENCE_MIN 16384  /* larger buffers are handed to libevent, smaller ones copied */
 #define STEAL_BYTES 65536    /* a partial message of so little is never refused */
 
 static void on_more(evutil_socket_t fd, short what, void *arg);
 static void on_partial(evutil_socket_t fd, short what, void *arg);
-static void on_read(struct bufferevent *bev, void *arg);
+static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_write(struct bufferevent *bev, void *arg);
 static void on_event(struct bufferevent *bev, short what, void *arg);
 
@@ -40,21 +38,24 @@ static void
 conn_interest(struct conn *c)
 {
 	const struct timeval limit = {PARTIAL_S, 0};
-	bool read = may_take(c) && !c->eof;
+	/* who is refused need not ask for long */
+	const struct timeval soon = {2, 0};
+	bool read = may_take(c) && !c->eof && !c->waiting;
+	/* the clock for a message runs only while its sender could complete it */
+	bool timed = read && c->partial > 0;
 
 	if (c->dead)
 		return;
-	if (read)
-		bufferevent_enable(c->bev, EV_READ);
-	else
-		bufferevent_disable(c->bev, EV_READ);
-	/* the clock for a message runs only while its sender could complete it */
-	if (read && c->partial > 0) {
-		if (!event_pending(c->partial_timer, EV_TIMEOUT, NULL))
-			event_add(c->partial_timer, &limit);
-	} else {
+	if (read && !c->reading)
+		event_add(c->readable, c->is_refused ? &soon : NULL);
+	else if (!read && c->reading)
+		event_del(c->readable);
+	c->reading = read;
+	if (timed && !c->timed)
+		event_add(c->partial_timer, &limit);
+	else if (!timed && c->timed)
 		event_del(c->partial_timer);
-	}
+	c->timed = timed;
 }
 
 /* ---- end */
@@ -65,7 +66,8 @@ conn_kill(struct conn *c)
 	if (c->dead)
 		return;
 	c->dead = true;
-	bufferevent_disable(c->bev, EV_READ | EV_WRITE);
+	event_del(c->readable);
+	bufferevent_disable(c->bev, EV_WRITE);
 	event_active(c->s->reaper, 0, 0);
 }
 
@@ -116,6 +118,7 @@ conn_free(struct conn *c)
 		s->nconns--;
 	c->peer->partial -= c->partial;
 	peer_leave(s, c->peer);
+	event_free(c->readable); /* before its descriptor is closed */
 	bufferevent_free(c->bev);
 	event_free(c->more);
 	event_free(c->partial_timer);
@@ -185,27 +188,24 @@ conn_new(struct server *s, int fd, const struct caller *caller, const struct awo
 	c->s = s;
 	c->bev = bev;
 	c->caller = *caller;
+	c->readable = event_new(s->b->base, fd, EV_READ | EV_PERSIST, on_readable, c);
 	c->more = event_new(s->b->base, -1, 0, on_more, c);
 	c->partial_timer = event_new(s->b->base, -1, 0, on_partial, c);
-	AWO_ASSERT(c->more != NULL && c->partial_timer != NULL);
+	AWO_ASSERT(c->readable != NULL && c->more != NULL && c->partial_timer != NULL);
 	TAILQ_INIT(&c->calls);
 	TAILQ_INIT(&c->streams);
 	c->peer = peer_join(s, caller->uid);
 	if (refused != NULL) {
-		const struct timeval soon = {2, 0};
-
+		/* it is told why when it asks something */
 		c->is_refused = true;
 		c->refused = *refused;
 		s->nrefused++;
-		/* it is told why when it asks something; it need not ask for long */
-		bufferevent_set_timeouts(bev, &soon, &soon);
 	} else {
 		s->nconns++;
-		bufferevent_set_timeouts(bev, NULL, &write_limit);
 	}
+	bufferevent_set_timeouts(bev, NULL, &write_limit);
 	TAILQ_INSERT_TAIL(&s->conns, c, link);
-	bufferevent_setcb(bev, on_read, on_write, on_event, c);
-	bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD);
+	bufferevent_setcb(bev, NULL, on_write, on_event, c);
 	bufferevent_setwatermark(bev, EV_WRITE, OUT_PAUSE / 2, 0);
 	bufferevent_enable(bev, EV_WRITE);
 	conn_interest(c);
@@ -219,23 +219,6 @@ count_partial(struct conn *c)
 	c->peer->partial -= c->partial;
 	c->partial = c->in.len;
 	c->peer->partial += c->partial;
-}
-
-/* Takes over what libevent has read. Requests can hold secrets, so that no copy is left behind. */
-static void
-take_input(struct conn *c)
-{
-	struct evbuffer *input = bufferevent_get_input(c->bev);
-
-	for (;;) {
-		struct evbuffer_iovec v;
-
-		if (evbuffer_peek(input, -1, NULL, &v, 1) < 1 || v.iov_len == 0)
-			return;
-		buf_add(&c->in, v.iov_base, v.iov_len);
-		explicit_bzero(v.iov_base, v.iov_len);
-		evbuffer_drain(input, v.iov_len);
-	}
 }
 
 static void
@@ -253,50 +236,47 @@ refuse_message(struct conn *c, bool have_id, uint32_t id, const struct awo_err *
 	conn_finish(c);
 }
 
-static void
-conn_process(struct conn *c)
+/* Runs the complete messages at p, as many as have their turn; returns the bytes that are done with. */
+static size_t
+take_messages(struct conn *c, const uint8_t *p, size_t len)
 {
 	size_t used = 0;
-	unsigned taken = 0;
-	bool wait = false;
 
-	if (c->dead || c->processing)
-		return;
 	c->processing = true;
-	while (used < c->in.len && may_take(c)) {
+	c->waiting = false;
+	for (unsigned taken = 0; used < len; taken++) {
 		struct p_frame f;
 		struct awo_err err = {0};
 		bool have_id = false;
 		uint32_t id = 0;
 		ssize_t n;
 
-		if (taken == FRAMES_A_TURN) {
+		if (taken == FRAMES_A_TURN)
 			event_active(c->more, 0, 0);
+		if (taken == FRAMES_A_TURN || !may_take(c)) {
+			c->waiting = true;
 			break;
 		}
-		n = p_frame_resume(&c->scan, (const uint8_t *)c->in.p + used, c->in.len - used, &f,
-		    &have_id, &id, &err);
-		if (n == 0) {
-			wait = true;
-			break;
-		}
-		if (n < 0) {
+		n = p_frame_resume(&c->scan, p + used, len - used, &f, &have_id, &id, &err);
+		if (n < 0)
 			refuse_message(c, have_id, id, &err);
+		if (n <= 0)
 			break;
-		}
-		taken++;
 		used += (size_t)n;
 		dispatch(c, &f);
 	}
 	c->processing = false;
-	if (used > 0) {
-		explicit_bzero(c->in.p, used);
-		buf_drain(&c->in, used);
-	}
+	return used;
+}
+
+/* What follows from what take_messages() has left in the buffer. */
+static void
+messages_taken(struct conn *c, bool some)
+{
 	if (c->in.len == 0 && c->in.cap > STEAL_BYTES)
 		buf_free(&c->in);
 	count_partial(c);
-	if (wait && c->peer->partial > PARTIAL_BYTES_MAX && c->partial > STEAL_BYTES) {
+	if (!c->waiting && !c->closing && c->peer->partial > PARTIAL_BYTES_MAX && c->partial > STEAL_BYTES) {
 		struct awo_err err = {0};
 
 		(void)ERR(&err, RESOURCE_EXHAUSTED, "",
@@ -304,12 +284,31 @@ conn_process(struct conn *c)
 		    PARTIAL_BYTES_MAX >> 20);
 		refuse_message(c, c->scan.have_id, c->scan.id, &err);
 	}
-	if (used > 0)
+	if (some && c->timed) {
 		event_del(c->partial_timer); /* the next message has its own time */
+		c->timed = false;
+	}
 	/* everything that was asked is answered, and nothing more can come */
-	if (c->eof && c->in_flight == 0 && (wait || c->in.len == 0))
+	if (c->eof && c->in_flight == 0 && !c->waiting)
 		conn_finish(c);
 	conn_interest(c);
+}
+
+/* Goes on with what is in the buffer. */
+static void
+conn_process(struct conn *c)
+{
+	size_t used;
+
+	if (c->dead || c->processing)
+		return;
+	used = take_messages(c, (const uint8_t *)c->in.p, c->in.len);
+	if (used > 0) {
+		/* requests can hold secrets, so that no copy is left behind */
+		explicit_bzero(c->in.p, used);
+		buf_drain(&c->in, used);
+	}
+	messages_taken(c, used > 0);
 }
 
 static void
@@ -319,10 +318,6 @@ on_more(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	if (c->dead)
-		return;
-	if (may_take(c))
-		take_input(c);
 	conn_process(c);
 }
 
@@ -334,22 +329,50 @@ on_partial(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
+	c->timed = false;
 	(void)ERR(&err, DEADLINE_EXCEEDED, "", "the message was not complete after %d seconds",
 	    PARTIAL_S);
 	refuse_message(c, c->scan.have_id, c->scan.id, &err);
 }
 
+/* A peer that has only shut down its sending side still gets its answers, but no streams. */
 static void
-on_read(struct bufferevent *bev, void *arg)
+take_end(struct conn *c)
+{
+	struct stream *st;
+
+	c->eof = true;
+	while ((st = TAILQ_FIRST(&c->streams)) != NULL)
+		stream_free(st);
+	conn_process(c);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct conn *c = arg;
+	uint8_t *room = c->s->room;
+	size_t used;
+	ssize_t n;
 
-	(void)bev;
-	/* while requests wait for their turn, libevent's own bounded buffer is left to fill */
-	if (c->dead || !may_take(c))
+	if (c->dead)
 		return;
-	take_input(c);
-	conn_process(c);
+	n = (what & EV_TIMEOUT) == 0 ? recv(fd, room, READ_BYTES, MSG_DONTWAIT) : -1;
+	if (n == 0) {
+		take_end(c);
+	} else if (n < 0) {
+		if ((what & EV_TIMEOUT) != 0 || (errno != EAGAIN && errno != EINTR))
+			conn_kill(c);
+	} else if (c->in.len > 0) {
+		buf_add(&c->in, room, (size_t)n);
+		explicit_bzero(room, (size_t)n);
+		conn_process(c);
+	} else {
+		used = take_messages(c, room, (size_t)n);
+		buf_add(&c->in, room + used, (size_t)n - used);
+		explicit_bzero(room, (size_t)n);
+		messages_taken(c, used > 0);
+	}
 }
 
 /* ---- out */
@@ -414,7 +437,7 @@ go_on(struct conn *c)
 {
 	if (c->dead || c->processing)
 		return;
-	if (c->in.len > 0 || c->eof || evbuffer_get_length(bufferevent_get_input(c->bev)) > 0)
+	if (c->waiting || c->eof)
 		event_active(c->more, 0, 0);
 	conn_interest(c);
 }
@@ -452,19 +475,6 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	(void)bev;
 	if (c->dead)
 		return;
-	if ((what & BEV_EVENT_EOF) != 0) {
-		struct stream *st;
-
-		/* a peer that has only shut down its sending side still gets its answers, but no
-		 * streams */
-		c->eof = true;
-		while ((st = TAILQ_FIRST(&c->streams)) != NULL)
-			stream_free(st);
-		if (may_take(c))
-			take_input(c);
-		conn_process(c);
-		return;
-	}
 	if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_WRITING) != 0)
 		log_info("connection_cut", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
 		    LS("reason", "the peer reads nothing"));

@@ -50,6 +50,15 @@ wipe(const struct p_type *type, void *obj)
 }
 
 static void
+forget_order(struct rpc_call *c)
+{
+	order_row_free(c->own);
+	free(c->own);
+	c->own = NULL;
+	c->order = NULL;
+}
+
+static void
 call_free(struct rpc_call *c)
 {
 	if (c->conn != NULL) {
@@ -65,8 +74,7 @@ call_free(struct rpc_call *c)
 		p_free(c->method->request, c->request);
 		free(c->request);
 	}
-	if (c->has_order)
-		order_row_free(&c->order);
+	forget_order(c);
 	free(c);
 }
 
@@ -91,7 +99,14 @@ rpc_method(const struct rpc_call *c)
 const struct order_row *
 rpc_order(const struct rpc_call *c)
 {
-	return c->has_order ? &c->order : NULL;
+	return c->order;
+}
+
+void
+rpc_keep_order(struct rpc_call *c)
+{
+	if (c->own == NULL)
+		c->order = c->own = order_row_dup(c->order);
 }
 
 struct conn *
@@ -215,14 +230,14 @@ find_order(struct rpc_call *c, struct awo_err *err)
 		*err = why;
 		return -1;
 	}
-	if (engine_order(c->b->engine, id, &c->order, &why) != 0) {
+	c->order = engine_order(c->b->engine, id, &why);
+	if (c->order == NULL) {
 		if (why.code == AWO_NOT_FOUND)
 			return no_such_order(text, err);
 		*err = why;
 		return -1;
 	}
-	c->has_order = true;
-	if (!caller_may_see(&c->caller, c->order.owner_uid))
+	if (!caller_may_see(&c->caller, c->order->owner_uid))
 		return no_such_order(text, err);
 	return 0;
 }
@@ -250,7 +265,7 @@ list_methods(struct buf *b, unsigned state)
 static int
 check_when(const struct rpc_call *c, struct awo_err *err)
 {
-	unsigned state = 1U << c->order.pub.status;
+	unsigned state = 1U << c->order->pub.status;
 	struct buf states CLEAN_BUF = {0}, methods CLEAN_BUF = {0};
 
 	if ((c->method->when & state) != 0)
@@ -259,7 +274,7 @@ check_when(const struct rpc_call *c, struct awo_err *err)
 	list_methods(&methods, state);
 	return ERR(err, FAILED_PRECONDITION, "agent_work_order_id",
 	    "order %s is %s; %s is possible only when it is %s. What is possible now: %s",
-	    c->order.pub.agent_work_order_id, P_ENUM_NAME(order_status, c->order.pub.status),
+	    c->order->pub.agent_work_order_id, P_ENUM_NAME(order_status, c->order->pub.status),
 	    c->method->name, states.p, methods.p != NULL ? methods.p : "to read it");
 }
 
@@ -323,15 +338,20 @@ proceed(struct rpc_call *call)
 	}
 	/* nobody is told of an end that is not durable, or finds a log without its last line */
 	if (call->settling < SETTLE_TRIES &&
-	    engine_is_settling(call->b->engine, call->order.pub.agent_work_order_id) &&
+	    engine_is_settling(call->b->engine, call->order->pub.agent_work_order_id) &&
 	    event_base_once(call->b->base, -1, EV_TIMEOUT, on_settle, call, &soon) == 0) {
 		call->settling++;
+		forget_order(call);
 		return;
 	}
-	if (check_when(call, &err) != 0)
+	if (check_when(call, &err) != 0) {
 		rpc_fail(call, &err);
-	else
-		run(call);
+		return;
+	}
+	/* the others change the order while they read it, or answer later */
+	if (call->method->id != P_M_order_get)
+		rpc_keep_order(call);
+	run(call);
 }
 
 static void
@@ -342,8 +362,6 @@ on_settle(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	order_row_free(&call->order);
-	call->has_order = false;
 	if (rpc_gone(call)) {
 		(void)ERR(&err, UNAVAILABLE, "", "the caller has gone");
 		rpc_fail(call, &err);

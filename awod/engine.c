@@ -27,10 +27,15 @@ static void send_cancel(struct live *l);
 
 /* ---- the table of live orders */
 
+/* The digits of an id are random already. */
 static size_t
 slot_of(const struct engine *e, const char *id)
 {
-	return (size_t)strtoul(id + 3, NULL, 16) & (e->nhash - 1);
+	size_t n = 0;
+
+	for (id += 3; *id != '\0'; id++)
+		n = n << 4 | (size_t)(*id <= '9' ? *id - '0' : *id - 'a' + 10);
+	return n & (e->nhash - 1);
 }
 
 struct live *
@@ -266,8 +271,10 @@ reply_then(struct live *l, bool ok, void *arg)
 
 /* ---- creation */
 
+/* The order is nobody's but the store's until it is durable: then it joins the live ones. */
 struct creation {
-	struct live *l;
+	struct engine *e;
+	struct order_row *row;	/* NULL while the store has it */
 	char *line;
 	char *key;
 	engine_done *done;
@@ -280,6 +287,9 @@ static void insert(struct creation *c);
 static void
 creation_free(struct creation *c)
 {
+	if (c->row != NULL)
+		order_row_free(c->row);
+	free(c->row);
 	free(c->line);
 	free(c->key);
 	free(c);
@@ -289,12 +299,11 @@ creation_free(struct creation *c)
 static void
 rename_order(struct engine *e, struct order_row *row)
 {
-	char id[ID_ORDER_LEN + 1], sandbox[64];
+	char sandbox[sizeof("sandbox-") + ID_ORDER_LEN] = "sandbox-", *id = sandbox + sizeof("sandbox-") - 1;
 
 	do
 		ids_order(id);
 	while (live_find(e, id) != NULL);
-	snprintf(sandbox, sizeof(sandbox), "sandbox-%s", id);
 	P_SETS(order, &row->pub, agent_work_order_id, id);
 	P_SETS(order, &row->pub, sandbox_identifier, sandbox);
 }
@@ -303,77 +312,88 @@ static void
 inserted(void *arg, const struct awo_err *err, const struct store_commit *commit)
 {
 	struct creation *c = arg;
-	struct live *l = c->l;
-	struct engine *e = l->e;
-	struct order_row first = {0};
+	struct engine *e = c->e;
+	const struct order_row *first;
+	struct awo_err none = {0};
 	char id[ID_ORDER_LEN + 1];
 
-	l->commits--;
+	c->row = commit->row;
 	if (err == NULL || err->code == AWO_OK) {
-		struct awo_err none = {0};
+		struct live *l = live_new(e, c->row);
 
+		c->row = NULL;
 		l->row->rowid = commit->rowid;
 		e->created++;
-		e->positions_stale = true;
 		if (commit->nevents > 0)
 			journal_append(l, commit->event_ids[0], c->line);
 		engine_kick(e);
 		c->done(c->arg, &none, l->row);
-		creation_free(c);
-		return;
-	}
-	/* the id was taken, or the key was used: a repeated create answers with the first order */
-	l->row->pub.status = order_status_failed;
-	if (err->code == AWO_ALREADY_EXISTS && c->key != NULL &&
-	    store_order_by_key(e->b->store, l->row->owner_uid, c->key, id, NULL) == 0 &&
-	    engine_order(e, id, &first, NULL) == 0) {
-		struct awo_err none = {0};
-
-		c->done(c->arg, &none, &first);
-		order_row_free(&first);
+	} else if (err->code == AWO_ALREADY_EXISTS && c->key != NULL &&
+	    store_order_by_key(e->b->store, c->row->owner_uid, c->key, id, NULL) == 0 &&
+	    (first = engine_order(e, id, NULL)) != NULL) {
+		/* a repeated create answers with the first order */
+		c->done(c->arg, &none, first);
 	} else if (err->code == AWO_ALREADY_EXISTS && c->tries < 5) {
-		struct order_row *row = l->row;
-
-		l->row = order_row_dup(row);	/* live_free() takes the old live order apart */
-		live_free(l);
-		row->pub.status = order_status_pending;
-		rename_order(e, row);
-		c->l = live_new(e, row);
+		/* the id was taken */
+		rename_order(e, c->row);
 		insert(c);
 		return;
 	} else
 		c->done(c->arg, err, NULL);
-	live_free(l);
 	creation_free(c);
 }
 
-/* The line of agent_work_order_created is made by hand of the change, because its transaction inserts. */
+/* ,"key":"value" with null for no value. */
+static void
+add_member(struct buf *b, const char *key, const char *value)
+{
+	buf_adds(b, ",\"");
+	buf_adds(b, key);
+	buf_adds(b, "\":");
+	if (value != NULL)
+		text_add_json(b, value);
+	else
+		buf_adds(b, "null");
+}
+
+/* The line of agent_work_order_created: made for every order, so without a tree of JSON values. */
+static char *
+created_line(const struct order_row *r)
+{
+	const struct p_order *o = &r->pub;
+	struct buf b = {0};
+	char when[CLOCK_TEXT];
+
+	buf_reserve(&b, 640);
+	buf_adds(&b, "{\"timestamp\":");
+	text_add_json(&b, clock_format(o->created_at, when));
+	add_member(&b, "level", "info");
+	add_member(&b, "event", "agent_work_order_created");
+	add_member(&b, "agent_work_order_id", o->agent_work_order_id);
+	add_member(&b, "work_order_id", o->agent_work_order_id);
+	add_member(&b, "repository_url", o->repository_url);
+	add_member(&b, "workflow_type", o->workflow_type);
+	add_member(&b, "sandbox_type", P_ENUM_NAME(sandbox_type, o->sandbox_type));
+	add_member(&b, "request_id", r->request_id);
+	add_member(&b, "owner", o->owner);
+	buf_adds(&b, ",\"selected_commands\":");
+	text_add_json_list(&b, o->selected_commands.v, o->selected_commands.n);
+	buf_addc(&b, '}');
+	return buf_take(&b);
+}
+
 static void
 insert(struct creation *c)
 {
-	struct order_row *r = c->l->row;
-	struct store_tx *tx = store_tx(c->l->e->b->store);
-	struct p_order *o = &r->pub;
-	char when[CLOCK_TEXT];
-	json_t *line, *steps = json_array();
+	struct order_row *r = c->row;
+	struct store_tx *tx = store_tx(c->e->b->store);
 
 	c->tries++;
-	for (size_t i = 0; i < o->selected_commands.n; i++)
-		json_array_append_new(steps, json_string(o->selected_commands.v[i]));
-	line = json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s?,s:s,s:s?,s:s,s:o}", "timestamp",
-	    clock_format(o->created_at, when), "level", "info", "event", "agent_work_order_created",
-	    "agent_work_order_id", o->agent_work_order_id, "work_order_id", o->agent_work_order_id, "repository_url",
-	    o->repository_url, "workflow_type", o->workflow_type, "sandbox_type",
-	    P_ENUM_NAME(sandbox_type, o->sandbox_type), "request_id", r->request_id, "owner", o->owner,
-	    "selected_commands", steps);
-	AWO_ASSERT(line != NULL);
 	free(c->line);
-	c->line = json_dumps(line, JSON_COMPACT);
-	AWO_ASSERT(c->line != NULL);
-	json_decref(line);
-	store_tx_order_insert(tx, r, c->key);
-	store_tx_event(tx, o->agent_work_order_id, "agent_work_order_created", c->line);
-	c->l->commits++;
+	c->line = created_line(r);
+	store_tx_event(tx, r->pub.agent_work_order_id, "agent_work_order_created", c->line);
+	c->row = NULL;
+	store_tx_order_take(tx, r, c->key);
 	store_tx_commit(tx, inserted, c);
 }
 
@@ -408,7 +428,8 @@ engine_create(struct engine *e, struct order_row *row, const char *idempotency_k
 	c->key = xstrdup(idempotency_key);
 	c->done = done;
 	c->arg = arg;
-	c->l = live_new(e, row);
+	c->e = e;
+	c->row = row;
 	insert(c);
 }
 
@@ -1442,20 +1463,16 @@ engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_request_s
 
 /* ---- questions */
 
-int
-engine_order(struct engine *e, const char *id, struct order_row *out, struct awo_err *err)
+const struct order_row *
+engine_order(struct engine *e, const char *id, struct awo_err *err)
 {
 	struct live *l = live_find(e, id);
-	struct order_row *copy;
 
 	if (l == NULL)
-		return store_order_get(e->b->store, id, out, err);
+		return store_order_lend(e->b->store, id, err);
 	if (l->row->pub.status == order_status_pending)
 		refresh_positions(e);
-	copy = order_row_dup(l->row);
-	*out = *copy;
-	free(copy);
-	return 0;
+	return l->row;
 }
 
 bool

@@ -20,8 +20,11 @@ void engine_stop(struct engine *e);
 void engine_close(struct engine *e);
 void engine_reloaded(struct engine *e);		/* the configuration changed */
 
-/* The order as it is now (live, or from the store), queue_position filled. NOT_FOUND. Free with order_row_free(). */
-int engine_order(struct engine *e, const char *id, struct order_row *out, struct awo_err *err);
+/*
+ * The order as it is now (live, or from the store), queue_position filled. Lent until the loop has its turn, or engine or
+ * store are called again. NULL with *err set: NOT_FOUND.
+ */
+const struct order_row *engine_order(struct engine *e, const char *id, struct awo_err *err);
 /* Whether the order's end is being committed: what engine_order() says of it is not durable, its last line not in the log. */
 bool engine_is_settling(struct engine *e, const char *id);
 /* Fills queue_position of a page of orders. */

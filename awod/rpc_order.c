@@ -360,6 +360,8 @@ rpc_order_get(struct rpc_call *c, const struct p_order_get *request)
 		answer_order(c, row, NULL);
 		return;
 	}
+	rpc_keep_order(c);
+	row = rpc_order(c);
 	q = forge_request(b, row->owner_uid, &u);
 	json_object_set_new(
 	    q, "number", json_integer(strtoll(row->pub.github_pull_request_number, NULL, 10)));

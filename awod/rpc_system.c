@@ -237,20 +237,27 @@ commands_find(const struct broker *b, bool describe, struct p_command_list_answe
 bool
 commands_have(const struct broker *b, const char *name)
 {
-	CLEAN_FREE char *own = xasprintf("%s/commands", b->opt->config_dir);
-	const char *const dirs[] = {b->conf->commands_directory, own, b->opt->commands_dir};
+	const struct {
+		const char *dir, *below;
+	} dirs[] = {{b->conf->commands_directory, "/"}, {b->opt->config_dir, "/commands/"}, {b->opt->commands_dir, "/"}};
+	CLEAN_BUF struct buf file = {0}, path = {0};
 	size_t n = strlen(name);
-	bool suffixed = n > 3 && strcmp(name + n - 3, ".md") == 0;
-	CLEAN_FREE char *file = xasprintf("%s%s", name, suffixed ? "" : ".md");
 
-	if (!is_command_file(file))
+	buf_adds(&file, name);
+	if (n <= 3 || strcmp(name + n - 3, ".md") != 0)
+		buf_adds(&file, ".md");
+	if (!is_command_file(file.p))
 		return false;
 	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
-		CLEAN_FREE char *path =
-		    dirs[i] != NULL ? xasprintf("%s/%s", dirs[i], file) : NULL;
 		struct stat st;
 
-		if (path != NULL && stat(path, &st) == 0 && S_ISREG(st.st_mode))
+		if (dirs[i].dir == NULL)
+			continue;
+		path.len = 0;
+		buf_adds(&path, dirs[i].dir);
+		buf_adds(&path, dirs[i].below);
+		buf_adds(&path, file.p);
+		if (stat(path.p, &st) == 0 && S_ISREG(st.st_mode))
 			return true;
 	}
 	return false;

@@ -32,6 +32,8 @@ const struct caller *rpc_caller(const struct rpc_call *c);
 const struct p_method *rpc_method(const struct rpc_call *c);
 /* P_WHO_ORDER methods: the order as it was when the request came; belongs to the call. */
 const struct order_row *rpc_order(const struct rpc_call *c);
+/* order.get is lent the order until its handler returns; this makes it the call's own. The others have their own. */
+void rpc_keep_order(struct rpc_call *c);
 void rpc_answer(struct rpc_call *c, const void *answer);	/* struct of the method's answer type; frees the call */
 void rpc_fail(struct rpc_call *c, const struct awo_err *err);	/* frees the call */
 

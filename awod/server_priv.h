@@ -50,15 +50,16 @@ struct rpc_call {
 	uint32_t id;
 	struct caller caller;
 	void *request;
-	struct order_row order;
-	bool has_order;
+	const struct order_row *order; /* NULL when the method is about none */
+	struct order_row *own;	       /* order, when it is a copy */
 	unsigned settling; /* how often it has waited for the order's end to be durable */
 };
 
 struct conn {
 	TAILQ_ENTRY(conn) link;
 	struct server *s;
-	struct bufferevent *bev;
+	struct bufferevent *bev; /* writes only */
+	struct event *readable;
 	struct caller caller;
 	struct peer *peer;
 	struct buf in;	/* bytes that are no complete message yet, or wait for their turn */
@@ -71,6 +72,9 @@ struct conn {
 	TAILQ_HEAD(, stream) streams;
 	unsigned nstreams;
 	int64_t last_subscription;
+	bool reading;	 /* readable is watched */
+	bool timed;	 /* partial_timer runs */
+	bool waiting;	 /* messages in the buffer wait for their turn: nothing more is read */
 	bool processing; /* conn_process() is on the stack */
 	bool eof;	 /* the peer sends no more */
 	bool closing;	 /* ends when everything is written */
@@ -110,6 +114,7 @@ struct stream {
 };
 
 #define SOURCES 256
+#define READ_BYTES 65536
 
 struct server {
 	struct broker *b;
@@ -125,6 +130,7 @@ struct server {
 	struct event *reaper;
 	size_t in_flight;
 	bool closing;
+	uint8_t room[READ_BYTES]; /* what one read brings: most messages are never copied */
 	/* stream.c */
 	struct log_source *sources[SOURCES];
 	TAILQ_HEAD(, stream) event_streams;

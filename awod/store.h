@@ -29,6 +29,7 @@ struct store_commit {
 	const int64_t *event_ids;	/* of the events of this transaction, in the order in which they were added */
 	size_t nevents;
 	int64_t rowid;			/* of the order, prompt, ... that was inserted first */
+	struct order_row *row;		/* what store_tx_order_take() had: the callback's again, whether it was stored or not */
 	struct store_tx *tx;		/* for store_tx_keep() */
 };
 /* Called in the loop after the commit is durable, or with err when nothing of the transaction happened. */
@@ -46,6 +47,8 @@ enum store_link { STORE_TRY, STORE_SURE, STORE_AGAIN };
 void store_tx_chain(struct store_tx *tx, bool *broken, enum store_link link);
 /* Everything given is copied. Inserting an order whose id (or owner's idempotency key) exists gives ALREADY_EXISTS. */
 void store_tx_order_insert(struct store_tx *tx, const struct order_row *r, const char *idempotency_key);
+/* The same without a copy; at most one a transaction, whose store_done gets the row back. */
+void store_tx_order_take(struct store_tx *tx, struct order_row *r, const char *idempotency_key);
 void store_tx_order_update(struct store_tx *tx, const struct order_row *r);	/* by rowid when set, else by id */
 void store_tx_order_delete(struct store_tx *tx, const char *id);		/* with steps, prompts, events */
 void store_tx_step_put(struct store_tx *tx, const char *id, const struct p_step *step);	/* key: order, attempt, step_number, step, timestamp */
@@ -65,6 +68,8 @@ void store_tx_commit(struct store_tx *tx, store_done *done, void *arg);	/* frees
 
 /* ---- reads: at once, in the loop, from a connection of their own; they see everything that was committed */
 int store_order_get(struct store *s, const char *id, struct order_row *out, struct awo_err *err);	/* NOT_FOUND */
+/* The same, lent until the next call; a few that were asked for lately are not read again. NULL with *err set: NOT_FOUND. */
+const struct order_row *store_order_lend(struct store *s, const char *id, struct awo_err *err);
 /* The one order whose id begins with prefix and which uid (or everybody: any) may see. NOT_FOUND, or INVALID_ARGUMENT when several. */
 int store_order_find(struct store *s, const char *prefix, uint32_t uid, bool any, char id[12], struct awo_err *err);
 int store_order_by_key(struct store *s, uint32_t uid, const char *idempotency_key, char id[12], struct awo_err *err);

@@ -19,6 +19,7 @@
 #include "common/clock.h"
 #include "common/ids.h"
 #include "common/log.h"
+#include "common/text.h"
 
 #define APPLICATION_ID 0x41574f31 /* "AWO1", in the database's header */
 #define BATCH_MAX 4096		  /* transactions that share one commit */
@@ -26,6 +27,8 @@
 #define OFFSET_MAX 1000		  /* a larger one is answered by the store thread */
 #define SCAN_MAX 5000		  /* rows that a page may walk over in the loop */
 #define NSTATES (order_status_cancelled + 1)
+#define RECENT 64	/* orders that were asked for lately, kept as they were read */
+#define RECENT_TEXT 8192 /* bytes of request and error that such an order may have */
 
 /* ---- errors: the only place that knows SQLite's codes */
 
@@ -508,15 +511,13 @@ conn_close(struct conn *c)
 }
 
 /* ---- values in and out of statements, by the tables. Text is bound in place: it stays until
- * st_put(). */
+ * st_put(), which leaves NULL everywhere, so that NULL need not be bound. */
 
 static void
 bind_text(sqlite3_stmt *st, int col, const char *s)
 {
 	if (s)
 		sqlite3_bind_text(st, col, s, -1, SQLITE_STATIC);
-	else
-		sqlite3_bind_null(st, col);
 }
 
 static void
@@ -534,16 +535,14 @@ bind_json(sqlite3_stmt *st, int col, json_t *tree)
 static void
 bind_strv(sqlite3_stmt *st, int col, const struct p_strv *sv)
 {
-	json_t *list;
+	struct buf text = {0};
 
 	if (sv->n == 0) {
 		sqlite3_bind_text(st, col, "[]", 2, SQLITE_STATIC);
 		return;
 	}
-	list = json_array();
-	for (size_t i = 0; i < sv->n; i++)
-		json_array_append_new(list, json_string(sv->v[i]));
-	bind_json(st, col, list);
+	text_add_json_list(&text, sv->v, sv->n);
+	sqlite3_bind_text(st, col, text.p, (int)text.len, free);
 }
 
 /* Binds the fields from column *col on. A field that must be there is bound even when it was not
@@ -561,10 +560,8 @@ bind_fields(sqlite3_stmt *st, int *col, const struct p_type *type, const void *o
 		if (skip & (UINT64_C(1) << i))
 			continue;
 		++*col;
-		if (!(has & (UINT64_C(1) << i)) && f->need != P_REQ) {
-			sqlite3_bind_null(st, *col);
-			continue;
-		}
+		if (!(has & (UINT64_C(1) << i)) && f->need != P_REQ)
+			continue; /* st_put() has left nothing bound */
 		switch (f->kind) {
 		case P_STR:
 			bind_text(st, *col, *(const char *const *)at);
@@ -806,6 +803,7 @@ struct store_tx {
 	struct store *s;
 	struct op *first, **last;
 	store_done *done;
+	struct op *taken; /* whose row is the callback's in the end */
 	bool kept; /* by the callback */
 	bool *chain_broken; /* the store thread's to read and write */
 	enum store_link link;
@@ -872,6 +870,7 @@ struct store {
 	struct backup_job *backup;
 
 	/* loop only */
+	struct order_row *recent[RECENT], *lent;
 	struct owner_counts *counts[NBUCKETS];
 	int64_t totals[NSTATES];
 };
@@ -996,6 +995,16 @@ store_tx_order_insert(struct store_tx *tx, const struct order_row *r, const char
 }
 
 void
+store_tx_order_take(struct store_tx *tx, struct order_row *r, const char *idempotency_key)
+{
+	struct op *op = add_op(tx, OP_ORDER_INSERT);
+
+	op->row = r;
+	op->name = xstrdup(idempotency_key);
+	tx->taken = op;
+}
+
+void
 store_tx_order_update(struct store_tx *tx, const struct order_row *r)
 {
 	add_op(tx, OP_ORDER_UPDATE)->row = order_row_dup(r);
@@ -1008,15 +1017,22 @@ store_tx_chain(struct store_tx *tx, bool *broken, enum store_link link)
 	tx->link = link;
 }
 
+/* As if the transaction had not been tried. */
+static void
+reset_tx(struct store_tx *tx)
+{
+	memset(&tx->job.err, 0, sizeof(tx->job.err));
+	tx->nevents = tx->ndeltas = 0;
+	tx->rowid = tx->last_rowid = 0;
+}
+
 struct store_tx *
 store_tx_keep(const struct store_commit *commit)
 {
 	struct store_tx *tx = commit->tx;
 
 	tx->kept = true;
-	memset(&tx->job.err, 0, sizeof(tx->job.err));
-	tx->nevents = tx->ndeltas = 0;
-	tx->rowid = tx->last_rowid = 0;
+	reset_tx(tx);
 	return tx;
 }
 
@@ -1570,6 +1586,26 @@ do_op(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err 
 	return ERR(err, INTERNAL, "", "unknown change");
 }
 
+/* False with the error in the job when one of its changes failed. */
+static bool
+do_ops(struct store *s, struct store_tx *tx)
+{
+	struct awo_err *err = &tx->job.err;
+
+	if (tx->chain_broken && tx->link == STORE_AGAIN)
+		*tx->chain_broken = false;
+	if (tx->chain_broken && *tx->chain_broken)
+		ERR(err, UNAVAILABLE, "", "an earlier change could not be written yet; see awod's log");
+	/* an event may stand before the insert of its order */
+	for (const struct op *op = tx->first; op && err->code == AWO_OK; op = op->next)
+		if (op->kind == OP_ORDER_INSERT)
+			do_op(s, tx, op, err);
+	for (const struct op *op = tx->first; op && err->code == AWO_OK; op = op->next)
+		if (op->kind != OP_ORDER_INSERT)
+			do_op(s, tx, op, err);
+	return err->code == AWO_OK;
+}
+
 /* What follows a transaction that has to be repeated must not overtake it. */
 static void
 break_chain(struct store_tx *tx)
@@ -1595,17 +1631,7 @@ do_tx(struct store *s, struct store_tx *tx)
 		break_chain(tx);
 		return;
 	}
-	if (tx->chain_broken && tx->link == STORE_AGAIN)
-		*tx->chain_broken = false;
-	if (tx->chain_broken && *tx->chain_broken)
-		ERR(err, UNAVAILABLE, "", "an earlier change could not be written yet; see awod's log");
-	/* an event may stand before the insert of its order */
-	for (const struct op *op = tx->first; op && err->code == AWO_OK; op = op->next)
-		if (op->kind == OP_ORDER_INSERT)
-			do_op(s, tx, op, err);
-	for (const struct op *op = tx->first; op && err->code == AWO_OK; op = op->next)
-		if (op->kind != OP_ORDER_INSERT)
-			do_op(s, tx, op, err);
+	do_ops(s, tx);
 	/* a full disk may have rolled everything back already */
 	if (sqlite3_get_autocommit(c->db))
 		return;
@@ -1631,44 +1657,69 @@ fail_all(struct job *first, const struct job *end, const struct awo_err *err)
 	}
 }
 
-/* The transactions at the head of a list in one commit. Returns the first job that is not part of
- * it. */
+/* After the commit of the transactions from first up to end, or what failed before it could be made. */
+static struct job *
+end_batch(struct store *s, struct job *first, struct job *end, int rc)
+{
+	struct awo_err err = {0};
+
+	atomic_store(&s->broken, rc != SQLITE_OK);
+	if (rc == SQLITE_OK)
+		return end;
+	failed(&s->writer, rc, &err);
+	if (!sqlite3_get_autocommit(s->writer.db))
+		run_plain(&s->writer, ST_ROLLBACK);
+	fail_all(first, end, &err);
+	return end;
+}
+
+/* One after the other, so that the failure of one leaves the others alone. Returns the first that was not tried. */
+static struct job *
+do_each(struct store *s, struct job *first, struct job *end)
+{
+	int rc = run_plain(&s->writer, ST_BEGIN);
+
+	for (struct job *j = first; rc == SQLITE_OK && j != end; j = j->next) {
+		do_tx(s, (struct store_tx *)j);
+		if (!sqlite3_get_autocommit(s->writer.db))
+			continue;
+		/* all is lost up to here; what follows is tried by itself */
+		fail_all(first, j->next, &j->err);
+		atomic_store(&s->broken, true);
+		return j->next;
+	}
+	if (rc == SQLITE_OK)
+		rc = run_plain(&s->writer, ST_COMMIT);
+	return end_batch(s, first, end, rc);
+}
+
+/*
+ * The transactions at the head of a list in one commit. Returns the first job that is not part of it. They are tried without
+ * savepoints, which would copy every page that each of them touches; when one fails, all are undone and done again.
+ */
 static struct job *
 do_batch(struct store *s, struct job *first)
 {
-	struct conn *c = &s->writer;
-	struct awo_err err = {0};
-	struct job *j = first;
+	int64_t last_event = s->last_event, last_order = s->last_order;
+	struct job *end = first, *j = first;
 	int rc;
 
-	rc = run_plain(c, ST_BEGIN);
-	if (rc == SQLITE_OK) {
-		for (int n = 0; j && j->kind == JOB_TX && n < BATCH_MAX; j = j->next, n++) {
-			do_tx(s, (struct store_tx *)j);
-			if (!sqlite3_get_autocommit(c->db))
-				continue;
-			/* all is lost up to here; what follows is tried by itself */
-			err = j->err;
-			j = j->next;
-			fail_all(first, j, &err);
-			atomic_store(&s->broken, true);
-			return j;
-		}
-		rc = run_plain(c, ST_COMMIT);
-	} else {
-		while (j && j->kind == JOB_TX)
-			j = j->next;
-	}
-	if (rc == SQLITE_OK) {
-		atomic_store(&s->broken, false);
-		return j;
-	}
-	failed(c, rc, &err);
-	if (!sqlite3_get_autocommit(c->db))
-		run_plain(c, ST_ROLLBACK);
-	fail_all(first, j, &err);
-	atomic_store(&s->broken, true);
-	return j;
+	for (int n = 0; end && end->kind == JOB_TX && n < BATCH_MAX; n++)
+		end = end->next;
+	rc = run_plain(&s->writer, ST_BEGIN);
+	if (rc != SQLITE_OK)
+		return end_batch(s, first, end, rc);
+	while (j != end && do_ops(s, (struct store_tx *)j))
+		j = j->next;
+	if (j == end)
+		return end_batch(s, first, end, run_plain(&s->writer, ST_COMMIT));
+	if (!sqlite3_get_autocommit(s->writer.db))
+		run_plain(&s->writer, ST_ROLLBACK);
+	s->last_event = last_event;
+	s->last_order = last_order;
+	for (j = first; j != end; j = j->next)
+		reset_tx((struct store_tx *)j);
+	return do_each(s, first, end);
 }
 
 /* ---- pages of orders, by either connection */
@@ -2002,6 +2053,43 @@ store_thread(void *arg)
 	}
 }
 
+/* ---- orders that were asked for lately: whoever shows or awaits an order asks again and again */
+
+static struct order_row **
+recent_slot(struct store *s, const char *id)
+{
+	unsigned n = 0;
+
+	while (*id)
+		n = n * 31 + (unsigned char)*id++;
+	return &s->recent[n % RECENT];
+}
+
+static size_t
+text_size(const char *text)
+{
+	return text ? strlen(text) : 0;
+}
+
+static void
+recent_clear(struct order_row **slot)
+{
+	order_row_free(*slot);
+	free(*slot);
+	*slot = NULL;
+}
+
+/* What a transaction may have changed is read again, whether it succeeded or not. */
+static void
+forget_recent(struct store *s, const struct store_tx *tx)
+{
+	for (const struct op *op = tx->first; op; op = op->next)
+		if (op->kind == OP_ORDER_UPDATE && op->row->pub.agent_work_order_id)
+			recent_clear(recent_slot(s, op->row->pub.agent_work_order_id));
+		else if (op->kind == OP_ORDER_DELETE)
+			recent_clear(recent_slot(s, op->id));
+}
+
 /* ---- answers, in the loop */
 
 static void
@@ -2010,8 +2098,12 @@ answer_tx(struct store *s, struct store_tx *tx)
 	const struct store_commit commit = {.event_ids = tx->event_ids,
 	    .nevents = tx->nevents,
 	    .rowid = tx->rowid,
+	    .row = tx->taken ? tx->taken->row : NULL,
 	    .tx = tx};
 
+	if (tx->taken)
+		tx->taken->row = NULL;
+	forget_recent(s, tx);
 	if (tx->job.err.code == AWO_OK)
 		for (size_t i = 0; i < tx->ndeltas; i++) {
 			const struct delta *d = &tx->deltas[i];
@@ -2411,6 +2503,9 @@ store_close(struct store *s)
 	 * one that writes */
 	conn_close(&s->reader);
 	conn_close(&s->writer);
+	for (int i = 0; i < RECENT; i++)
+		recent_clear(&s->recent[i]);
+	recent_clear(&s->lent);
 	for (int i = 0; i < NBUCKETS; i++)
 		while (s->counts[i]) {
 			struct owner_counts *c = s->counts[i];
@@ -2500,6 +2595,26 @@ store_order_get(struct store *s, const char *id, struct order_row *out, struct a
 	if (rc == SQLITE_ROW)
 		return 0;
 	return rc == SQLITE_DONE ? no_order(id, err) : read_failed(s, rc, err);
+}
+
+const struct order_row *
+store_order_lend(struct store *s, const char *id, struct awo_err *err)
+{
+	struct order_row **slot = recent_slot(s, id), *row = *slot;
+
+	if (row && strcmp(row->pub.agent_work_order_id, id) == 0)
+		return row;
+	row = xcalloc(1, sizeof(*row));
+	if (store_order_get(s, id, row, err) < 0) {
+		free(row);
+		return NULL;
+	}
+	/* of those with long texts one is kept at most */
+	if (text_size(row->pub.user_request) + text_size(row->pub.error_message) > RECENT_TEXT)
+		slot = &s->lent;
+	recent_clear(slot);
+	*slot = row;
+	return row;
 }
 
 int

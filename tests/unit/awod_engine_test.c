@@ -295,6 +295,20 @@ create(struct rig *r, const char *key, struct seen *s)
 	wait_calls(r, s, calls + 1);
 }
 
+static int
+order_copy(struct engine *e, const char *id, struct order_row *out)
+{
+	const struct order_row *now = engine_order(e, id, NULL);
+	struct order_row *copy;
+
+	if (now == NULL)
+		return -1;
+	copy = order_row_dup(now);
+	*out = *copy;
+	free(copy);
+	return 0;
+}
+
 static void
 wait_status(struct rig *r, const char *id, enum p_order_status status)
 {
@@ -302,7 +316,7 @@ wait_status(struct rig *r, const char *id, enum p_order_status status)
 	enum p_order_status is = order_status_none;
 
 	for (int i = 0; i < 500 && is != status; i++) {
-		assert_int_equal(engine_order(r->b.engine, id, &row, NULL), 0);
+		assert_int_equal(order_copy(r->b.engine, id, &row), 0);
 		is = row.pub.status;
 		order_row_free(&row);
 		spin(r, 10);
@@ -320,7 +334,7 @@ in_log_now(struct rig *r, const char *id, const char *text)
 	size_t len;
 	char *all;
 
-	assert_int_equal(engine_order(r->b.engine, id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, id, &row), 0);
 	fd = engine_log_open(r->b.engine, &row);
 	order_row_free(&row);
 	assert_true(fd >= 0);
@@ -373,7 +387,7 @@ an_order_runs_to_its_end(void **state)
 	say(r, SUP_EXITED, s.id, 0);
 	wait_status(r, s.id, order_status_completed);
 	spin(r, 50);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_string_equal(row.pub.git_branch_name, "feat/x");
 	assert_string_equal(row.pub.base_branch, "trunk");
 	assert_int_equal(row.pub.git_commit_count, 3);
@@ -417,7 +431,7 @@ a_permanent_failure_is_not(void **state)
 	create(r, NULL, &s);
 	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"no such repository\",\"reason\":\"not_found\"}}\n");
 	wait_status(r, s.id, order_status_failed);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.error_category, error_category_git);
 	assert_string_equal(row.pub.error_message, "no such repository");
 	order_row_free(&row);
@@ -438,7 +452,7 @@ a_lost_worker_is_tried_again_and_then_failed(void **state)
 		say(r, SUP_EXITED, s.id, 137);
 	}
 	wait_status(r, s.id, order_status_failed);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.error_category, error_category_internal);
 	assert_non_null(strstr(row.pub.error_message, "signal 9"));
 	assert_int_equal(row.pub.attempt, 3);
@@ -455,7 +469,7 @@ no_more_run_than_there_are_slots(void **state)
 	for (int i = 0; i < 3; i++)
 		create(r, NULL, &s[i]);
 	spin(r, 50);
-	assert_int_equal(engine_order(r->b.engine, s[2].id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s[2].id, &row), 0);
 	assert_int_equal(row.pub.status, order_status_pending);
 	assert_int_equal(row.pub.queue_position, 1);
 	order_row_free(&row);
@@ -597,7 +611,7 @@ a_log_made_shorter_fails_the_order(void **state)
 	assert_int_equal(p.m.op, SUP_KILL);
 	say(r, SUP_EXITED, s.id, 137);
 	wait_status(r, s.id, order_status_failed);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.error_category, error_category_internal);
 	order_row_free(&row);
 	assert_int_equal(in_log(r, s.id, "\"event\":\"journal_truncated\""), 1);
@@ -693,7 +707,7 @@ delete_removes_record_log_and_workspace(void **state)
 	assert_string_equal(p.m.id, s.id);
 	wait_calls(r, &d, 1);
 	assert_int_equal(d.code, AWO_OK);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), -1);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), -1);
 }
 
 /* Lets the loop turn until the order has this state, and no further. */
@@ -781,7 +795,7 @@ a_new_broker_knows_a_last_line_that_was_taken(void **state)
 	open_engine(r);
 	say(r, SUP_READY, "", 0);
 	wait_status(r, s.id, order_status_completed);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), 0);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.attempt, 1);
 	assert_int_equal(row.pub.git_commit_count, 3);
 	order_row_free(&row);
@@ -838,7 +852,7 @@ what_is_being_deleted_does_not_begin_again(void **state)
 	wait_calls(r, &d, 1);
 	assert_int_equal(d.code, AWO_OK);
 	assert_int_equal(c.code, AWO_FAILED_PRECONDITION);
-	assert_int_equal(engine_order(r->b.engine, s.id, &row, NULL), -1);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), -1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

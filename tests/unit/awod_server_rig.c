@@ -39,18 +39,13 @@ order_find(const char *id)
 	return NULL;
 }
 
-int
-engine_order(struct engine *e, const char *id, struct order_row *out, struct awo_err *err)
+const struct order_row *
+engine_order(struct engine *e, const char *id, struct awo_err *err)
 {
-	struct order_row *r = order_find(id), *copy;
+	const struct order_row *r = order_find(id);
 
 	(void)e;
-	if (r == NULL)
-		return store_order_get(rig->b.store, id, out, err);
-	copy = order_row_dup(r);
-	*out = *copy;
-	free(copy);
-	return 0;
+	return r != NULL ? r : store_order_lend(rig->b.store, id, err);
 }
 
 bool
