@@ -99,7 +99,9 @@ class Killer:
         """A kill after which awod is away for a moment: the next answer tells how long."""
         self.line.begin(kind)
         done = kill()
-        if not done:
+        if done:
+            self.line.done()
+        else:
             self.line.void()
         return done
 
@@ -167,9 +169,9 @@ class Killer:
                 self.line.void()
             return False
         time.sleep(self.rng.uniform(0.05, 1.0))
-        if away:
-            self.line.restarted()   # what it takes from now on counts
         self.send(pid, signal.SIGCONT)
+        if away:
+            self.line.done()
         return True
 
     def stop_broker(self):

@@ -7,9 +7,13 @@ class Report:
     def __init__(self):
         self.rows = []
         self.begin = time.monotonic()
+        self.notes = []     # what was done when, for whoever asks why
 
     def say(self, text):
         print(f"[{time.monotonic() - self.begin:7.1f}] {text}", flush=True)
+
+    def note(self, text):
+        self.notes.append((time.monotonic(), text))
 
     def row(self, what, found, figure="", limit=12):
         """One invariant: found is the list of its violations."""

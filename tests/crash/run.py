@@ -81,7 +81,9 @@ def kill_all(options, service, shim, line, load, report):
         while killer_must_wait(line):
             time.sleep(0.02)
         time.sleep(rng.expovariate(1 / options.pause) if options.pause else 0)
+        report.note(f"{kind}")
         if killer.do(kind):
+            report.note(f"{kind}: done")
             counts[kind] = counts.get(kind, 0) + 1
             killed += kind in KILLS
         now = time.monotonic()
@@ -187,7 +189,7 @@ def judge(service, load, repos, line, counts, killer, report, fetched, stuck, st
                f"{sum(len(v) for v in e.steps.values())} steps")
     report.row("every prompt is carried out", invariants.prompts_run(e),
                f"{sum(len(v) for v in e.prompts.values())} prompts")
-    report.row("no order run twice", invariants.agents_once(e),
+    report.row("no order run twice", invariants.agents_once(e, "real-disk-full" in counts),
                f"{sum(len(log.named('agent_command_started')) for log in e.logs.values())} runs of agents")
     report.row("pushed once, and what git has is what the record says",
                [*invariants.pushed_once(e), *invariants.remote_whole(e)],
@@ -224,6 +226,9 @@ def judge_answers(line, report):
                    f"worst {max(values):.3f} s")
     for when, kind, why in line.failures[:12]:
         report.say(f"unanswered at {when - report.begin:.1f} ({kind}): {why}")
+        for then, text in report.notes:
+            if -3 < then - when < 0.5:
+                report.say(f"    {then - report.begin:7.2f} {text}")
     report.row("99.9 % answered outside of restarts", [] if share >= 0.999 else [f"{share:.5f}"],
                f"{line.answered} of {total} ({100 * share:.3f} %), p99 {1000 * percentile(line.latencies, .99):.1f} ms; "
                f"{line.stalls} stalls of the machine left out")
@@ -279,7 +284,7 @@ def main(argv=None):
         shim = Shim(service.base, service.awod)
         service.env.update(shim.environment())
         service.start()
-        line = Timeline()
+        line = Timeline(service)
         load = Load(service, repos, options.seed, options.orders)
         prober = Prober(service.socket, line, load.ledger.ids, f"{options.seed}/probe")
         Heartbeat(line).start()

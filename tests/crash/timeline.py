@@ -13,10 +13,21 @@ PATIENCE = 1.0          # an answer that takes longer is none
 class Outage:
     def __init__(self, kind):
         self.kind, self.begin, self.origin, self.end = kind, time.monotonic(), time.monotonic(), None
+        self.over = False       # what takes awod away has been done
+        self.starved = 0.0      # of it, how long awod wanted a processor and others had them
 
     @property
     def seconds(self):
-        return None if self.end is None else self.end - self.origin
+        return None if self.end is None else max(0.0, self.end - self.origin - self.starved)
+
+
+def starved(pid):
+    """Seconds that a process has waited for a processor in its life."""
+    try:
+        with open(f"/proc/{pid}/schedstat", encoding="ascii") as f:
+            return int(f.read().split()[1]) / 1e9
+    except (OSError, IndexError):
+        return 0.0
 
 
 class Timeline:
@@ -25,8 +36,10 @@ class Timeline:
     first answer after the last. Probes in neither must all be answered.
     """
 
-    def __init__(self):
+    def __init__(self, service):
+        self.service = service
         self.lock = threading.RLock()
+        self.waited = {}            # our processes at the last question, and how long each had been starved
         self.outages, self.violations = [], []
         self.outage = None
         self.fault = None           # [kind, still injected]
@@ -52,11 +65,11 @@ class Timeline:
         with self.lock:
             self.outage = None
 
-    def restarted(self):
+    def done(self):
         """The cause of the outage ends now: how long it takes is counted from here."""
         with self.lock:
             if self.outage:
-                self.outage.origin = time.monotonic()
+                self.outage.origin, self.outage.over = time.monotonic(), True
 
     def fault_begins(self, kind):
         with self.lock:
@@ -75,9 +88,16 @@ class Timeline:
                     return False
         return True
 
+    def starvation(self):
+        """How long awod has been starved since the last question: all of their lives when its processes are new."""
+        now = {pid: starved(pid) for pid in (self.service.supervisor_pid(), self.service.broker_pid()) if pid}
+        before, self.waited = self.waited, now
+        return sum(seconds - before.get(pid, 0.0) for pid, seconds in now.items())
+
     def note(self, sent, ok, why):
         """One probe that was sent at a time, and how it went."""
         now = time.monotonic()
+        hungry = self.starvation()
         with self.news:
             if ok:
                 self.last_answer = sent
@@ -91,19 +111,26 @@ class Timeline:
                 return
             o = self.outage
             if o:
-                if ok and sent > o.origin:
+                if not o.over:
+                    pass
+                elif ok and sent > o.origin:
                     o.end = now
+                    o.starved += hungry
                     self.outages.append(o)
                     self.outage = None
-                elif now - o.origin > RESTART_MAX and not ok and sent > o.origin and now > self.stalled_until:
-                    self.unanswered += 1
-                    self.failures.append((now, o.kind, why))
+                elif not ok:
+                    o.starved += hungry
+                    if now - o.origin - o.starved > RESTART_MAX and sent > o.origin and now > self.stalled_until:
+                        self.unanswered += 1
+                        self.failures.append((now, o.kind, why))
                 return
             if ok:
                 self.answered += 1
                 self.latencies.append(now - sent)
-            elif now < self.stalled_until or any(p.begin >= sent for p in self.outages[-2:]):
-                pass    # nobody ran in that time, or the kill came while it was under way
+            elif now < self.stalled_until or hungry > 0.3:
+                self.stalls += 1    # neither awod nor anybody else could have answered
+            elif any(p.begin >= sent for p in self.outages[-2:]):
+                pass                # the kill came while it was under way
             else:
                 self.unanswered += 1
                 self.failures.append((now, "no cause", why))
