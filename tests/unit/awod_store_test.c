@@ -402,6 +402,99 @@ test_shared_commit(void **state)
 	assert_int_equal(counts[order_status_pending], MANY * 9 / 10);
 }
 
+/* What is kept of an order is forgotten with every change to it. */
+static void
+test_lend(void **state)
+{
+	struct place *p = *state;
+	struct order_row row = make_row("wo-0000000a", 1, order_status_failed);
+	const struct order_row *lent;
+	struct awo_err err = {0};
+	struct store_tx *tx;
+	struct result res;
+	char *text = xcalloc(1, 20001);
+
+	assert_null(store_order_lend(p->s, "wo-0000000a", &err));
+	assert_int_equal(err.code, AWO_NOT_FOUND);
+	insert(p, "wo-0000000a", 1, order_status_failed);
+	lent = store_order_lend(p->s, "wo-0000000a", NULL);
+	assert_non_null(lent);
+	assert_string_equal(lent->pub.user_request, "do it");
+	assert_ptr_equal(store_order_lend(p->s, "wo-0000000a", NULL), lent);
+	/* with a text that is too long to be kept beside others */
+	memset(text, 'x', 20000);
+	P_SETS(order, &row.pub, user_request, text);
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &row);
+	res = commit(p, tx);
+	must(&res);
+	lent = store_order_lend(p->s, "wo-0000000a", NULL);
+	assert_non_null(lent);
+	assert_string_equal(lent->pub.user_request, text);
+	P_SETS(order, &row.pub, user_request, "short");
+	tx = store_tx(p->s);
+	store_tx_order_update(tx, &row);
+	res = commit(p, tx);
+	must(&res);
+	lent = store_order_lend(p->s, "wo-0000000a", NULL);
+	assert_non_null(lent);
+	assert_string_equal(lent->pub.user_request, "short");
+	/* more orders than are kept */
+	for (unsigned i = 0; i < 200; i++) {
+		char id[12];
+
+		snprintf(id, sizeof(id), "wo-%08x", 0x100 + i);
+		insert(p, id, 1, order_status_failed);
+		lent = store_order_lend(p->s, id, NULL);
+		assert_non_null(lent);
+		assert_string_equal(lent->pub.agent_work_order_id, id);
+	}
+	tx = store_tx(p->s);
+	store_tx_order_delete(tx, "wo-0000000a");
+	res = commit(p, tx);
+	must(&res);
+	assert_null(store_order_lend(p->s, "wo-0000000a", NULL));
+	order_row_free(&row);
+	free(text);
+}
+
+/* A row that is given away is stored, and comes back whatever became of it. */
+static void
+on_taken(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct order_row **back = arg;
+
+	*back = commit->row;
+	(*back)->rowid = err ? -1 : commit->rowid;
+}
+
+static void
+test_take(void **state)
+{
+	struct place *p = *state;
+	struct order_row *rows[3], *back[3] = {NULL};
+
+	for (int i = 0; i < 3; i++) {
+		struct order_row r = make_row("wo-0000000b", 1, order_status_pending);
+		struct store_tx *tx = store_tx(p->s);
+
+		/* the second has the id of the first: only it fails, though they share a commit */
+		if (i == 2)
+			P_SETS(order, &r.pub, agent_work_order_id, "wo-0000000c");
+		rows[i] = order_row_dup(&r);
+		order_row_free(&r);
+		store_tx_order_take(tx, rows[i], NULL);
+		store_tx_commit(tx, on_taken, &back[i]);
+	}
+	store_flush(p->s);
+	for (int i = 0; i < 3; i++) {
+		assert_ptr_equal(back[i], rows[i]);
+		assert_true(i == 1 ? back[i]->rowid == -1 : back[i]->rowid > 0);
+		order_row_free(back[i]);
+		free(back[i]);
+	}
+}
+
 static void
 test_idempotency_key(void **state)
 {
@@ -1435,6 +1528,8 @@ main(void)
 	    BOTH(test_not_found),
 	    BOTH(test_shared_commit),
 	    BOTH(test_idempotency_key),
+	    BOTH(test_lend),
+	    BOTH(test_take),
 	    BOTH(test_find),
 	    BOTH(test_scan),
 	    BOTH(test_terminal),
