@@ -59,7 +59,7 @@ def schedule(options, shim, rng):
     kills = [k for k in KILLS if not options.only or k in options.only]
     others = [k for k in [*STOPS, *shim.kinds, *DISKS] if not options.only or k in options.only]
     while True:
-        if others and (not kills or rng.random() < 0.2):
+        if others and (not kills or rng.random() < 0.12):
             yield rng.choice(others)
         else:
             yield rng.choices(kills, [KILLS[k] for k in kills])[0]
