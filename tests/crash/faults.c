@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -245,9 +246,9 @@ opendir(const char *path)
 }
 
 int
-accept4(int fd, struct sockaddr *sa, socklen_t *len, int flags)
+accept4(int fd, __SOCKADDR_ARG sa, socklen_t *len, int flags)
 {
-	NEXT(int, accept4, int, struct sockaddr *, socklen_t *, int);
+	NEXT(int, accept4, int, __SOCKADDR_ARG, socklen_t *, int);
 	return chosen(F_OPEN) ? -1 : next(fd, sa, len, flags);
 }
 
