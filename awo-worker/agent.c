@@ -38,7 +38,7 @@ struct run {
 	struct order *o;
 	const struct agent_task *task;
 	struct agent_stream stream;
-	struct inside inside;
+	struct inside *inside; /* the order's */
 	struct loop_reader out, err;
 	struct loop_writer in;
 	struct lines lines;
@@ -265,7 +265,7 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 	for (size_t i = 0; i < o->program.mounts.n; i++)
 		mounts[1 + i] = (struct sandbox_mount){
 		    .source = o->program.mounts.v[i], .target = o->program.mounts.v[i]};
-	result = inside_start(o, &r->inside,
+	result = inside_start(o, r->inside,
 	    &(struct sandbox_launch){
 		.argv = av,
 		.exec_fd = -1,
@@ -273,6 +273,7 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 		.mounts = mounts,
 		.nmounts = 1 + o->program.mounts.n,
 		.network = true,
+		.stays = true,
 		.stdin_fd = in[0],
 		.stdout_fd = out[1],
 		.stderr_fd = err[1],
@@ -312,7 +313,7 @@ wait_for_end(struct run *r)
 {
 	struct order *o = r->o;
 
-	while (!inside_done(&r->inside)) {
+	while (!inside_done(r->inside)) {
 		int64_t deadline = 0;
 		enum end why = END_ITSELF;
 
@@ -322,7 +323,7 @@ wait_for_end(struct run *r)
 		earliest(
 		    &deadline, &why, r->last_output + o->job.timeouts.idle * 1000000, END_IDLE);
 		earliest(&deadline, &why, order_deadline(o), END_ORDER);
-		if (!loop_turn(&o->loop, deadline) && !inside_done(&r->inside) && !o->cancelled) {
+		if (!loop_turn(&o->loop, deadline) && !inside_done(r->inside) && !o->cancelled) {
 			/* output that came in the last moment moves the idle deadline on */
 			if (why != END_IDLE ||
 			    loop_now(&o->loop) >= r->last_output + o->job.timeouts.idle * 1000000)
@@ -340,12 +341,32 @@ ask_to_end(struct run *r)
 	int64_t deadline = loop_now(&o->loop) + o->job.timeouts.kill * 1000000;
 
 	/* before it runs there is nobody to ask */
-	if (!r->inside.running)
+	if (!r->inside->running)
 		return;
-	inside_signal(&r->inside, o->adapter->sigint_cleans ? SIGINT : SIGTERM);
-	while (!inside_done(&r->inside) && loop_turn(&o->loop, deadline))
+	inside_signal(r->inside, o->adapter->sigint_cleans ? SIGINT : SIGTERM);
+	while (!inside_done(r->inside) && loop_turn(&o->loop, deadline))
 		;
-	o->forced = !inside_done(&r->inside);
+	o->forced = !inside_done(r->inside);
+}
+
+/*
+ * Tools run in sessions of their own and outlive their agent: its end is the end of all of them. The sandbox stays for what the
+ * step has to do in it, unless nothing will be done.
+ */
+static void
+clear(struct run *r)
+{
+	struct order *o = r->o;
+	bool over = r->end == END_CANCELLED || r->end == END_ORDER;
+
+	if (!over && r->inside->running && !r->inside->ended) {
+		inside_signal(r->inside, SIGKILL);
+		o->processes_killed++;
+	}
+	if (!over && inside_clear(r->inside))
+		o->standing = true;
+	else
+		inside_finish(r->inside);
 }
 
 /* The program is gone and everything it left has been ended: its pipes must end too. */
@@ -386,9 +407,9 @@ tell_end(struct run *r, const struct agent_outcome *out)
 {
 	struct order *o = r->o;
 	json_t *fields = json_object();
-	int st = r->inside.wait_status;
+	int st = r->inside->wait_status;
 
-	if (r->inside.ended && !WIFSIGNALED(st))
+	if (r->inside->ended && !WIFSIGNALED(st))
 		json_object_set_new(fields, "exit_status", json_integer(WEXITSTATUS(st)));
 	if (out->ok) {
 		json_object_set_new(fields, "duration_seconds", json_real(out->usage.wall_seconds));
@@ -398,7 +419,7 @@ tell_end(struct run *r, const struct agent_outcome *out)
 		journal_write(&o->journal, P_E_agent_command_completed, log_level_info, fields);
 		return;
 	}
-	if (r->inside.ended && WIFSIGNALED(st))
+	if (r->inside->ended && WIFSIGNALED(st))
 		json_object_set_new(fields, "signal", json_integer(WTERMSIG(st)));
 	journal_set_text(fields, "error_message", out->failure.msg, 2000);
 	journal_set_text(
@@ -414,7 +435,7 @@ judge(struct run *r, struct agent_outcome *out)
 {
 	struct order *o = r->o;
 	struct agent_verdict v = {0};
-	int st = r->inside.wait_status;
+	int st = r->inside->wait_status;
 	struct agent_exit e = {
 	    .signaled = WIFSIGNALED(st),
 	    .code = WIFSIGNALED(st) ? WTERMSIG(st) : WEXITSTATUS(st),
@@ -437,18 +458,18 @@ judge(struct run *r, struct agent_outcome *out)
 	case END_ITSELF:
 		break;
 	}
-	if (r->inside.failed) {
+	if (r->inside->failed) {
 		/* the last step of the set-up is the program itself */
-		if (strncmp(r->inside.what.what, "starting /", 10) == 0)
+		if (strncmp(r->inside->what.what, "starting /", 10) == 0)
 			FAIL(&out->failure, agent, "agent program '%s' could not be started: %s",
-			    o->program.path, strerror(r->inside.what.err));
+			    o->program.path, strerror(r->inside->what.err));
 		else
 			FAIL(&out->failure, internal,
-			    "the agent's sandbox could not be built: %s: %s", r->inside.what.what,
-			    strerror(r->inside.what.err));
+			    "the agent's sandbox could not be built: %s: %s", r->inside->what.what,
+			    strerror(r->inside->what.err));
 		return;
 	}
-	if (!r->inside.ended) {
+	if (!r->inside->ended) {
 		FAIL(&out->failure, transient, "the agent's sandbox was ended from outside");
 		return;
 	}
@@ -463,9 +484,9 @@ take_usage(struct run *r, struct agent_outcome *out)
 {
 	out->usage = r->stream.usage;
 	P_SET(usage, &out->usage, wall_seconds, (double)(loop_now(&r->o->loop) - r->began) / 1e6);
-	if (r->inside.ended) {
-		P_SET(usage, &out->usage, cpu_seconds, (double)r->inside.cpu_us / 1e6);
-		P_SET(usage, &out->usage, memory_peak_bytes, (int64_t)r->inside.maxrss_bytes);
+	if (r->inside->ended) {
+		P_SET(usage, &out->usage, cpu_seconds, (double)r->inside->cpu_us / 1e6);
+		P_SET(usage, &out->usage, memory_peak_bytes, (int64_t)r->inside->maxrss_bytes);
 	}
 }
 
@@ -475,6 +496,7 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	const struct job *job = &o->job;
 	struct run r = {.o = o,
 	    .task = task,
+	    .inside = &o->sandbox,
 	    .stream = {.item = on_item},
 	    .out_file.fd = -1,
 	    .err_file.fd = -1};
@@ -506,9 +528,7 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	r.end = wait_for_end(&r);
 	if (r.end != END_ITSELF)
 		ask_to_end(&r);
-	/* tools run in sessions of their own and outlive their agent: the end of a step is the end
-	 * of all of them */
-	inside_finish(&r.inside);
+	clear(&r);
 	drain(&r);
 	take_usage(&r, out);
 	memcpy(out->session, r.stream.session, sizeof(out->session));

@@ -37,25 +37,28 @@ add(struct commands *c, const char *file, const char *place)
 	p_strv_add(&c->places, place);
 }
 
-static int
-list_repository(struct order *o, const char *dir, struct failure *f)
+json_t *
+commands_in_repository(void)
 {
-	json_t *entries CLEAN_JSON = NULL;
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sizeof(in_repository) / sizeof(in_repository[0]); i++)
+		json_array_append_new(list, json_string(in_repository[i]));
+	return list;
+}
+
+static void
+list_repository(struct commands *c, const char *dir)
+{
+	const json_t *files = json_object_get(c->listed, dir);
 	char place[128];
 	size_t i;
 	json_t *e;
 
-	if (repository_list(o, o->base_sha, dir, &entries, f) != 0)
-		return strcmp(f->reason, "not_found") == 0 ? 0 : -1;
 	snprintf(place, sizeof(place), REPO "%s", dir);
-	json_array_foreach(entries, i, e)
-	{
-		const char *type = helper_string(e, "type");
-
-		if (strcmp(type, "tree") != 0)
-			add(&o->commands, helper_string(e, "name"), place);
-	}
-	return 0;
+	json_array_foreach(files, i, e)
+		if (json_is_string(e))
+			add(c, json_string_value(e), place);
 }
 
 static void
@@ -71,16 +74,15 @@ list_directory(struct commands *c, const char *dir)
 	closedir(d);
 }
 
-int
-commands_load(struct order *o, struct failure *f)
+void
+commands_load(struct order *o)
 {
 	json_t *fields, *list;
 
-	if (o->job.trust_repository && o->base_sha[0] != '\0')
-		for (size_t i = 0; i < sizeof(in_repository) / sizeof(in_repository[0]); i++)
-			if (list_repository(o, in_repository[i], f) != 0)
-				return failure_prefix(
-				    f, "the repository's command files could not be listed: ");
+	for (size_t i = 0; i < sizeof(in_repository) / sizeof(in_repository[0]); i++)
+		list_repository(&o->commands, in_repository[i]);
+	json_decref(o->commands.listed);
+	o->commands.listed = NULL;
 	for (size_t i = 0; i < sizeof(in_root) / sizeof(in_root[0]); i++)
 		list_directory(&o->commands, in_root[i]);
 	fields = json_object();
@@ -90,12 +92,12 @@ commands_load(struct order *o, struct failure *f)
 	json_object_set_new(fields, "count", json_integer((json_int_t)o->commands.names.n));
 	json_object_set_new(fields, "commands", list);
 	journal_write(&o->journal, P_E_commands_loaded, log_level_info, fields);
-	return 0;
 }
 
 void
 commands_free(struct commands *c)
 {
+	json_decref(c->listed);
 	p_strv_free(&c->names);
 	p_strv_free(&c->places);
 }

@@ -2,6 +2,8 @@
 #ifndef WORKER_COMMANDS_H
 #define WORKER_COMMANDS_H
 
+#include <jansson.h>
+
 #include "awo-worker/failure.h"
 #include "awo-worker/prompt_template.h"
 #include "proto/schema.h"
@@ -13,11 +15,14 @@ struct commands {
 	struct p_strv names;
 	struct p_strv places; /* of each name: a directory in the repository ("repo:...") or one of
 				 the worker's root */
+	json_t *listed;	      /* what the repository's directories hold: {directory: [file]} */
 };
 
-/* Lists every place once. A place that cannot be read is left out; the repository's failing is an
- * error. */
-int commands_load(struct order *o, struct failure *f);
+/* The repository's directories of command files, in their order (new reference). */
+json_t *commands_in_repository(void);
+
+/* Lists every place once, and lets go of what is listed. A place that cannot be read is left out. */
+void commands_load(struct order *o);
 void commands_free(struct commands *c);
 /*
  * Reads a command file by the name of its step. *t is always to be freed; *where gets what people

@@ -117,7 +117,16 @@ start_inside(struct order *o, struct helper *h, int in, int out, struct failure 
 	if (exec_fd < 0)
 		return FAIL(
 		    f, internal, "%s is missing: %s", programs[h->call.program], strerror(errno));
-	return inside_start(o, &h->inside, &l, f);
+	/* what needs a directory of its own there needs a sandbox of its own */
+	if (o->standing && h->call.save_dir == NULL) {
+		h->inside = &o->sandbox;
+		if (inside_more(h->inside, &l, f) == 0)
+			return 0;
+		o->standing = false;
+		inside_finish(h->inside);
+	}
+	h->inside = &h->own;
+	return inside_start(o, h->inside, &l, f);
 }
 
 int
@@ -158,14 +167,19 @@ helper_start(struct order *o, const struct helper_call *call, struct helper *h, 
 static bool
 process_over(const struct helper *h)
 {
-	return h->call.sandboxed ? inside_done(&h->inside) : h->child.ended;
+	return h->call.sandboxed ? inside_done(h->inside) : h->child.ended;
 }
 
 static void
 end_process(struct order *o, struct helper *h)
 {
-	if (h->call.sandboxed) {
-		inside_finish(&h->inside);
+	if (h->inside == &o->sandbox) {
+		/* for the next one, or not any more */
+		o->standing = h->inside->ended && inside_clear(h->inside);
+		if (!o->standing)
+			inside_finish(h->inside);
+	} else if (h->call.sandboxed) {
+		inside_finish(h->inside);
 	} else {
 		if (!h->child.ended)
 			kill(h->child.pid, SIGKILL);
@@ -180,10 +194,21 @@ end_process(struct order *o, struct helper *h)
 	lines_free(&h->lines);
 }
 
+const json_t *
+helper_answered(struct order *o, struct helper *h)
+{
+	int64_t deadline = h->began + h->call.seconds * 1000000;
+
+	while (h->answer == NULL && !o->cancelled && !loop_reader_done(&h->out) &&
+	       loop_turn(&o->loop, deadline))
+		;
+	return h->answer;
+}
+
 static int
 exit_status(const struct helper *h)
 {
-	int st = h->call.sandboxed ? h->inside.wait_status : h->child.status;
+	int st = h->call.sandboxed ? h->inside->wait_status : h->child.status;
 
 	return WIFSIGNALED(st) ? 128 + WTERMSIG(st) : WEXITSTATUS(st);
 }
@@ -229,11 +254,11 @@ static void
 no_answer(const struct helper *h, struct failure *f)
 {
 	const char *name = names[h->call.program];
-	int st = h->call.sandboxed ? h->inside.wait_status : h->child.status;
+	int st = h->call.sandboxed ? h->inside->wait_status : h->child.status;
 
-	if (h->call.sandboxed && h->inside.failed)
+	if (h->call.sandboxed && h->inside->failed)
 		FAIL(f, internal, "the sandbox for %s could not be built: %s: %s", name,
-		    h->inside.what.what, strerror(h->inside.what.err));
+		    h->inside->what.what, strerror(h->inside->what.err));
 	else if (WIFSIGNALED(st) && WTERMSIG(st) == SIGKILL)
 		FAIL(f, resource, "%s %s was killed, probably for want of memory", name,
 		    h->call.verb);

@@ -20,7 +20,7 @@ struct helper_call {
 	enum helper_program program;
 	const char *verb;
 	json_t *request;      /* taken over */
-	bool sandboxed;	      /* in the agent's sandbox, without network */
+	bool sandboxed;	      /* in a sandbox of the agent's kind, where it has no more power than that */
 	int fd3;	      /* its descriptor 3, closed here once it has started; -1: none */
 	const char *save_dir; /* sandboxed: bound writable at /awo/saved, or NULL */
 	int64_t seconds;      /* deadline */
@@ -30,7 +30,7 @@ struct helper {
 	struct helper_call call;
 	struct loop_child child; /* outside */
 	struct loop_reader out;
-	struct inside inside; /* sandboxed */
+	struct inside *inside, own; /* sandboxed: the step's, while that stands, or one of its own */
 	struct lines lines;
 	json_t *answer;
 	int64_t began;
@@ -40,6 +40,8 @@ struct helper {
  */
 int helper_start(
     struct order *o, const struct helper_call *call, struct helper *h, struct failure *f);
+/* Waits for its answer, which it may give before its end: that answer (still the run's), or NULL. */
+const json_t *helper_answered(struct order *o, struct helper *h);
 /* Its answer when that says ok (new reference), or NULL with *f: what it said, or that it was
  * cancelled or too slow. */
 json_t *helper_wait(struct order *o, struct helper *h, struct failure *f);

@@ -11,6 +11,8 @@
 #include "common/clean.h"
 #include "common/log.h"
 
+#define CLEAR_US (10 * 1000000LL) /* until everything killed is gone */
+
 static void
 on_status(void *ctx, const char *p, size_t n)
 {
@@ -42,6 +44,9 @@ on_status(void *ctx, const char *p, size_t n)
 			in->wait_status = st.status;
 			in->cpu_us = st.cpu_us;
 			in->maxrss_bytes = st.maxrss_bytes;
+		} else if (st.kind == 4) {
+			in->cleared = true;
+			in->order->processes_killed += st.status;
 		}
 	}
 }
@@ -74,8 +79,20 @@ inside_start(
 	in->child = (struct loop_child){.pid = in->proc.pid};
 	loop_child_add(&o->loop, &in->child);
 	loop_reader_open(&o->loop, &in->status, in->proc.status_fd, on_status, in);
-	/* the reader closes it */
-	in->proc.status_fd = -1;
+	return 0;
+}
+
+int
+inside_more(struct inside *in, const struct sandbox_launch *launch, struct failure *f)
+{
+	struct awo_err err = {0};
+
+	in->running = in->ended = in->cleared = false;
+	/* ended from outside, perhaps: then nobody reads what is said */
+	if (loop_reader_done(&in->status))
+		return FAIL(f, internal, "the agent's sandbox is gone");
+	if (sandbox_more(&in->proc, launch, &err) != 0)
+		return FAIL(f, internal, "%s", err.msg);
 	return 0;
 }
 
@@ -90,6 +107,29 @@ inside_signal(struct inside *in, int sig)
 {
 	if (in->running && !in->ended)
 		sandbox_signal(&in->proc, in->program, sig);
+}
+
+bool
+inside_clear(struct inside *in)
+{
+	struct order *o = in->order;
+	int64_t deadline = loop_now(&o->loop) + CLEAR_US;
+
+	while (!in->cleared && !in->failed && !loop_reader_done(&in->status) &&
+	       loop_turn(&o->loop, deadline))
+		;
+	return in->cleared;
+}
+
+void
+inside_release(struct inside *in)
+{
+	struct order *o = in->order;
+
+	/* the reaper ends with our end of the socket, and then the launcher, which the loop reaps */
+	loop_reader_close(&in->status);
+	loop_child_remove(&o->loop, &in->child);
+	close(in->proc.pidfd);
 }
 
 void

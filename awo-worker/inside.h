@@ -13,12 +13,12 @@ struct order;
 
 struct inside {
 	struct order *order;
-	struct sandbox_proc proc;
+	struct sandbox_proc proc; /* its status descriptor is the reader's to close */
 	struct loop_child child; /* the launcher */
 	struct loop_reader status;
 	char raw[sizeof(struct sandbox_status)];
 	size_t raw_len;
-	bool failed, running, ended; /* what the sandbox has said: kinds 1, 2 and 3 */
+	bool failed, running, ended, cleared; /* what the sandbox has said: kinds 1 to 4 */
 	struct sandbox_status what;  /* of kind 1 */
 	pid_t program;
 	int wait_status;
@@ -32,9 +32,21 @@ struct inside {
  */
 int inside_start(
     struct order *o, struct inside *in, const struct sandbox_launch *launch, struct failure *f);
+/*
+ * A further program in a cleared sandbox that stays (launch->stays): its argv, exec_fd, envp and descriptors; -1 when the sandbox
+ * does not take it.
+ */
+int inside_more(struct inside *in, const struct sandbox_launch *launch, struct failure *f);
 /* Nothing more will be heard: it ended, could not be started, or its launcher is gone. */
 bool inside_done(const struct inside *in);
 void inside_signal(struct inside *in, int sig);
+/*
+ * Waits until a sandbox that stays has ended all that its program left, and counts what had to be ended. False: it did not, and
+ * is to be finished.
+ */
+bool inside_clear(struct inside *in);
+/* Lets a cleared sandbox go, without waiting for its end. */
+void inside_release(struct inside *in);
 /* Ends everything in the sandbox and counts what had to be ended. */
 void inside_finish(struct inside *in);
 

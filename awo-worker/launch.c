@@ -31,12 +31,20 @@
 #define STATUS_FAILED 1
 #define STATUS_RUNNING 2
 #define STATUS_ENDED 3
+#define STATUS_CLEARED 4
+
+/* What to start; its descriptors are in their places. */
+struct start {
+	char **argv, **envp;
+	bool has_fd3, has_exec;
+	int worker_proc;	/* the worker's /proc, or -1: its pid does not matter */
+};
 
 struct spec {
 	struct launch_head head;
 	const char *filter;
 	const char *cwd;
-	char **argv, **envp;
+	struct start first;
 	struct sandbox_mount *mounts;
 };
 
@@ -115,8 +123,8 @@ read_spec(struct spec *s)
 	s->filter = p;
 	p += s->head.filter_bytes;
 	s->cwd = next_string(&p, end);
-	s->argv = strings(s->head.argc, &p, end);
-	s->envp = strings(s->head.envc, &p, end);
+	s->first = (struct start){.argv = strings(s->head.argc, &p, end), .envp = strings(s->head.envc, &p, end),
+		.has_fd3 = s->head.has_fd3, .has_exec = s->head.has_exec};
 	s->mounts = xcalloc((size_t)s->head.nmounts + 1, sizeof(*s->mounts));
 	for (uint32_t i = 0; i < s->head.nmounts; i++) {
 		struct sandbox_mount *m = &s->mounts[i];
@@ -146,13 +154,12 @@ outer_pid(int worker_proc)
 }
 
 _Noreturn static void
-program(const struct spec *s, int worker_proc, int report)
+program(const struct spec *s, const struct start *p, int report)
 {
-	struct start_report r = {.pid = outer_pid(worker_proc)};
+	struct start_report r = {.pid = p->worker_proc < 0 ? 0 : outer_pid(p->worker_proc)};
 	const char *step = "pid";
-	int exec_fd = LAUNCH_EXEC;
 
-	if (r.pid <= 0 || write(report, &r, sizeof(r)) != (ssize_t)sizeof(r))
+	if (r.pid < 0 || write(report, &r, sizeof(r)) != (ssize_t)sizeof(r))
 		goto fail;
 	step = "setsid";
 	if (setsid() < 0)
@@ -164,21 +171,21 @@ program(const struct spec *s, int worker_proc, int report)
 	if (child_default_signals() < 0)
 		goto fail;
 	step = "descriptors";
-	if (close_range(s->head.has_fd3 ? LAUNCH_FD3 + 1 : LAUNCH_FD3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
+	if (close_range(p->has_fd3 ? LAUNCH_FD3 + 1 : LAUNCH_FD3, ~0U, CLOSE_RANGE_CLOEXEC) < 0)
 		goto fail;
 	step = "limits";
 	if (child_set_limits(&s->head.limits) < 0)
 		goto fail;
 	umask(022);
 	step = "exec";
-	if (s->head.has_exec)
-		syscall(SYS_execveat, exec_fd, "", s->argv, s->envp, AT_EMPTY_PATH);
+	if (p->has_exec)
+		syscall(SYS_execveat, LAUNCH_EXEC, "", p->argv, p->envp, AT_EMPTY_PATH);
 	else
-		execve(s->argv[0], s->argv, s->envp);
+		execve(p->argv[0], p->argv, p->envp);
 fail:
 	r.err = errno ? errno : EIO;
 	snprintf(r.step, sizeof(r.step), "%s", step);
-	/* exec_fd's and the report's numbers are still ours: close-on-exec acts on success only */
+	/* the report's number is still ours: close-on-exec acts on success only */
 	_exit(write(report, &r, sizeof(r)) == (ssize_t)sizeof(r) ? 125 : 126);
 }
 
@@ -195,16 +202,78 @@ read_report(int fd, struct start_report *r)
 	return n;
 }
 
+/* The same descriptor with a number above the fixed ones. */
+static int
+above(int fd)
+{
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_FDS);
+
+	if (high < 0)
+		fail("descriptors");
+	close(fd);
+	return high;
+}
+
 /*
- * Waits for everything that ends in here. The program's end is told at once; the reaper goes when nothing is left, or is
- * killed with all that is.
+ * Starts the program and tells that it runs, or fails with all of the sandbox. The child's descriptors are the caller's, and
+ * moved, where given, to their places: 0 to 3 and LAUNCH_EXEC.
  */
-_Noreturn static void
-reap(pid_t program_pid)
+static pid_t
+start(const struct spec *s, const struct start *p, const int *moved)
+{
+	struct sandbox_status st = {.kind = STATUS_RUNNING};
+	struct start_report r = {0};
+	int report[2];
+	char what[96];
+	pid_t pid;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		fail("pipe");
+	report[0] = above(report[0]);
+	report[1] = above(report[1]);
+	pid = fork();
+	if (pid < 0)
+		fail("fork");
+	if (pid == 0) {
+		for (int i = 0; moved && i < LAUNCH_MORE_FDS; i++)
+			if (dup2(moved[i], i < LAUNCH_MORE_FDS - 1 ? i : LAUNCH_EXEC) < 0)
+				_exit(126);
+		program(s, p, report[1]);
+	}
+	if (close(report[1]) < 0 || read_report(report[0], &r) != (ssize_t)sizeof(r) || r.err) {
+		if (r.err == 0)
+			r.err = EIO;
+	} else {
+		st.pid = r.pid;
+		/* end of file: exec has succeeded */
+		if (read_report(report[0], &r) == 0)
+			r.err = 0;
+	}
+	close(report[0]);
+	if (r.err) {
+		if (strcmp(r.step, "exec") == 0)
+			snprintf(what, sizeof(what), "starting %.80s", p->argv[0]);
+		else if (strcmp(r.step, "cwd") == 0)
+			snprintf(what, sizeof(what), "changing to %.80s", s->cwd);
+		else
+			snprintf(what, sizeof(what), "preparing the program: %s", r.step);
+		fail_with(r.err, what);
+	}
+	tell(&st);
+	return pid;
+}
+
+/*
+ * Waits for everything that ends in here, and tells the program's end at once. Returns when nothing is left; with cleared, what
+ * outlives the program is killed, and counted.
+ */
+static void
+reap(pid_t program_pid, bool clear)
 {
 	struct sandbox_status st = {.kind = STATUS_ENDED};
 	struct rusage ru;
-	int status;
+	int status, killed = 0;
+	bool over = false;
 	pid_t pid;
 
 	for (;;) {
@@ -212,15 +281,84 @@ reap(pid_t program_pid)
 		if (pid < 0 && errno == EINTR)
 			continue;
 		if (pid < 0)
-			_exit(0);
+			break;
 		st.cpu_us += (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000U +
 		    (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec);
 		if ((uint64_t)ru.ru_maxrss * 1024U > st.maxrss_bytes)
 			st.maxrss_bytes = (uint64_t)ru.ru_maxrss * 1024U;
-		if (pid == program_pid) {
-			st.status = status;
-			tell(&st);
-		}
+		killed += over && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+		if (pid != program_pid)
+			continue;
+		st.status = status;
+		tell(&st);
+		over = true;
+		/* all of the pid namespace but us; who forks meanwhile is caught too */
+		if (clear && kill(-1, SIGKILL) < 0 && errno != ESRCH)
+			fail("ending what the program left");
+	}
+	if (clear)
+		tell(&(struct sandbox_status){.kind = STATUS_CLEARED, .status = killed});
+}
+
+/* ---- further programs */
+
+static void
+close_all(const int *fds)
+{
+	for (int i = 0; i < LAUNCH_MORE_FDS; i++)
+		close(fds[i]);
+}
+
+/* Receives one and puts its descriptors above those with fixed numbers; the worker's end of the socket ends everything. */
+static void
+receive(struct start *p, char *text, int *fds)
+{
+	union {
+		char bytes[CMSG_SPACE(sizeof(int) * LAUNCH_MORE_FDS)];
+		struct cmsghdr align;
+	} control;
+	struct iovec iov = {.iov_base = text, .iov_len = LAUNCH_MORE_MAX};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	const char *at = text + sizeof(struct launch_more), *end;
+	struct launch_more h;
+	struct cmsghdr *c;
+	int got[LAUNCH_MORE_FDS];
+	ssize_t n;
+
+	do
+		n = recvmsg(LAUNCH_STATUS, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		_exit(0);
+	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
+	if (n < (ssize_t)sizeof(h) || !c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(got)))
+		fail_with(EBADMSG, "further program");
+	memcpy(got, CMSG_DATA(c), sizeof(got));
+	memcpy(&h, text, sizeof(h));
+	end = text + n;
+	if (h.magic != LAUNCH_MAGIC || h.argc < 1 || h.argc > LAUNCH_MORE_MAX || h.envc > LAUNCH_MORE_MAX)
+		fail_with(EBADMSG, "further program");
+	*p = (struct start){.argv = strings(h.argc, &at, end), .envp = strings(h.envc, &at, end), .has_fd3 = h.has_fd3 != 0,
+		.has_exec = true, .worker_proc = -1};
+	for (int i = 0; i < LAUNCH_MORE_FDS; i++)
+		fds[i] = above(got[i]);
+}
+
+_Noreturn static void
+serve(const struct spec *s)
+{
+	static char text[LAUNCH_MORE_MAX];
+	int fds[LAUNCH_MORE_FDS];
+	struct start p;
+	pid_t pid;
+
+	for (;;) {
+		receive(&p, text, fds);
+		pid = start(s, &p, fds);
+		close_all(fds);
+		free(p.argv);
+		free(p.envp);
+		reap(pid, true);
 	}
 }
 
@@ -271,11 +409,9 @@ reaper(const struct spec *s, int worker_proc, int alive)
 {
 	struct root_plan plan = {.agent = true, .mounts = s->mounts, .nmounts = s->head.nmounts};
 	struct pollfd launcher = {.fd = alive, .events = POLLIN};
-	struct sandbox_status st = {.kind = STATUS_RUNNING};
-	struct start_report r = {0};
+	struct start first = s->first;
 	struct awo_err err = {0};
-	int e = 0, report[2];
-	char what[96];
+	int e = 0;
 	pid_t pid;
 
 	/* no change of ids follows that would clear it; what if the launcher ended before? Then its pipe has. */
@@ -291,37 +427,16 @@ reaper(const struct spec *s, int worker_proc, int alive)
 		fail_with(e, err.msg);
 	if (seccomp_apply(s->filter, s->head.filter_bytes) < 0)
 		fail("system call filter (needs a kernel with CONFIG_SECCOMP_FILTER)");
-	if (pipe2(report, O_CLOEXEC) < 0)
-		fail("pipe");
-	pid = fork();
-	if (pid < 0)
-		fail("fork");
-	if (pid == 0)
-		program(s, worker_proc, report[1]);
-	if (close(report[1]) < 0 || read_report(report[0], &r) != (ssize_t)sizeof(r) || r.err) {
-		if (r.err == 0)
-			r.err = EIO;
-	} else {
-		st.pid = r.pid;
-		/* end of file: exec has succeeded */
-		if (read_report(report[0], &r) == 0)
-			r.err = 0;
-	}
-	if (r.err) {
-		if (strcmp(r.step, "exec") == 0)
-			snprintf(what, sizeof(what), "starting %.80s", s->argv[0]);
-		else if (strcmp(r.step, "cwd") == 0)
-			snprintf(what, sizeof(what), "changing to %.80s", s->cwd);
-		else
-			snprintf(what, sizeof(what), "preparing the program: %s", r.step);
-		fail_with(r.err, what);
-	}
+	first.worker_proc = worker_proc;
+	pid = start(s, &first, NULL);
 	/* from here the status pipe is all that the reaper has */
 	if (close_range(0, LAUNCH_STATUS - 1, 0) < 0 ||
 	    close_range(LAUNCH_STATUS + 1, ~0U, 0) < 0)
 		fail("descriptors of the reaper");
-	tell(&st);
-	reap(pid);
+	reap(pid, s->head.stays);
+	if (s->head.stays)
+		serve(s);
+	_exit(0);
 }
 
 void

@@ -10,7 +10,7 @@
 enum {
 	LAUNCH_FD3 = 3,		/* the program's descriptor 3, or /dev/null */
 	LAUNCH_SPEC,		/* memfd: struct launch_head, filter, strings */
-	LAUNCH_STATUS,		/* pipe, write end */
+	LAUNCH_STATUS,		/* pipe, write end; of a sandbox that stays: a packet socket, on which further programs come */
 	LAUNCH_EXEC,		/* the program, or /dev/null */
 	LAUNCH_FDS
 };
@@ -26,8 +26,21 @@ struct launch_head {
 	uint32_t magic;
 	uint32_t filter_bytes;
 	uint32_t argc, envc, nmounts;
-	uint8_t network, has_fd3, has_exec, pad;
+	uint8_t network, has_fd3, has_exec, stays;
 	struct child_limits limits;
 };
+
+/*
+ * A further program for a sandbox that stays: one packet, with LAUNCH_MORE_FDS descriptors beside it (0 to 3, and the
+ * program). Then strings as above: argv, envp. Its directory and limits are the first one's.
+ */
+struct launch_more {
+	uint32_t magic;
+	uint32_t argc, envc;
+	uint32_t has_fd3;
+};
+
+#define LAUNCH_MORE_MAX 4096U
+#define LAUNCH_MORE_FDS 5
 
 #endif

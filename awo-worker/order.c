@@ -50,6 +50,14 @@ order_may_go_on(struct order *o, struct failure *f)
 }
 
 void
+order_leave_sandbox(struct order *o)
+{
+	if (o->standing)
+		inside_release(&o->sandbox);
+	o->standing = false;
+}
+
+void
 order_add_usage(struct p_usage *sum, const struct p_usage *more)
 {
 	if (P_HAS(usage, more, input_tokens))
@@ -283,11 +291,15 @@ prepare_workspace(struct order *o, struct failure *f)
 {
 	if (repository_workspace(o, f) != 0)
 		return -1;
-	if (o->job.resume.reset && o->head_sha[0] != '\0' && repository_reset(o, f) != 0)
-		return -1;
+	if (o->job.resume.reset && o->head_sha[0] != '\0' &&
+	    !(o->tree.fresh && strcmp(o->tree.head, o->head_sha) == 0)) {
+		o->tree.fresh = false;
+		if (repository_reset(o, f) != 0)
+			return -1;
+	}
 	if (strcmp(o->head_sha, o->base_sha) != 0 && repository_progress(o, f) != 0)
 		return -1;
-	return repository_look(o, f);
+	return o->tree.fresh ? 0 : repository_look(o, f);
 }
 
 static int
@@ -359,8 +371,9 @@ prepare(struct order *o, struct failure *f)
 		return -1;
 	if (tell_sandbox(o) != 0)
 		return FAIL(f, internal, "the order's log cannot be written");
-	if (prepare_workspace(o, f) != 0 || prepare_forge(o, f) != 0 || commands_load(o, f) != 0)
+	if (prepare_workspace(o, f) != 0 || prepare_forge(o, f) != 0)
 		return -1;
+	commands_load(o);
 	if (tell_steps(o) != 0)
 		return FAIL(f, internal, "the order's log cannot be written");
 	return 0;

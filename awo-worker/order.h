@@ -9,6 +9,7 @@
 #include "awo-worker/commands.h"
 #include "awo-worker/control.h"
 #include "awo-worker/failure.h"
+#include "awo-worker/inside.h"
 #include "awo-worker/job.h"
 #include "awo-worker/journal.h"
 #include "awo-worker/loop.h"
@@ -42,6 +43,9 @@ struct order {
 	bool closing;		      /* no step is left that a prompt could run before */
 	struct order_prompt *prompts; /* to run next, oldest first */
 	int64_t last_prompt_id;
+	/* the sandbox of the step's agent, and whether it stands, cleared, for what has to be done in it */
+	struct inside sandbox;
+	bool standing;
 	/* what is running now and must be stopped on pause: a helper outside every sandbox, or 0 */
 	pid_t outside;
 
@@ -56,6 +60,7 @@ struct order {
 		char head[SHA_MAX];
 		char *branch; /* NULL: detached */
 		int64_t dirty;
+		bool fresh; /* made by this attempt */
 	} tree; /* as the newest tree-info said */
 	int64_t commits, files, added, removed;
 	enum p_order_phase phase;
@@ -74,6 +79,8 @@ int64_t order_deadline(const struct order *o);
 /* Waits while the order is frozen; -1 (cancelled, order timeout) when it must not go on. Called
  * before each start. */
 int order_may_go_on(struct order *o, struct failure *f);
+/* Lets the step's sandbox go when it still stands. */
+void order_leave_sandbox(struct order *o);
 /* Adds the fields that are set. */
 void order_add_usage(struct p_usage *sum, const struct p_usage *more);
 /* From one phase to another, with the lines that tell so; nothing when it is the same. */

@@ -88,6 +88,8 @@ make_workspace(struct order *o, bool rebuild, struct failure *f)
 	/* so that the agent can commit with git's own commands */
 	set_string(r, "author_name", job->git.author_name);
 	set_string(r, "author_email", job->git.author_email);
+	if (job->trust_repository)
+		json_object_set_new(r, "list", commands_in_repository());
 	json_object_set_new(r, "rebuild", json_boolean(rebuild));
 	r = call_git(o, "workspace", false, r, f);
 	if (r == NULL)
@@ -107,6 +109,14 @@ repository_workspace(struct order *o, struct failure *f)
 	take_sha(o->base_sha, job->resume.base_sha != NULL ? job->resume.base_sha
 							   : helper_string(answer, "base_sha"));
 	take_sha(o->head_sha, job->resume.head_sha != NULL ? job->resume.head_sha : o->base_sha);
+	/* nobody but us has written into a tree that was just made */
+	o->tree.fresh = !json_is_true(json_object_get(answer, "kept"));
+	if (o->tree.fresh) {
+		take_sha(o->tree.head, helper_string(answer, "head_sha"));
+		replace(&o->tree.branch, helper_string(answer, "branch"));
+		o->tree.dirty = 0;
+	}
+	o->commands.listed = json_incref(json_object_get(answer, "lists"));
 	fields = json_object();
 	journal_set_text(fields, "base_branch", o->base_branch, 255);
 	journal_set_text(fields, "base_sha", o->base_sha, SHA_MAX);
@@ -163,75 +173,23 @@ repository_reset(struct order *o, struct failure *f)
 	return f->category == error_category_git ? reset_anew(o, f) : -1;
 }
 
-int
-repository_look(struct order *o, struct failure *f)
+static void
+take_tree(struct order *o, const json_t *answer)
 {
-	json_t *answer CLEAN_JSON = NULL, *r = json_object();
-
-	set_string(r, "base_sha", o->base_sha);
-	answer = call_git(o, "tree-info", true, r, f);
-	if (answer == NULL)
-		return failure_prefix(f, "the work tree could not be read: ");
 	take_sha(o->tree.head, helper_string(answer, "head_sha"));
 	replace(&o->tree.branch, helper_string(answer, "branch"));
 	o->tree.dirty = helper_int(answer, "dirty");
-	return 0;
 }
 
-/* What the agent's sandbox streams goes through a pipe straight into the import: this process never
- * sees it. */
-static json_t *
-transfer(struct order *o, struct failure *f)
+int
+repository_look(struct order *o, struct failure *f)
 {
-	json_t *exported CLEAN_JSON = NULL, *imported CLEAN_JSON = NULL;
-	json_t *have = json_array(), *er = json_object(), *ir = clean_request();
-	struct helper export, import;
-	struct failure ef = {0};
-	int pipefd[2];
-	struct helper_call ecall = {
-	    .program = HELPER_GIT, .verb = "export", .sandboxed = true, .seconds = LOCAL_SECONDS};
-	struct helper_call icall = {
-	    .program = HELPER_GIT, .verb = "import", .seconds = LOCAL_SECONDS};
+	json_t *answer CLEAN_JSON = call_git(o, "tree-info", true, json_object(), f);
 
-	json_array_append_new(have, json_string(o->head_sha));
-	if (strcmp(o->head_sha, o->base_sha) != 0)
-		json_array_append_new(have, json_string(o->base_sha));
-	json_object_set_new(er, "have", have);
-	set_string(ir, "head", o->tree.head);
-	set_string(ir, "base_sha", o->base_sha);
-	set_string(ir, "branch", o->branch != NULL ? o->branch : o->tree.branch);
-	json_object_set_new(ir, "max_objects", json_integer(o->job.git.max_import_objects));
-	json_object_set_new(ir, "max_bytes", json_integer(o->job.git.max_import_bytes));
-	if (pipe2(pipefd, O_CLOEXEC) != 0) {
-		json_decref(er);
-		json_decref(ir);
-		FAIL(f, internal, "no pipe: %s", strerror(errno));
-		return NULL;
-	}
-	ecall.request = er;
-	ecall.fd3 = pipefd[1];
-	icall.request = ir;
-	icall.fd3 = pipefd[0];
-	if (helper_start(o, &ecall, &export, &ef) != 0) {
-		close(pipefd[0]);
-		json_decref(ir);
-		*f = ef;
-		return NULL;
-	}
-	if (helper_start(o, &icall, &import, f) != 0) {
-		json_decref(helper_wait(o, &export, &ef));
-		return NULL;
-	}
-	imported = helper_wait(o, &import, f);
-	exported = helper_wait(o, &export, &ef);
-	/* the import fails when the export broke off; what the export says about itself is the
-	 * cause then */
-	if (exported == NULL && imported == NULL && ef.category != error_category_cancelled &&
-	    ef.msg[0] != '\0' && ef.category != error_category_internal)
-		*f = ef;
-	if (imported == NULL)
-		return NULL;
-	return TAKE_PTR(imported);
+	if (answer == NULL)
+		return failure_prefix(f, "the work tree could not be read: ");
+	take_tree(o, answer);
+	return 0;
 }
 
 static void
@@ -284,19 +242,112 @@ tell_commits(struct order *o, const json_t *answer, const char *made_by)
 	return 0;
 }
 
-int
-repository_import(struct order *o, const char *made_by, struct failure *f)
+static json_t *
+import_request(const struct order *o, const char *changed_since)
 {
+	json_t *r = clean_request();
+
+	set_string(r, "head", o->tree.head);
+	set_string(r, "base_sha", o->base_sha);
+	set_string(r, "branch", o->branch != NULL ? o->branch : o->tree.branch);
+	set_string(r, "changed_since", changed_since);
+	json_object_set_new(r, "max_objects", json_integer(o->job.git.max_import_objects));
+	json_object_set_new(r, "max_bytes", json_integer(o->job.git.max_import_bytes));
+	return r;
+}
+
+/* Starts the look, which writes what this side lacks to a pipe; *out: its other end. */
+static int
+start_look(struct order *o, struct helper *look, int *out, struct failure *f)
+{
+	json_t *r = json_object(), *have = json_array();
+	struct helper_call call = {.program = HELPER_GIT,
+	    .verb = "tree-info",
+	    .request = r,
+	    .sandboxed = true,
+	    .seconds = LOCAL_SECONDS};
+	int pipefd[2];
+
+	json_array_append_new(have, json_string(o->head_sha));
+	if (strcmp(o->head_sha, o->base_sha) != 0)
+		json_array_append_new(have, json_string(o->base_sha));
+	json_object_set_new(r, "have", have);
+	if (pipe2(pipefd, O_CLOEXEC) != 0) {
+		json_decref(r);
+		return FAIL(f, internal, "no pipe: %s", strerror(errno));
+	}
+	call.fd3 = pipefd[1];
+	if (helper_start(o, &call, look, f) != 0) {
+		close(pipefd[0]);
+		return -1;
+	}
+	*out = pipefd[0];
+	return 0;
+}
+
+/*
+ * Looks, and imports when HEAD has moved: what the sandbox streams goes through a pipe straight into
+ * the import, this process never sees it. *answer: the import's, or NULL when there was none.
+ */
+static int
+look_and_import(struct order *o, const char *changed_since, json_t **answer, struct failure *f)
+{
+	json_t *looked CLEAN_JSON = NULL;
+	struct helper look, import;
+	struct failure lf = {0};
+	int pack CLEAN_FD = -1, r = 0;
+	bool moved = false;
+
+	if (start_look(o, &look, &pack, f) != 0)
+		return failure_prefix(f, "the work tree could not be read: ");
+	if (json_is_true(json_object_get(helper_answered(o, &look), "ok"))) {
+		take_tree(o, helper_answered(o, &look));
+		moved = o->tree.head[0] != '\0' && strcmp(o->tree.head, o->head_sha) != 0;
+	}
+	if (moved) {
+		struct helper_call call = {.program = HELPER_GIT,
+		    .verb = "import",
+		    .request = import_request(o, changed_since),
+		    .fd3 = TAKE_FD(pack),
+		    .seconds = LOCAL_SECONDS};
+
+		r = helper_start(o, &call, &import, f);
+		if (r == 0) {
+			*answer = helper_wait(o, &import, f);
+			r = *answer != NULL ? 0 : -1;
+		}
+	} else if (pack >= 0) {
+		/* should it write nevertheless, it fails instead of waiting */
+		close(TAKE_FD(pack));
+	}
+	looked = helper_wait(o, &look, &lf);
+	if (looked == NULL && !moved) {
+		*f = lf;
+		return failure_prefix(f, "the work tree could not be read: ");
+	}
+	if (r == 0)
+		return 0;
+	/* the import fails when the pack broke off; what the look says about itself is the cause then */
+	if (looked == NULL && lf.category != error_category_cancelled && lf.msg[0] != '\0' &&
+	    lf.category != error_category_internal)
+		*f = lf;
+	return failure_prefix(f, "the agent's commits could not be taken over: ");
+}
+
+int
+repository_import(struct order *o, const char *made_by, json_t **changed, struct failure *f)
+{
+	char since[SHA_MAX];
 	json_t *answer CLEAN_JSON = NULL;
 	int phase;
 
-	if (repository_look(o, f) != 0)
+	memcpy(since, o->head_sha, sizeof(since));
+	if (look_and_import(o, changed != NULL ? since : NULL, &answer, f) != 0)
 		return -1;
-	if (o->tree.head[0] == '\0' || strcmp(o->tree.head, o->head_sha) == 0)
-		return 0;
-	answer = transfer(o, f);
 	if (answer == NULL)
-		return failure_prefix(f, "the agent's commits could not be taken over: ");
+		return 0;
+	if (changed != NULL)
+		*changed = json_incref(json_object_get(answer, "changed"));
 	phase = p_enum_value(&p_enum_order_phase, helper_string(answer, "phase"));
 	if (phase != 0)
 		order_set_phase(o, (enum p_order_phase)phase);
@@ -335,7 +386,7 @@ repository_branch(struct order *o, const char *name, struct failure *f)
 }
 
 int
-repository_commit(struct order *o, const char *message, struct failure *f)
+repository_commit(struct order *o, const char *message, json_t **changed, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = json_object();
 	struct buf text CLEAN_BUF = {0};
@@ -351,7 +402,7 @@ repository_commit(struct order *o, const char *message, struct failure *f)
 	answer = call_git(o, "tree-commit", true, r, f);
 	if (answer == NULL)
 		return failure_prefix(f, "what was left uncommitted could not be committed: ");
-	return repository_import(o, "awo", f);
+	return repository_import(o, "awo", changed, f);
 }
 
 static void
@@ -453,17 +504,4 @@ repository_show(
 		return NULL;
 	}
 	return xstrndup(json_is_string(content) ? json_string_value(content) : "", *len);
-}
-
-int
-repository_list(
-    struct order *o, const char *sha, const char *path, json_t **entries, struct failure *f)
-{
-	json_t *answer CLEAN_JSON = NULL, *r = clean_request();
-
-	set_string(r, "sha", sha);
-	set_string(r, "path", path);
-	answer = call_git(o, "list", false, r, f);
-	*entries = json_incref(json_object_get(answer, "entries"));
-	return answer != NULL ? 0 : -1;
 }

@@ -13,8 +13,8 @@
 
 struct order;
 
-/* Makes or finds the workspace and the clean repository; sets base_branch, base_sha, head_sha.
- * Tells workspace_created. */
+/* Makes or finds the workspace and the clean repository; sets base_branch, base_sha, head_sha, the
+ * tree when it is fresh, and which command files the repository has. Tells workspace_created. */
 int repository_workspace(struct order *o, struct failure *f);
 /* Puts the work tree back to the last recorded commit, keeping what was uncommitted below outputs/.
  */
@@ -25,9 +25,10 @@ int repository_progress(struct order *o, struct failure *f);
 int repository_look(struct order *o, struct failure *f);
 /*
  * Looks, and takes new commits over into the clean repository when HEAD has moved:
- * git_commit_created for each, the numbers, the phase. made_by: "agent" or "awo".
+ * git_commit_created for each, the numbers, the phase. made_by: "agent" or "awo". changed: NULL, or
+ * receives what the new commits changed, as repository_changed() gives it; left alone without any.
  */
-int repository_import(struct order *o, const char *made_by, struct failure *f);
+int repository_import(struct order *o, const char *made_by, json_t **changed, struct failure *f);
 /* Makes a branch at HEAD and checks it out; o->branch and o->tree follow. Tells git_branch_created.
  */
 int repository_branch(struct order *o, const char *name, struct failure *f);
@@ -35,7 +36,7 @@ int repository_branch(struct order *o, const char *name, struct failure *f);
 void repository_branch_is(struct order *o, const char *name, const char *made_by);
 /* Commits whatever is uncommitted, with the order's trailer, and imports it; nothing when there is
  * nothing. */
-int repository_commit(struct order *o, const char *message, struct failure *f);
+int repository_commit(struct order *o, const char *message, json_t **changed, struct failure *f);
 /* Pushes head_sha to the order's branch. Tells git_push_completed or git_push_failed. */
 int repository_push(struct order *o, struct failure *f);
 
@@ -47,7 +48,5 @@ int repository_changed(
  * is none. */
 char *repository_show(
     struct order *o, const char *sha, const char *path, size_t max, size_t *len, struct failure *f);
-int repository_list(
-    struct order *o, const char *sha, const char *path, json_t **entries, struct failure *f);
 
 #endif

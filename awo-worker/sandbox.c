@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -75,7 +76,7 @@ make_spec(const struct sandbox_launch *l, struct awo_err *err)
 {
 	CLEAN_BUF struct buf b = {0};
 	struct launch_head h = {.magic = LAUNCH_MAGIC, .network = l->network, .has_fd3 = l->fd3 >= 0, .has_exec = l->exec_fd >= 0,
-		.limits = l->limits};
+		.stays = l->stays, .limits = l->limits};
 	const void *filter;
 	size_t filter_bytes;
 	int fd;
@@ -155,7 +156,7 @@ sandbox_start(const struct sandbox_launch *l, struct sandbox_proc *out, struct a
 	spec = make_spec(l, err);
 	if (spec < 0)
 		return -1;
-	if (pipe2(p, O_CLOEXEC) < 0)
+	if ((l->stays ? socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, p) : pipe2(p, O_CLOEXEC)) < 0)
 		return ERR(err, INTERNAL, "", "sandbox: pipe: %s", strerror(errno));
 	status_r = p[0];
 	status_w = p[1];
@@ -181,6 +182,41 @@ sandbox_start(const struct sandbox_launch *l, struct sandbox_proc *out, struct a
 		return ERR(err, INTERNAL, "", "sandbox: pidfd_open: %s", strerror(e));
 	}
 	out->status_fd = TAKE_FD(status_r);
+	return 0;
+}
+
+int
+sandbox_more(const struct sandbox_proc *p, const struct sandbox_launch *l, struct awo_err *err)
+{
+	CLEAN_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CLEAN_BUF struct buf b = {0};
+	struct launch_more h = {.magic = LAUNCH_MAGIC, .has_fd3 = l->fd3 >= 0};
+	const int fds[LAUNCH_MORE_FDS] = {l->stdin_fd >= 0 ? l->stdin_fd : null_fd, l->stdout_fd >= 0 ? l->stdout_fd : null_fd,
+		l->stderr_fd >= 0 ? l->stderr_fd : null_fd, l->fd3 >= 0 ? l->fd3 : null_fd, l->exec_fd};
+	union {
+		char bytes[CMSG_SPACE(sizeof(fds))];
+		struct cmsghdr align;
+	} control = {0};
+	struct iovec iov;
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+
+	if (null_fd < 0)
+		return ERR(err, INTERNAL, "", "sandbox: /dev/null: %s", strerror(errno));
+	buf_add(&b, &h, sizeof(h));
+	h.argc = add_strings(&b, l->argv);
+	h.envc = add_strings(&b, l->envp);
+	memcpy(b.p, &h, sizeof(h));
+	if (l->exec_fd < 0 || b.len > LAUNCH_MORE_MAX)
+		return ERR(err, INTERNAL, "", "sandbox: a further program comes by descriptor, with at most %u bytes of arguments",
+		    LAUNCH_MORE_MAX);
+	iov = (struct iovec){.iov_base = b.p, .iov_len = b.len};
+	c->cmsg_level = SOL_SOCKET;
+	c->cmsg_type = SCM_RIGHTS;
+	c->cmsg_len = CMSG_LEN(sizeof(fds));
+	memcpy(CMSG_DATA(c), fds, sizeof(fds));
+	if (sendmsg(p->status_fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b.len)
+		return ERR(err, INTERNAL, "", "sandbox: a further program cannot be handed over: %s", strerror(errno));
 	return 0;
 }
 

@@ -40,6 +40,7 @@ struct sandbox_launch {
 	bool network;			/* keep the host's network (agent, for now) or have an empty net namespace (readers) */
 	int stdin_fd, stdout_fd, stderr_fd;	/* -1: /dev/null */
 	int fd3;				/* the program's descriptor 3, or -1 */
+	bool stays;				/* for sandbox_more(), when the program has ended */
 	struct child_limits limits;
 };
 
@@ -47,15 +48,18 @@ struct sandbox_launch {
 struct sandbox_proc {
 	pid_t pid;		/* the launcher, which stays as parent of the sandbox's pid 1; our child */
 	int pidfd;
-	int status_fd;		/* one struct sandbox_status, then end of file */
+	int status_fd;		/* struct sandbox_status one after the other, then end of file */
 };
 
-/* Written by the sandbox: first when set-up failed or the program runs, then when the program ended. */
+/*
+ * Written by the sandbox: first when set-up failed or the program runs, then when the program ended, and, by a sandbox that
+ * stays, when everything that the program left behind has been ended too.
+ */
 struct sandbox_status {
-	uint32_t kind;		/* 1 set-up failed, 2 running, 3 ended */
+	uint32_t kind;		/* 1 set-up failed, 2 running, 3 ended, 4 cleared */
 	int32_t err;		/* errno of kind 1 */
-	int32_t pid;		/* kind 2: the program's pid in the worker's pid namespace */
-	int32_t status;		/* kind 3: wait status */
+	int32_t pid;		/* kind 2: the program's pid in the worker's pid namespace; 0: not told */
+	int32_t status;		/* kind 3: wait status; kind 4: how many processes were killed */
 	uint64_t cpu_us, maxrss_bytes; /* kind 3: of the program and what it reaped */
 	char what[96];		/* kind 1: the step */
 };
@@ -65,6 +69,11 @@ struct sandbox_status {
  * --mode launch, which builds the root and becomes the reaper. Returns at once; the status descriptor tells the rest.
  */
 int sandbox_start(const struct sandbox_launch *l, struct sandbox_proc *out, struct awo_err *err);
+/*
+ * Starts a further program in a cleared sandbox that stays, with the directory and limits of the first: argv, exec_fd (wanted),
+ * envp and the descriptors are looked at. It costs a fork and an exec, not a sandbox. The statuses tell of it as of the first.
+ */
+int sandbox_more(const struct sandbox_proc *p, const struct sandbox_launch *l, struct awo_err *err);
 /* Sends a signal to the program's process group only. */
 int sandbox_signal(const struct sandbox_proc *p, pid_t program, int sig);
 /* Ends everything in the sandbox at once. Returns how many processes there were beside the reaper, or -1. */

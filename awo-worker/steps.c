@@ -255,40 +255,36 @@ after_create_branch(struct order *o, struct step_run *s, struct failure *f)
 	return 0;
 }
 
-/* Looks for a plan among what changed since a commit. */
-static int
-find_plan(struct order *o, struct step_run *s, const char *since, struct failure *f)
+static void
+find_plan(struct order *o, struct step_run *s, const json_t *changed)
 {
-	json_t *files CLEAN_JSON = NULL;
-	const char *path;
+	const char *path = step_pick_plan(changed, text_of(s));
 
-	if (strcmp(since, o->head_sha) == 0)
-		return 0;
-	if (repository_changed(o, since, o->head_sha, &files, f) != 0)
-		return -1;
-	path = step_pick_plan(files, text_of(s));
-	if (path != NULL) {
-		free(o->plan_file);
-		o->plan_file = xstrdup(path);
-		s->found_plan = true;
-	}
-	return 0;
+	if (path == NULL)
+		return;
+	free(o->plan_file);
+	o->plan_file = xstrdup(path);
+	s->found_plan = true;
 }
 
 static int
 after_planning(struct order *o, struct step_run *s, struct failure *f)
 {
-	if (find_plan(o, s, s->head_before, f) != 0)
-		return -1;
+	json_t *later CLEAN_JSON = NULL, *all CLEAN_JSON = NULL;
+
+	find_plan(o, s, s->changed);
 	if (!s->found_plan && o->tree.dirty > 0) {
 		/* a plan that was written but not committed: what is not in git, no later step can
 		 * rely on */
-		if (repository_commit(o, "docs(prp): add the plan", f) != 0 ||
-		    find_plan(o, s, s->head_before, f) != 0)
+		if (repository_commit(o, "docs(prp): add the plan", &later, f) != 0)
 			return -1;
+		find_plan(o, s, later);
 	}
-	if (!s->found_plan && find_plan(o, s, o->base_sha, f) != 0)
-		return -1;
+	if (!s->found_plan && strcmp(o->base_sha, o->head_sha) != 0) {
+		if (repository_changed(o, o->base_sha, o->head_sha, &all, f) != 0)
+			return -1;
+		find_plan(o, s, all);
+	}
 	if (!s->found_plan) {
 		if (s->outcome.doubtful)
 			return FAIL(
@@ -360,7 +356,7 @@ after_testing(struct order *o, struct step_run *s, struct failure *f)
 	struct awo_err err = {0};
 	size_t len = 0;
 
-	if (o->tree.dirty > 0 && repository_commit(o, "test: record test results", f) != 0)
+	if (o->tree.dirty > 0 && repository_commit(o, "test: record test results", NULL, f) != 0)
 		return -1;
 	text = repository_show(o, o->head_sha, "test_results.json", TESTS_MAX, &len, f);
 	if (text == NULL) {
@@ -385,7 +381,7 @@ publish(struct order *o, struct step_run *s, struct failure *f)
 
 	step_commit_subject(
 	    s->outcome.text.p, s->outcome.text.len, o->job.branch_prefix, request_text(o), subject);
-	if (repository_commit(o, subject, f) != 0)
+	if (repository_commit(o, subject, NULL, f) != 0)
 		return -1;
 	if (strcmp(o->head_sha, o->base_sha) == 0)
 		return FAIL(f, agent, "there is nothing to push: no commit was made since %s",
@@ -498,7 +494,7 @@ after_other(struct order *o, struct step_run *s, struct failure *f)
 /* clang-format off */
 static const struct step_def defs[] = {
 	{"create-branch", "BranchCreator", 0, PLANNING, arguments_request, after_create_branch},
-	{"planning", "Planner", 0, PLANNING, arguments_planning, after_planning},
+	{"planning", "Planner", STEP_LEAVES_PLAN, PLANNING, arguments_planning, after_planning},
 	{"execute", "Implementor", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_execute},
 	{"prp-review", "Reviewer", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_review},
 	{"testing", "Tester", 0, TESTING, arguments_plan, after_testing},
@@ -625,6 +621,7 @@ run_agent(struct order *o, struct step_run *s, const struct step_def *def, struc
 		/* the conversation is gone (its home was removed): the work tree still says what
 		 * was done */
 		agent_outcome_free(&s->outcome);
+		order_leave_sandbox(o);
 		task.session = NULL;
 		r = agent_run(o, &task, &s->outcome);
 	}
@@ -652,7 +649,8 @@ work(struct order *o, struct step_run *s, const struct step_def *def, struct p_s
 	if (run_agent(o, s, def, artifacts, f) != 0)
 		return -1;
 	/* what it committed before it failed is kept: a retry goes on from there */
-	if (repository_import(o, "agent", &import) != 0) {
+	if (repository_import(o, "agent", (def->needs & STEP_LEAVES_PLAN) ? &s->changed : NULL,
+		&import) != 0) {
 		if (s->outcome.ok || o->cancelled)
 			*f = import;
 		return -1;
@@ -737,6 +735,7 @@ step_run(struct order *o, struct step_run *s, struct failure *f)
 	if (o->commits == 0)
 		order_set_phase(o, def->phase);
 	r = work(o, s, def, &artifacts, f);
+	order_leave_sandbox(o);
 	if (tell_completed(o, s, def, &artifacts, (double)(loop_now(&o->loop) - began) / 1e6,
 		r == 0 ? NULL : f) != 0)
 		r = FAIL(f, internal, "the order's log cannot be written");
@@ -751,4 +750,5 @@ step_run_free(struct step_run *s)
 {
 	agent_outcome_free(&s->outcome);
 	buf_free(&s->output);
+	json_decref(s->changed);
 }

@@ -11,6 +11,7 @@
 
 #define STEP_NEEDS_PLAN 0x1U
 #define STEP_NEEDS_BRANCH 0x2U
+#define STEP_LEAVES_PLAN 0x4U
 
 struct step_run {
 	const char *name;
@@ -22,12 +23,13 @@ struct step_run {
 	char head_before[SHA_MAX];
 	int64_t dirty_before;
 	struct buf output;
+	json_t *changed; /* by the commits since, when the step looks for a plan; NULL: none */
 	bool found_plan;
 };
 
 struct step_def {
 	const char *name, *agent_name;
-	unsigned needs;
+	unsigned needs; /* STEP_... */
 	enum p_order_phase phase; /* of the order while it has no commit */
 	void (*arguments)(const struct order *o, struct p_strv *args);
 	/* the built-in work after the agent; NULL: none */

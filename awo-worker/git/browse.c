@@ -1,13 +1,10 @@
-/* Reads single files and directories of a commit. */
+/* Reads single files of a commit. */
 #include "awo-worker/git/verbs.h"
 
 #include <string.h>
 
 #include "awo-worker/git/repo.h"
 
-#define ENTRIES_MAX 100000
-
-/* The entry at a path of the commit, NULL with 0 for the root. */
 static int
 find_entry(struct task *t, const char *path, git_tree **root, git_tree_entry **out)
 {
@@ -16,8 +13,6 @@ find_entry(struct task *t, const char *path, git_tree **root, git_tree_entry **o
 
 	if (repo_oid_field(t, "sha", true, &sha) < 0 || repo_tree_at(t, repo_of(t), &sha, root) < 0)
 		return -1;
-	if (path == NULL || *path == '\0' || strcmp(path, ".") == 0)
-		return 0;
 	r = git_tree_entry_bypath(out, *root, path);
 	if (r == GIT_ENOTFOUND)
 		return TASK_FAIL(t, "git", "not_found", "path: %s is not in the commit", path);
@@ -37,8 +32,8 @@ verb_show(struct task *t, json_t *answer)
 	if (path == NULL || !task_int(t, "max_bytes", 1 << 20, 1, 64 << 20, &max) ||
 	    find_entry(t, path, &root, &e) < 0)
 		return -1;
-	if (e == NULL || (git_tree_entry_filemode(e) != GIT_FILEMODE_BLOB &&
-			     git_tree_entry_filemode(e) != GIT_FILEMODE_BLOB_EXECUTABLE))
+	if (git_tree_entry_filemode(e) != GIT_FILEMODE_BLOB &&
+	    git_tree_entry_filemode(e) != GIT_FILEMODE_BLOB_EXECUTABLE)
 		return TASK_FAIL(t, "git", "invalid", "path: %s is no regular file", path);
 	if (git_blob_lookup(&blob, repo_of(t), git_tree_entry_id(e)) < 0)
 		return repo_fail(t, "cannot read the file");
@@ -50,51 +45,5 @@ verb_show(struct task *t, json_t *answer)
 	json_object_set_new(answer, "size", json_integer((json_int_t)size));
 	json_object_set_new(answer, "content",
 	    task_text(git_blob_rawcontent(blob), (size_t)size, 3 * (size_t)size));
-	return 0;
-}
-
-static const char *
-kind_of(const git_tree_entry *e)
-{
-	switch (git_tree_entry_filemode(e)) {
-	case GIT_FILEMODE_TREE:
-		return "tree";
-	case GIT_FILEMODE_LINK:
-		return "link";
-	case GIT_FILEMODE_COMMIT:
-		return "commit";
-	default:
-		return "blob";
-	}
-}
-
-int
-verb_list(struct task *t, json_t *answer)
-{
-	const char *path = task_str_opt(t, "path", 4096);
-	json_t *entries = json_array();
-	CLEAN_GIT(tree) git_tree *root = NULL, *sub = NULL;
-	CLEAN_GIT(tree_entry) git_tree_entry *e = NULL;
-	const git_tree *dir;
-	size_t n;
-
-	json_object_set_new(answer, "entries", entries);
-	if (task_failed(t) || find_entry(t, path, &root, &e) < 0)
-		return -1;
-	if (e != NULL && git_tree_entry_type(e) != GIT_OBJECT_TREE)
-		return TASK_FAIL(t, "git", "invalid", "path: %s is no directory", path);
-	if (e != NULL && git_tree_lookup(&sub, repo_of(t), git_tree_entry_id(e)) < 0)
-		return repo_fail(t, "cannot read the directory");
-	dir = sub != NULL ? sub : root;
-	n = git_tree_entrycount(dir);
-	for (size_t i = 0; i < n && i < ENTRIES_MAX; i++) {
-		const git_tree_entry *c = git_tree_entry_byindex(dir, i);
-		json_t *j = json_object();
-
-		json_object_set_new(j, "name",
-		    task_text(git_tree_entry_name(c), strlen(git_tree_entry_name(c)), 4096));
-		json_object_set_new(j, "type", json_string(kind_of(c)));
-		json_array_append_new(entries, j);
-	}
 	return 0;
 }

@@ -294,19 +294,12 @@ verb_diff(struct task *t, json_t *answer)
 	return 0;
 }
 
-int
-verb_changed(struct task *t, json_t *answer)
+json_t *
+diff_files(git_diff *diff)
 {
 	json_t *files = json_array();
-	CLEAN_GIT(diff) git_diff *diff = NULL;
-	git_oid base, head;
-	size_t n;
+	size_t n = git_diff_num_deltas(diff);
 
-	json_object_set_new(answer, "files", files);
-	if (read_range(t, &base, &head) < 0 ||
-	    diff_commits(t, repo_of(t), &base, &head, NULL, &diff) < 0)
-		return -1;
-	n = git_diff_num_deltas(diff);
 	for (size_t i = 0; i < n && i < FILES_MAX; i++) {
 		const git_diff_delta *d = git_diff_get_delta(diff, i);
 		json_t *f = json_object();
@@ -315,5 +308,18 @@ verb_changed(struct task *t, json_t *answer)
 		json_object_set_new(f, "status", json_string(status_name(d->status)));
 		json_array_append_new(files, f);
 	}
+	return files;
+}
+
+int
+verb_changed(struct task *t, json_t *answer)
+{
+	CLEAN_GIT(diff) git_diff *diff = NULL;
+	git_oid base, head;
+
+	if (read_range(t, &base, &head) < 0 ||
+	    diff_commits(t, repo_of(t), &base, &head, NULL, &diff) < 0)
+		return -1;
+	json_object_set_new(answer, "files", diff_files(diff));
 	return 0;
 }

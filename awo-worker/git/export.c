@@ -1,11 +1,9 @@
-/* Names the commit that an agent's HEAD stands at, and hands out the objects that its base lacks.
- */
-#include "awo-worker/git/verbs.h"
+/* Hands out the objects that the other side of a look into a work tree lacks. */
+#include "awo-worker/git/export.h"
 
 #include <errno.h>
 #include <string.h>
 
-#include "awo-worker/git/repo.h"
 #include "common/files.h"
 
 #define PACK_FD 3
@@ -43,8 +41,8 @@ hide_have(struct task *t, git_revwalk *walk, const git_oid *head, bool *nothing)
 	return 0;
 }
 
-static int
-pack(struct task *t, json_t *answer, const git_oid *head)
+int
+export_pack(struct task *t, json_t *answer, const git_oid *head)
 {
 	CLEAN_GIT(revwalk) git_revwalk *walk = NULL, *count = NULL;
 	CLEAN_GIT(packbuilder) git_packbuilder *pb = NULL;
@@ -78,35 +76,4 @@ pack(struct task *t, json_t *answer, const git_oid *head)
 	return git_packbuilder_foreach(pb, on_chunk, NULL) < 0
 		   ? repo_fail(t, "cannot write the pack")
 		   : 0;
-}
-
-int
-verb_export(struct task *t, json_t *answer)
-{
-	CLEAN_GIT(reference) git_reference *head = NULL;
-	CLEAN_GIT(object) git_object *tip = NULL;
-	int r = git_repository_head(&head, repo_of(t));
-
-	json_object_set_new(answer, "head_sha", json_null());
-	json_object_set_new(answer, "branch", json_null());
-	json_object_set_new(answer, "commits", json_integer(0));
-	if (r == GIT_EUNBORNBRANCH)
-		return 0;
-	if (r < 0 || git_reference_peel(&tip, head, GIT_OBJECT_COMMIT) < 0) {
-		repo_fail(t, "the agent's HEAD cannot be read");
-		t->err.category = "git";
-		return -1;
-	}
-	json_object_set_new(answer, "head_sha", repo_oid_json(git_object_id(tip)));
-	if (git_reference_is_branch(head))
-		json_object_set_new(answer, "branch",
-		    task_text(git_reference_shorthand(head), strlen(git_reference_shorthand(head)),
-			1024));
-	if (pack(t, answer, git_object_id(tip)) < 0) {
-		if (strcmp(t->err.category, "internal") == 0 &&
-		    strcmp(t->err.reason, "invalid") != 0)
-			t->err.category = "git";
-		return -1;
-	}
-	return 0;
 }

@@ -33,6 +33,7 @@ struct import {
 	const char *clean_dir;
 	char *dir; /* the quarantine */
 	int64_t max_bytes, max_objects;
+	git_oid changed_since; /* zero: nobody asks */
 	git_odb *incoming;	      /* the pack alone */
 	git_oid modules[MODULES_MAX]; /* blobs that are some tree's .gitmodules */
 	size_t nmodules;
@@ -390,15 +391,28 @@ describe(struct import *im, const git_oid *base, const git_oid *head, json_t *an
 }
 
 static int
+list_changed(struct import *im, const git_oid *since, const git_oid *head, json_t *answer)
+{
+	CLEAN_GIT(diff) git_diff *diff = NULL;
+
+	if (git_oid_is_zero(since))
+		return 0;
+	if (diff_commits(im->t, im->repo, since, head, NULL, &diff) < 0)
+		return -1;
+	json_object_set_new(answer, "changed", diff_files(diff));
+	return 0;
+}
+
+static int
 import(struct import *im, const git_oid *base, const git_oid *head, json_t *answer)
 {
 	int r = take_in(im);
 
 	if (r < 0 || (r == 0 && (check_objects(im) < 0 || accept_pack(im) < 0)))
 		return -1;
-	if (check_head(im, base, head) < 0)
+	if (check_head(im, base, head) < 0 || describe(im, base, head, answer) < 0)
 		return -1;
-	return describe(im, base, head, answer);
+	return list_changed(im, &im->changed_since, head, answer);
 }
 
 int
@@ -416,6 +430,7 @@ verb_import(struct task *t, json_t *answer)
 	json_object_set_new(answer, "commits", im->commits);
 	if (!task_failed(t) && repo_oid_field(t, "base_sha", true, &base) == 0 &&
 	    repo_oid_field(t, "head", true, &head) == 0 &&
+	    repo_oid_field(t, "changed_since", false, &im->changed_since) == 0 &&
 	    task_int(t, "max_bytes", 2LL << 30, 1, 1LL << 40, &im->max_bytes) &&
 	    task_int(t, "max_objects", 1000000, 1, UINT32_MAX, &im->max_objects)) {
 		umask(0022);

@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 
@@ -14,15 +15,15 @@
 
 /*
  * A libgit2 with mbedTLS parses every certificate of the system when it starts, which takes longer than most verbs do.
- * Those that talk to no remote start it while nothing can be opened, and it goes on without certificates.
+ * Those that need none start it while nothing can be opened, and it goes on without certificates.
  */
 static int
-start_library(bool remote)
+start_library(bool certificates)
 {
 	struct rlimit had, none;
 	int r;
 
-	if (remote || getrlimit(RLIMIT_NOFILE, &had) < 0)
+	if (certificates || getrlimit(RLIMIT_NOFILE, &had) < 0)
 		return git_libgit2_init();
 	none = (struct rlimit){.rlim_cur = 0, .rlim_max = had.rlim_max};
 	(void)setrlimit(RLIMIT_NOFILE, &none);
@@ -38,10 +39,13 @@ repo_start(struct task *t)
 {
 	static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
 	    GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
+	const char *url = json_string_value(json_object_get(t->req, "url"));
 
+	if (url == NULL)
+		url = "";
 	/* SUDO_UID among others would change what libgit2 believes about owners. */
 	clearenv();
-	if (start_library((t->needs & NEED_URL) != 0) < 0)
+	if (start_library((t->needs & NEED_URL) && strncasecmp(url, "https:", 6) == 0) < 0)
 		return repo_fail(t, "libgit2 does not start");
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "awo-worker/git/export.h"
 #include "awo-worker/git/repo.h"
 #include "common/buf.h"
 #include "common/clean.h"
@@ -80,7 +81,14 @@ verb_tree_info(struct task *t, json_t *answer)
 	    branch != NULL ? task_text(branch, strlen(branch), 1024) : json_null());
 	json_object_set_new(answer, "unborn", json_boolean(tip == NULL));
 	json_object_set_new(answer, "dirty", json_integer(dirty));
-	return 0;
+	json_object_set_new(answer, "commits", json_integer(0));
+	if (tip == NULL || json_object_get(t->req, "have") == NULL ||
+	    export_pack(t, answer, git_object_id(tip)) == 0)
+		return 0;
+	/* whatever is wrong with its objects, the agent did it */
+	if (strcmp(t->err.category, "internal") == 0 && strcmp(t->err.reason, "invalid") != 0)
+		t->err.category = "git";
+	return -1;
 }
 
 /* Makes HEAD name a branch; the files stay as they are, because the branch stands at HEAD's commit.

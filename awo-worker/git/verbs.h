@@ -15,13 +15,11 @@
 	X(diff,        "diff",        NEED_CLEAN,            60)                                   \
 	X(changed,     "changed",     NEED_CLEAN,            60)                                   \
 	X(show,        "show",        NEED_CLEAN,            60)                                   \
-	X(list,        "list",        NEED_CLEAN,            60)                                   \
 	X(push,        "push",        NEED_URL | NEED_CLEAN, 300)                                  \
-	X(tree_info,   "tree-info",   NEED_TREE,             60)                                   \
+	X(tree_info,   "tree-info",   NEED_TREE,             300)                                  \
 	X(tree_branch, "tree-branch", NEED_TREE,             60)                                   \
 	X(tree_commit, "tree-commit", NEED_TREE,             300)                                  \
-	X(tree_reset,  "tree-reset",  NEED_TREE,             300)                                  \
-	X(export,      "export",      NEED_TREE,             300)
+	X(tree_reset,  "tree-reset",  NEED_TREE,             300)
 /* clang-format on */
 
 #define X(fn, name, needs, seconds) int verb_##fn(struct task *t, json_t *answer);

@@ -21,6 +21,7 @@
 /* In the clean repository, where no agent comes: the work tree is not complete. */
 #define UNFINISHED "awo-workspace-unfinished"
 #define PORTS_FILE ".ports.env"
+#define LISTED_MAX 10000 /* entries of a directory that are looked at */
 
 struct job {
 	struct task *t;
@@ -439,6 +440,45 @@ has_tree(const struct job *j)
 	       S_ISREG(st.st_mode) && access(mark, F_OK) < 0;
 }
 
+/* The files in some directories of the base commit, for who looks for a few of them. */
+static int
+list_directories(struct job *j, json_t *answer)
+{
+	CLEAN_GIT(tree) git_tree *root = NULL;
+	json_t *wanted = json_object_get(j->t->req, "list"), *lists = json_object(), *dir;
+	size_t i;
+
+	json_object_set_new(answer, "lists", lists);
+	if (json_array_size(wanted) == 0)
+		return 0;
+	if (repo_tree_at(j->t, j->clean, &j->base, &root) < 0)
+		return -1;
+	json_array_foreach(wanted, i, dir)
+	{
+		CLEAN_GIT(tree_entry) git_tree_entry *e = NULL;
+		CLEAN_GIT(tree) git_tree *tree = NULL;
+		json_t *names;
+
+		if (!json_is_string(dir))
+			return TASK_FAIL(j->t, "internal", "invalid", "list: must be names of directories");
+		if (git_tree_entry_bypath(&e, root, json_string_value(dir)) < 0 ||
+		    git_tree_entry_type(e) != GIT_OBJECT_TREE)
+			continue;
+		if (git_tree_lookup(&tree, j->clean, git_tree_entry_id(e)) < 0)
+			return repo_fail(j->t, "cannot read a directory of the base commit");
+		names = json_array();
+		for (size_t k = 0; k < git_tree_entrycount(tree) && k < LISTED_MAX; k++) {
+			const git_tree_entry *f = git_tree_entry_byindex(tree, k);
+			const char *name = git_tree_entry_name(f);
+
+			if (git_tree_entry_type(f) == GIT_OBJECT_BLOB)
+				json_array_append_new(names, task_text(name, strlen(name), 4096));
+		}
+		json_object_set_new(lists, json_string_value(dir), names);
+	}
+	return 0;
+}
+
 static int
 build(struct job *j, json_t *answer)
 {
@@ -474,7 +514,9 @@ build(struct job *j, json_t *answer)
 	json_object_set_new(answer, "head_sha", repo_oid_json(&j->head));
 	json_object_set_new(answer, "resumed", json_boolean(resumed));
 	json_object_set_new(answer, "kept", json_boolean(kept));
-	return 0;
+	json_object_set_new(
+	    answer, "branch", kept ? json_null() : task_text(branch, strlen(branch), REPO_BRANCH_MAX));
+	return list_directories(j, answer);
 }
 
 int

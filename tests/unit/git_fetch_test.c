@@ -176,13 +176,14 @@ fetch_rebuilds(void **state)
 static void
 check_workspace(const char *type, const char *name)
 {
-	json_t *j;
+	json_t *j, *r, *lists;
 
 	json_decref(awo_ok("fetch", NULL, fetch_request("remote.git", "cache.git")));
 	j = awo_ok("workspace", NULL, workspace_request("cache.git", name, type));
 	assert_string_equal(str(j, "base_branch"), "trunk");
 	assert_string_equal(str(j, "base_sha"), sh("git -C remote.git rev-parse trunk"));
 	assert_true(json_is_false(json_object_get(j, "kept")));
+	assert_string_equal(str(j, "branch"), "trunk");
 	json_decref(j);
 	assert_string_equal(
 	    sh("git -C %s/workspace status --porcelain --ignored", name), "!! .ports.env");
@@ -209,8 +210,16 @@ check_workspace(const char *type, const char *name)
 	sh("echo changed >>%s/workspace/run; rm %s/workspace/.ports.env; mkdir -p "
 	   "%s/workspace/.ports.env/x",
 	    name, name, name);
-	j = awo_ok("workspace", NULL, workspace_request("cache.git", name, type));
+	r = workspace_request("cache.git", name, type);
+	json_object_set_new(r, "list", json_pack("[s, s, s, s]", "a", "a/b", "nowhere", "run"));
+	j = awo_ok("workspace", NULL, r);
 	assert_true(json_is_true(json_object_get(j, "kept")));
+	/* files only, and of directories only */
+	lists = json_object_get(j, "lists");
+	assert_int_equal(json_object_size(lists), 2);
+	assert_int_equal(json_array_size(json_object_get(lists, "a")), 0);
+	assert_string_equal(
+	    json_string_value(json_array_get(json_object_get(lists, "a/b"), 0)), "f");
 	json_decref(j);
 	assert_string_equal(sh("git -C %s/workspace status --porcelain", name), " M run");
 	assert_string_equal(sh("cat %s/workspace/.ports.env", name), "PORT_0=42000");

@@ -44,11 +44,12 @@ request(const char *head)
 	    "head", head, "base_sha", base, "branch", "work");
 }
 
-/* Exports from the agent's repository and imports; the answer of the import. */
+/* Exports from the agent's repository and imports, asking what changed since a commit unless it is NULL; the answer of the import. */
 static json_t *
-carry(void)
+carry_since(const char *since)
 {
-	json_t *j = awo("export", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack"), *r;
+	char *commit = since != NULL ? strdup(since) : NULL;
+	json_t *j = awo("tree-info", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack"), *r;
 
 	if (!json_is_true(json_object_get(j, "ok"))) {
 		char *s = json_dumps(j, 0);
@@ -57,9 +58,19 @@ carry(void)
 		free(s);
 	}
 	assert_true(json_is_true(json_object_get(j, "ok")));
-	r = awo("import", NULL, request(str(j, "head_sha")), "pack", NULL);
+	r = request(str(j, "head_sha"));
+	if (commit != NULL)
+		json_object_set_new(r, "changed_since", json_string(commit));
+	free(commit);
+	r = awo("import", NULL, r, "pack", NULL);
 	json_decref(j);
 	return r;
+}
+
+static json_t *
+carry(void)
+{
+	return carry_since(NULL);
 }
 
 /* A pack of git's own making, of these objects, with this commit as head. */
@@ -123,6 +134,8 @@ good(void **state)
 	assert_int_equal(num(j, "git_commit_count"), 2);
 	assert_int_equal(num(j, "git_files_changed"), 3);
 	assert_string_equal(str(j, "phase"), "implementing");
+	/* nobody asked for it */
+	assert_null(json_object_get(j, "changed"));
 	json_decref(j);
 	sh("git -C clean.git fsck --strict --full 2>&1");
 	assert_int_equal(sh_status("test $(git -C clean.git rev-parse refs/awo/head) = $(git -C "
@@ -136,9 +149,13 @@ good(void **state)
 	json_decref(j);
 	sh("cd agent && mkdir tests && echo t >tests/t.c && git add . && git commit -qm 'test: "
 	   "it'");
-	j = carry();
+	j = carry_since(sh("git -C agent rev-parse HEAD^"));
 	assert_int_equal(json_array_size(json_object_get(j, "commits")), 1);
 	assert_int_equal(num(j, "git_commit_count"), 3);
+	assert_int_equal(json_array_size(json_object_get(j, "changed")), 1);
+	c = json_array_get(json_object_get(j, "changed"), 0);
+	assert_string_equal(str(c, "path"), "tests/t.c");
+	assert_string_equal(str(c, "status"), "added");
 	json_decref(j);
 	sh("git -C clean.git fsck --strict --full 2>&1");
 }
@@ -157,7 +174,7 @@ nothing(void **state)
 	assert_string_equal(sh("wc -c <pack"), "0");
 	/* no branch at all */
 	sh("git init -q unborn");
-	j = awo("export", "unborn", json_pack("{s:[s]}", "have", base), NULL, "pack");
+	j = awo("tree-info", "unborn", json_pack("{s:[s]}", "have", base), NULL, "pack");
 	assert_true(json_is_null(json_object_get(j, "head_sha")));
 	assert_int_equal(num(j, "commits"), 0);
 	json_decref(j);
@@ -170,7 +187,7 @@ detached(void **state)
 
 	(void)state;
 	sh("cd agent && git switch -q --detach && git commit -q --allow-empty -m x");
-	j = awo("export", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
+	j = awo("tree-info", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
 	assert_true(json_is_null(json_object_get(j, "branch")));
 	assert_int_equal(num(j, "commits"), 1);
 	json_decref(j);
@@ -314,7 +331,7 @@ limits(void **state)
 
 	(void)state;
 	sh("cd agent && head -c 300000 /dev/urandom >big && git add . && git commit -qm big");
-	j = awo("export", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
+	j = awo("tree-info", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
 	r = request(str(j, "head_sha"));
 	json_object_set_new(r, "max_bytes", json_integer(100000));
 	json_decref(j);
@@ -323,7 +340,7 @@ limits(void **state)
 	json_decref(j);
 	sh("cd agent && for i in $(seq 50); do echo $i >f$i; done; git add . && git commit -qm "
 	   "many");
-	j = awo("export", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
+	j = awo("tree-info", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
 	r = request(str(j, "head_sha"));
 	json_object_set_new(r, "max_objects", json_integer(20));
 	json_decref(j);

@@ -26,6 +26,7 @@
 #include "tests/unit/sandbox_probe.h"
 
 #define ORDER_UID 1880000123U	/* system mode: a uid of an order */
+#define LAUNCH_TOO_MUCH 8192	/* more arguments than a further program may have */
 #define PLAIN_UID 12345U	/* user mode, when the tests run as root */
 
 static char top[] = "/tmp/awo-sandbox-test-XXXXXX";
@@ -126,7 +127,7 @@ follow(struct run *r, int statuses, const char *text)
 			r->text[r->len] = '\0';
 		}
 		if (p[1].revents) {
-			CHECK(r->nst < 3);
+			CHECK(r->nst < (int)(sizeof(r->st) / sizeof(r->st[0])));
 			n = read(r->proc.status_fd, &r->st[r->nst], sizeof(r->st[0]));
 			CHECK(n == 0 || n == (ssize_t)sizeof(r->st[0]));
 			st_end = n == 0;
@@ -401,6 +402,57 @@ body_kill(void)
 	return 0;
 }
 
+/* It ran, ended so, and left so many. */
+static int
+follow_cleared(struct run *r, int exit_status, int killed)
+{
+	CHECK(follow(r, 3, NULL) == 0);
+	CHECK(r->st[0].kind == 2);
+	CHECK(r->st[1].kind == 3 && WIFEXITED(r->st[1].status) && WEXITSTATUS(r->st[1].status) == exit_status);
+	CHECK(r->st[2].kind == 4 && r->st[2].status == killed);
+	r->nst = 0;
+	return 0;
+}
+
+/* A sandbox that stays ends what a program left, runs further ones in the same place, and goes with our end of its socket. */
+static int
+body_stays(void)
+{
+	static struct run r;
+	const char *const argv[] = {"probe", "inside", "daemons", "5", NULL}, *const exits[] = {"probe", "inside", "exit", "7", NULL};
+	const char *const none[] = {NULL};
+	struct sandbox_launch l = launch_of(argv, agent_mounts, 4), more;
+	struct awo_err err = {0};
+	char text[LAUNCH_TOO_MUCH];
+	const char *const large[] = {"probe", text, NULL};
+	int status;
+
+	CHECK(enter() == 0);
+	l.stays = true;
+	CHECK(start(&r, &l) == 0);
+	CHECK(follow_cleared(&r, 0, 5) == 0);
+	for (int i = 0; i < 3; i++) {
+		more = launch_of(exits, NULL, 0);
+		more.envp = none;
+		CHECK(sandbox_more(&r.proc, &more, &err) == 0);
+		CHECK(follow_cleared(&r, 7, 0) == 0);
+	}
+	/* what does not fit is refused before anything has been said */
+	memset(text, 'x', sizeof(text) - 1);
+	text[sizeof(text) - 1] = '\0';
+	more = launch_of(large, NULL, 0);
+	CHECK(sandbox_more(&r.proc, &more, &err) < 0);
+	more = launch_of(exits, NULL, 0);
+	more.exec_fd = -1;
+	CHECK(sandbox_more(&r.proc, &more, &err) < 0);
+	close(r.proc.status_fd);
+	CHECK(waitpid(r.proc.pid, &status, 0) == r.proc.pid && status == 0);
+	close(r.proc.pidfd);
+	close(r.out);
+	CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+	return 0;
+}
+
 static int
 read_counters(unsigned long *sum)
 {
@@ -621,6 +673,13 @@ test_kill(void **state)
 }
 
 static void
+test_stays(void **state)
+{
+	(void)state;
+	both_modes(body_stays);
+}
+
+static void
 test_freeze(void **state)
 {
 	(void)state;
@@ -679,6 +738,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_forbidden),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_kill),
+		cmocka_unit_test(test_stays),
 		cmocka_unit_test(test_freeze),
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_layers),
