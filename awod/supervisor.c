@@ -35,7 +35,8 @@
 #define SHORT_LIFE_US (10 * 1000000LL)	/* a broker that lived shorter counts as crashed at once */
 #define STEADY_US 1000000LL	/* one that lived longer is started again soon, however often it dies */
 #define BACKOFF_MIN_US 100000LL
-#define BACKOFF_MAX_US (10 * 1000000LL)
+#define BACKOFF_KILLED_US 500000LL	/* at most, after a death by a signal: clients are to have it back within a second */
+#define BACKOFF_MAX_US (10 * 1000000LL)	/* at most, after a start that was refused */
 #define TASK_FLAGS (SUP_CACHE_RW | SUP_CACHE_RO | SUP_CLEAN_RO | SUP_NET | SUP_LOCAL_RO)
 
 /* First member of whatever epoll watches. */
@@ -1020,11 +1021,13 @@ broker_start(struct supervisor *s)
 }
 
 static void
-broker_schedule(struct supervisor *s)
+broker_schedule(struct supervisor *s, int64_t longest_us)
 {
-	s->restart_us = clock_mono_us() + s->backoff_us;
-	log_info("broker_restart_scheduled", LI("milliseconds", s->backoff_us / 1000));
-	s->backoff_us = s->backoff_us * 2 < BACKOFF_MAX_US ? s->backoff_us * 2 : BACKOFF_MAX_US;
+	int64_t wait = s->backoff_us < longest_us ? s->backoff_us : longest_us;
+
+	s->restart_us = clock_mono_us() + wait;
+	log_info("broker_restart_scheduled", LI("milliseconds", wait / 1000));
+	s->backoff_us = wait * 2 < BACKOFF_MAX_US ? wait * 2 : BACKOFF_MAX_US;
 }
 
 static void
@@ -1066,7 +1069,7 @@ broker_ended(struct supervisor *s)
 	s->broker_lived = true;
 	if (lived >= STEADY_US)
 		s->backoff_us = BACKOFF_MIN_US;
-	broker_schedule(s);
+	broker_schedule(s, WIFSIGNALED(status) ? BACKOFF_KILLED_US : BACKOFF_MAX_US);
 }
 
 /* ---- signals, and the loop */
@@ -1133,7 +1136,7 @@ on_time(struct supervisor *s)
 
 	if (s->restart_us && now >= s->restart_us && broker_start(s) < 0) {
 		log_error("broker_start_failed", LS("error", strerror(errno)));
-		broker_schedule(s);
+		broker_schedule(s, BACKOFF_MAX_US);
 	}
 	if (s->broker && !s->broker_lived && now >= s->started_us + SHORT_LIFE_US) {
 		s->broker_lived = true;
