@@ -429,3 +429,11 @@ def remote_whole(e):
 
 def wait_no_process(service, seconds=10):
     processes.wait_gone(service.everything(), seconds)
+
+
+def defects(log, no_memory):
+    """What sanitizers and assertions said; without memory an assertion is how a process ends."""
+    words = r"ERROR: (Address|Leak|Undefined\w*)Sanitizer|runtime error: " + ("" if no_memory else r"|assertion .* failed|out of memory")
+    for line in log.splitlines():
+        if re.search(words, line, re.I):
+            yield line[:300]
