@@ -26,6 +26,21 @@ repository_id(const struct ctl *ctl, char **id)
 	return ctl_repository(ctl, ctl->line->args[0], id);
 }
 
+/* Asks something about the repository of the first argument. *id is for the caller to free, whatever is returned. */
+static int
+ask(struct ctl *ctl, enum p_method_id method, char **id, void *answer)
+{
+	struct p_repository_ref request = {0};
+	int r = repository_id(ctl, id);
+
+	if (r != 0)
+		return r;
+	P_SETS(repository_ref, &request, id, *id);
+	r = ctl_call(ctl, method, &request, answer);
+	P_FREE(repository_ref, &request);
+	return r;
+}
+
 static int
 show(struct ctl *ctl, struct p_repository *repository)
 {
@@ -121,16 +136,10 @@ ctl_repo_ls(struct ctl *ctl)
 int
 ctl_repo_show(struct ctl *ctl)
 {
-	struct p_repository_ref request = {0};
 	struct p_repository answer;
 	CLEAN_FREE char *id = NULL;
 
-	int r = repository_id(ctl, &id);
-	if (r != 0)
-		return r;
-	P_SETS(repository_ref, &request, id, id);
-	r = ctl_call(ctl, P_M_repository_get, &request, &answer);
-	P_FREE(repository_ref, &request);
+	int r = ask(ctl, P_M_repository_get, &id, &answer);
 	return r ? r : show(ctl, &answer);
 }
 
@@ -162,16 +171,10 @@ ctl_repo_set(struct ctl *ctl)
 int
 ctl_repo_rm(struct ctl *ctl)
 {
-	struct p_repository_ref request = {0};
 	struct p_deleted_answer answer;
 	CLEAN_FREE char *id = NULL;
 
-	int r = repository_id(ctl, &id);
-	if (r != 0)
-		return r;
-	P_SETS(repository_ref, &request, id, id);
-	r = ctl_call(ctl, P_M_repository_delete, &request, &answer);
-	P_FREE(repository_ref, &request);
+	int r = ask(ctl, P_M_repository_delete, &id, &answer);
 	if (r != 0 || ctl_json_done(ctl, &p_type_deleted_answer, &answer))
 		return r;
 	P_FREE(deleted_answer, &answer);

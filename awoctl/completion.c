@@ -70,28 +70,25 @@ add_orders(struct ctl *ctl, struct buf *b)
 	P_FREE(order_list_answer, &answer);
 }
 
+/* A list that awod answers with: two fields of each item. */
 static void
-add_repositories(struct ctl *ctl, struct buf *b)
+add_list(struct ctl *ctl, struct buf *b, enum p_method_id id, unsigned list, unsigned word, unsigned what)
 {
-	struct p_repository_list_answer answer;
+	const struct p_type *type = p_methods[id].answer, *item = type->fields[list].type;
+	CLEAN_FREE char *answer = xcalloc(1, type->size);
+	struct p_any_list all;
 
-	if (ctl_try(ctl, P_M_repository_list, NULL, &answer, NULL) < 0)
+	if (ctl_try(ctl, id, NULL, answer, NULL) < 0)
 		return;
-	for (size_t i = 0; i < answer.repositories.n; i++)
-		add_candidate(b, answer.repositories.v[i].repository_url, answer.repositories.v[i].display_name);
-	P_FREE(repository_list_answer, &answer);
-}
+	memcpy(&all, answer + type->fields[list].offset, sizeof(all));
+	for (size_t i = 0; i < all.n; i++) {
+		const char *texts[2];
 
-static void
-add_workflows(struct ctl *ctl, struct buf *b)
-{
-	struct p_workflow_list_answer answer;
-
-	if (ctl_try(ctl, P_M_workflow_list, NULL, &answer, NULL) < 0)
-		return;
-	for (size_t i = 0; i < answer.workflows.n; i++)
-		add_candidate(b, answer.workflows.v[i].name, answer.workflows.v[i].description);
-	P_FREE(workflow_list_answer, &answer);
+		memcpy(&texts[0], all.v + i * item->size + item->fields[word].offset, sizeof(texts[0]));
+		memcpy(&texts[1], all.v + i * item->size + item->fields[what].offset, sizeof(texts[1]));
+		add_candidate(b, texts[0], texts[1]);
+	}
+	p_free(type, answer);
 }
 
 static void
@@ -109,18 +106,6 @@ add_info(struct ctl *ctl, struct buf *b, bool steps)
 }
 
 static void
-add_settings(struct ctl *ctl, struct buf *b)
-{
-	struct p_settings_answer answer;
-
-	if (ctl_try(ctl, P_M_settings_get, NULL, &answer, NULL) < 0)
-		return;
-	for (size_t i = 0; i < answer.settings.n; i++)
-		add_candidate(b, answer.settings.v[i].key, answer.settings.v[i].help);
-	P_FREE(settings_answer, &answer);
-}
-
-static void
 add_credentials(struct ctl *ctl, struct buf *b)
 {
 	struct p_credential_list_answer answer;
@@ -131,18 +116,6 @@ add_credentials(struct ctl *ctl, struct buf *b)
 		add_candidate(b, answer.credentials.v[i].name,
 		    P_ENUM_NAME(credential_kind, answer.credentials.v[i].kind));
 	P_FREE(credential_list_answer, &answer);
-}
-
-static void
-add_tokens(struct ctl *ctl, struct buf *b)
-{
-	struct p_token_list_answer answer;
-
-	if (ctl_try(ctl, P_M_token_list, NULL, &answer, NULL) < 0)
-		return;
-	for (size_t i = 0; i < answer.tokens.n; i++)
-		add_candidate(b, answer.tokens.v[i].id, answer.tokens.v[i].name);
-	P_FREE(token_list_answer, &answer);
 }
 
 /* false when there is no such list. */
@@ -160,17 +133,19 @@ candidates(struct ctl *ctl, const char *what, struct buf *b)
 	if (strcmp(what, "orders") == 0)
 		add_orders(ctl, b);
 	else if (strcmp(what, "repositories") == 0)
-		add_repositories(ctl, b);
+		add_list(ctl, b, P_M_repository_list, p_repository_list_answer_f_repositories,
+		    p_repository_f_repository_url, p_repository_f_display_name);
 	else if (strcmp(what, "workflows") == 0)
-		add_workflows(ctl, b);
+		add_list(ctl, b, P_M_workflow_list, p_workflow_list_answer_f_workflows, p_workflow_f_name,
+		    p_workflow_f_description);
 	else if (strcmp(what, "steps") == 0 || strcmp(what, "agents") == 0)
 		add_info(ctl, b, strcmp(what, "steps") == 0);
 	else if (strcmp(what, "settings") == 0)
-		add_settings(ctl, b);
+		add_list(ctl, b, P_M_settings_get, p_settings_answer_f_settings, p_setting_f_key, p_setting_f_help);
 	else if (strcmp(what, "credentials") == 0)
 		add_credentials(ctl, b);
 	else
-		add_tokens(ctl, b);
+		add_list(ctl, b, P_M_token_list, p_token_list_answer_f_tokens, p_token_f_id, p_token_f_name);
 	return true;
 }
 

@@ -2894,16 +2894,36 @@ store_order_list(struct store *s, const struct store_filter *f, store_list_done 
 		P_FREE(order_list_answer, &page);
 }
 
-/* Appends an uninitialised element to a list of a message. */
-#define LIST_ADD(list)                                                                             \
-	((list).v = xrealloc((list).v, (list).n + 1, sizeof(*(list).v)), &(list).v[(list).n++])
+/* Takes all rows into a list of an answer, which is empty still, and ends the read. On failure nothing is left to free. */
+static int
+read_list(struct store *s, enum st_id id, sqlite3_stmt *st, const struct p_type *type, void *out, unsigned field,
+    uint64_t skip, struct awo_err *err)
+{
+	const struct p_field *f = &type->fields[field];
+	struct p_any_list list = {0};
+	int rc;
+
+	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
+		int col = 0;
+
+		list.v = xrealloc(list.v, list.n + 1, f->type->size);
+		read_fields(st, &col, f->type, list.v + list.n++ * f->type->size, skip);
+	}
+	read_end(s, id, st);
+	memcpy((char *)out + f->offset, &list, sizeof(list));
+	*(uint64_t *)out |= UINT64_C(1) << field;
+	if (rc == SQLITE_DONE)
+		return 0;
+	p_free(type, out);
+	return read_failed(s, rc, err);
+}
+#define READ_LIST(s, id, st, t, out, f, skip, err) read_list(s, id, st, &p_type_##t, out, p_##t##_f_##f, skip, err)
 
 int
 store_steps(struct store *s, const char *id, struct p_step_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st;
 	int64_t rowid;
-	int rc;
 
 	memset(out, 0, sizeof(*out));
 	lock_turn(s);
@@ -2912,18 +2932,9 @@ store_steps(struct store *s, const char *id, struct p_step_list_answer *out, str
 	if (rowid < 0 || !(st = read_begin(s, ST_STEPS, err)))
 		return -1;
 	sqlite3_bind_int64(st, 1, rowid);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		int col = 0;
-
-		read_fields(st, &col, &p_type_step, LIST_ADD(out->steps), SKIP_NONE);
-	}
-	read_end(s, ST_STEPS, st);
-	if (rc != SQLITE_DONE) {
-		P_FREE(step_list_answer, out);
-		return read_failed(s, rc, err);
-	}
+	if (READ_LIST(s, ST_STEPS, st, step_list_answer, out, steps, SKIP_NONE, err) < 0)
+		return -1;
 	P_SETS(step_list_answer, out, agent_work_order_id, id);
-	P_MARK(step_list_answer, out, steps);
 	return 0;
 }
 
@@ -3018,23 +3029,13 @@ store_repository_list(
     struct store *s, uint32_t uid, struct p_repository_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_REPOSITORY_LIST, err);
-	int rc;
 
 	memset(out, 0, sizeof(*out));
 	if (!st)
 		return -1;
 	sqlite3_bind_int64(st, 1, uid);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		int col = 0;
-
-		read_fields(st, &col, &p_type_repository, LIST_ADD(out->repositories), SKIP_NONE);
-	}
-	read_end(s, ST_REPOSITORY_LIST, st);
-	if (rc != SQLITE_DONE) {
-		P_FREE(repository_list_answer, out);
-		return read_failed(s, rc, err);
-	}
-	P_MARK(repository_list_answer, out, repositories);
+	if (READ_LIST(s, ST_REPOSITORY_LIST, st, repository_list_answer, out, repositories, SKIP_NONE, err) < 0)
+		return -1;
 	P_SET(repository_list_answer, out, total_count, (int64_t)out->repositories.n);
 	return 0;
 }
@@ -3069,24 +3070,12 @@ store_credential_list(
     struct store *s, uint32_t uid, struct p_credential_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_CREDENTIAL_LIST, err);
-	int rc;
 
 	memset(out, 0, sizeof(*out));
 	if (!st)
 		return -1;
 	sqlite3_bind_int64(st, 1, uid);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		int col = 0;
-
-		read_fields(st, &col, &p_type_credential, LIST_ADD(out->credentials), SKIP_NONE);
-	}
-	read_end(s, ST_CREDENTIAL_LIST, st);
-	if (rc != SQLITE_DONE) {
-		P_FREE(credential_list_answer, out);
-		return read_failed(s, rc, err);
-	}
-	P_MARK(credential_list_answer, out, credentials);
-	return 0;
+	return READ_LIST(s, ST_CREDENTIAL_LIST, st, credential_list_answer, out, credentials, SKIP_NONE, err);
 }
 
 int
@@ -3122,25 +3111,13 @@ store_token_list(
     struct store *s, uint32_t uid, bool any, struct p_token_list_answer *out, struct awo_err *err)
 {
 	sqlite3_stmt *st = read_begin(s, ST_TOKEN_LIST, err);
-	int rc;
 
 	memset(out, 0, sizeof(*out));
 	if (!st)
 		return -1;
 	sqlite3_bind_int(st, 1, any);
 	sqlite3_bind_int64(st, 2, uid);
-	while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
-		int col = 0;
-
-		read_fields(st, &col, &p_type_token, LIST_ADD(out->tokens), SKIP_TOKEN);
-	}
-	read_end(s, ST_TOKEN_LIST, st);
-	if (rc != SQLITE_DONE) {
-		P_FREE(token_list_answer, out);
-		return read_failed(s, rc, err);
-	}
-	P_MARK(token_list_answer, out, tokens);
-	return 0;
+	return READ_LIST(s, ST_TOKEN_LIST, st, token_list_answer, out, tokens, SKIP_TOKEN, err);
 }
 
 int

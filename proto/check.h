@@ -57,10 +57,4 @@ bool p_is_set(const struct p_type *type, const void *obj, size_t i);
 const struct p_field *p_field_find(
     const struct p_type *type, const char *name, size_t len, size_t *next);
 
-/* All lists have the members of this one. */
-struct p_any_list {
-	char *v;
-	size_t n;
-};
-
 #endif

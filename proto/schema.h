@@ -111,6 +111,12 @@ struct p_type {
 #include "proto/types.def"
 #include "proto/undef.h"
 
+/* All lists have the members of this one. */
+struct p_any_list {
+	char *v;
+	size_t n;
+};
+
 /* ---- field numbers: enum p_order_field { p_order_f_agent_work_order_id, ..., p_order_f__count } */
 #define ENUM_BEGIN(e, help)
 #define ENUM_ROW(e, v, help)
