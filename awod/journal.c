@@ -283,7 +283,7 @@ take_final(struct live *l, enum p_event_id event, const json_t *line)
 	free(l->error);
 	l->error = xstrndup(s != NULL ? s : "the worker gave no reason", 8000);
 	after = json_integer_value(json_object_get(line, "retry_after_seconds"));
-	l->retry_after_s = after > 0 && after < 86400 ? after : 0;
+	l->retry_after_s = after > 0 ? after : 0;
 	l->forced = l->forced || json_is_true(json_object_get(line, "forced"));
 }
 
