@@ -1,4 +1,6 @@
-"""Every fault that was seen in agents, on GitHub and at git remotes: what can be mended is, and the rest says what is wrong."""
+"""Every fault that was seen in agents, on GitHub and at git remotes: what passes is outlasted, the rest says what is wrong."""
+from datetime import datetime, timezone
+
 import pytest
 
 from awo_testlib.faults import KINDS, World, draw
@@ -28,3 +30,15 @@ def test_fault(cases, name):
     o = case.order
     assert not case.problems, (f"{'; '.join(case.problems)}\n{o['status']} at attempt {o['attempt']}: "
                                f"{o['error_category']}: {o['error_message']}")
+
+
+def test_limit_that_ends_in_a_day(make_github):
+    """The order waits for it; asking again within seconds would make the limit worse."""
+    github = make_github()
+    github.forge.fault(method="POST", path="/pulls$", times=9, status=429, headers=[("Retry-After", "90000")])
+    order_id = github.instance.create(github.url)
+    order = github.instance.wait(order_id, condition=lambda o: o["retry_at"] is not None)
+    assert order["status"] == "pending" and order["error_category"] == "transient"
+    wait = datetime.fromisoformat(order["retry_at"].replace("Z", "+00:00")) - datetime.now(timezone.utc)
+    assert wait.total_seconds() > 86000
+    github.instance.call("order.cancel", agent_work_order_id=order_id)

@@ -1,4 +1,5 @@
 """Every fault that agents, their models, GitHub and git remotes were seen to have, as orders with a known outcome."""
+import json
 import os
 import random
 import re
@@ -91,7 +92,7 @@ class Case:
 
     def plays(self, step, stream=None, agent="replay", **fault):
         self.agent(agent)
-        self.lines.append("fault: " + self.world.directive(step=step, **fault, **({"stream": stream} if stream else {})))
+        self.lines.append("fault: " + json.dumps({"step": step, **fault, **({"stream": stream} if stream else {})}))
         if not self.url:
             self.local()
             self.steps(STEPS[:4] if step != "create-pr" else STEPS)
@@ -215,7 +216,7 @@ TRANSIENT = [("claude-matrix/refused", 1, None), ("claude-matrix/cut", 0, "plann
              ("claude-interactive/signal-SIGHUP", 129, None), ("claude-interactive/signal-SIGKILL", -9, None),
              ("claude-interactive/signal-SIGINT", 1, None)]
 for stream, code, where in TRANSIENT:
-    @kind(f"stream {stream}", recoverable=True, weight=3)
+    @kind(f"stream {stream}", recoverable=True, weight=3, short="SIGHUP" not in stream)
     def _(c, stream=stream, code=code, where=where):
         times = c.rng.choice((1, 1, 2))
         c.plays(c.some_step(*(where or "create-branch planning execute commit").split()), stream, times=times,
@@ -231,7 +232,7 @@ def _(c):
 
 # the same stream, its API's answer another one
 for status, what in ((429, "rate limit"), (529, "overloaded"), (500, "server error"), (503, "unavailable")):
-    @kind(f"the API answers {status} to the end", recoverable=True, weight=2, short=status in (429, 529))
+    @kind(f"the API answers {status} to the end", recoverable=True, weight=2, short=status == 429)
     def _(c, status=status, what=what):
         c.plays(c.some_step(), "claude-matrix/auth401", exit=1, times=2, change={
             '"error_status":401': f'"error_status":{status}', '"api_error_status":401': f'"api_error_status":{status}',
@@ -248,8 +249,9 @@ def _(c):
 
 
 # with the step's work done, as when the program itself tried again
-for stream in ("retry529", "rate429", "fail-tool", "parallel", "partial", "text", "bare", "denied", "schema", "text-json"):
-    @kind(f"stream claude-matrix/{stream} with the work", recoverable=True, short=stream in ("rate429", "fail-tool"))
+for stream in ("retry529", "rate429", "fail-tool", "parallel", "partial", "text", "bare", "denied", "schema",
+               "text-json"):
+    @kind(f"stream claude-matrix/{stream} with the work", recoverable=True, short=stream == "rate429")
     def _(c, stream=stream):
         c.plays(c.some_step("planning", "execute"), f"claude-matrix/{stream}", work=True)
         c.completed(1)
@@ -307,14 +309,14 @@ FATAL = [("claude-matrix/auth401", 1, "permanent", "invalid api key.*credential 
          ("claude-matrix/text-plain", 0, "agent", "without a result"),
          ("claude-interactive/epipe", 1, "agent", "without a result.*exit status 1")]
 for stream, code, category, words in FATAL:
-    @kind(f"stream {stream}", weight=2, short=stream not in ("claude-badreq", "claude-matrix/budget"))
+    @kind(f"stream {stream}", weight=2, short=stream.endswith(("/auth401", "/badreq400", "/maxturns", "/text-plain")))
     def _(c, stream=stream, code=code, category=category, words=words):
         step = c.some_step()
         c.plays(step, stream, exit=code, times=9)
         c.failed(category, f"^Command '{step}' failed: .*{words}")
 
 # what the program says on standard error alone
-SAID = [("root", "--dangerously-skip-permissions cannot be used with root/sudo privileges for security reasons", "agent"),
+SAID = [("root", "--dangerously-skip-permissions cannot be used with root/sudo privileges", "agent"),
         ("bad flag", "error: unknown option '--no-such-flag'", "permanent"),
         ("session taken", "Error: Session ID 11111111-2222-4333-8444-555555555555 is already in use.", "agent"),
         ("no input", "Error: Input must be provided either through stdin or as a prompt argument when using --print",
@@ -347,15 +349,15 @@ def _(c):
     c.failed("timeout", "idle timeout: no output for")
 
 
-for name, trick, times in (("fails with 529", "fail-once", 1), ("is rate limited", "rate-limit 1", 2),
+for name, trick, times in (("fails with 529", "fail-once", 1), ("is rate limited", "rate-limit 1", 1),
                            ("is killed by its own tool", "run kill -9 $PPID", 1)):
-    @kind(f"the demonstration agent {name}", recoverable=True, short=trick != "fail-once")
+    @kind(f"the demonstration agent {name}", recoverable=True, short=trick == "run kill -9 $PPID")
     def _(c, trick=trick, times=times):
         c.plays(c.some_step(), demo=trick, times=times)
         c.completed(times + 1)
 
 
-@kind("the agent exits in the middle")
+@kind("the agent exits in the middle", short=False)
 def _(c):
     c.plays(c.some_step(), demo="exit 3", times=9)
     c.failed("agent", r"without a result \(exit status 3\)")
@@ -378,15 +380,16 @@ def _(c):
 
 OTHERS = {"codex": 1, "opencode": 1, "gemini": 144, "qwen": 0}
 for name, code in OTHERS.items():
-    @kind(f"{name} refuses the request")
+    @kind(f"{name} refuses the request", short=name in ("codex", "qwen"))
     def _(c, name=name, code=code):
         c.plays(c.some_step(), f"{name}-badreq", agent=f"replay-{name}", exit=code, times=9)
         c.failed("permanent", "prompt is too long")
 
-    @kind(f"{name} is overloaded", recoverable=True, weight=2, short=name in ("codex", "qwen"))
+    @kind(f"{name} is overloaded", recoverable=True, weight=2, short=name == "opencode")
     def _(c, name=name, code=code):
         # the recorded refusal, with the status and the words of an overload
-        c.plays(c.some_step(), f"{name}-badreq", agent=f"replay-{name}", exit=1 if code == 144 else code, times=2, change={
+        code = 503 % 256 if name == "gemini" else code
+        c.plays(c.some_step(), f"{name}-badreq", agent=f"replay-{name}", exit=code, times=2, change={
             "400": "503", "INVALID_ARGUMENT": "UNAVAILABLE", "invalid_request_error": "overloaded_error",
             "ContextOverflowError": "APIError", "ContextOverflow": "API",
             "prompt is too long: 250000 tokens > 200000 maximum": "the model is overloaded, service unavailable"})
@@ -421,12 +424,12 @@ def pulls_fault(name, recoverable, attempts, short=True, **fault):
 
 
 pulls_fault("the answer to the pull request is lost", True, (1,), lost=True)
-pulls_fault("502 after the pull request was made", True, (1,), status=502, work=True)
+pulls_fault("502 after the pull request was made", True, (1,), status=502, work=True, short=False)
 pulls_fault("the answer is cut in the middle", True, (1,), cut=True)
 pulls_fault("500 once", True, (1,), status=500, short=False)
 pulls_fault("503 for a while", True, (2, 4), method=".*", status=503, seconds=AWAY)
 pulls_fault("502 with HTML for a while", True, (2, 4), method=".*", status=502, seconds=AWAY, short=False)
-pulls_fault("no answer for a while", True, (2, 4), method=".*", lost=True, work=False, seconds=AWAY)
+pulls_fault("no answer for a while", True, (2, 4), method=".*", lost=True, work=False, seconds=AWAY, short=False)
 pulls_fault("429 with Retry-After", True, (2,), status=429, headers=[("Retry-After", "1")], short=False)
 pulls_fault("403 for the secondary limit", True, (2,), status=403, headers=[("Retry-After", "1")],
             body={"message": "You have exceeded a secondary rate limit."})
@@ -437,7 +440,8 @@ pulls_fault("a slow answer", True, (1,), delay=3, short=False)
 def _(c):
     c.github()
     f = c.forge_fault("/pulls$", method="POST", status=403, body={"message": "API rate limit exceeded for user ID 1."})
-    f.hook = lambda: f.headers.extend([("x-ratelimit-remaining", "0"), ("x-ratelimit-reset", str(int(time.time()) + 2))])
+    f.hook = lambda: f.headers.extend([("x-ratelimit-remaining", "0"),
+                                       ("x-ratelimit-reset", str(int(time.time()) + 2))])
     c.completed(2)
 
 
@@ -445,11 +449,9 @@ def _(c):
 def _(c):
     """The pull request is there, but only the next attempt can find it."""
     c.github()
-    c.forge_fault("/pulls$", method="POST", lost=True)
-    c.forge_fault("/pulls$", method="GET", status=503, seconds=AWAY).first = None
     # the first look finds that there is none yet; those after the lost answer fail
-    away = c.world.forge.faults.pop()
-    c.world.forge.faults[-1].hook = lambda: c.world.forge.faults.append(away)
+    c.forge_fault("/pulls$", method="POST", lost=True, hook=lambda: c.forge_fault(
+        "/pulls$", method="GET", status=503, seconds=AWAY))
     c.completed(2, 4)
 
 
@@ -471,7 +473,7 @@ class _Body:
 
 for status, words in ((401, "token was refused"), (403, "token may not do this"), (404, "not found"),
                       (422, "the stand-in says no"), (301, "moved or renamed")):
-    @kind(f"GitHub: {status} to the pull request", short=status in (401, 422), weight=2 if status == 401 else 1)
+    @kind(f"GitHub: {status} to the pull request", short=status == 401, weight=2 if status == 401 else 1)
     def _(c, status=status, words=words):
         c.github()
         c.forge_fault("/pulls$", method="POST", status=status, times=99, body={"message": "the stand-in says no"})
@@ -557,7 +559,7 @@ git_kind("no answer to the fetch for a while", "upload", (2, 4), reset=True, sec
 git_kind("the fetch hangs", "upload", (2,), hang=GIT_TIMEOUT + 5, short=False)
 git_kind("503 to the push for a while", "receive", (2, 4), status=503, seconds=AWAY, weight=2)
 git_kind("502 to the push's pack", "receive", (2,), phase="pack", status=502, short=False)
-git_kind("no answer to the push", "receive", (2,), phase="pack", reset=True)
+git_kind("no answer to the push", "receive", (2,), phase="pack", reset=True, short=False)
 git_kind("the push was taken, the answer is lost", "receive", (2,), phase="pack", lost=True, weight=3)
 git_kind("the push was taken, the answer is cut", "receive", (2,), phase="pack", cut=True, short=False)
 git_kind("the push hangs", "receive", (2,), phase="pack", hang=GIT_TIMEOUT + 5, short=False)
@@ -684,7 +686,7 @@ for status, words in ((401, "token was refused"), (403, "token was refused|auth|
         c.failed("git", f"^Command 'commit' failed: .*({words})")
 
 
-@kind("git: the token is refused")
+@kind("git: the token is refused", short=False)
 def _(c):
     c.github()
     c.git_fault("upload", status=401, times=99)
@@ -726,8 +728,9 @@ def api_error(status, kind, times, **more):
     return [{"status": status, "type": kind, **more} for _ in range(times)]
 
 
-real_kind("429 with retry-after", True, (1,), faults=api_error(429, "rate_limit_error", 1, headers={"retry-after": "1"}))
-real_kind("429 until it gives up", True, (2,), faults=api_error(429, "rate_limit_error", 2, headers={"retry-after": "1"}))
+SOON = {"headers": {"retry-after": "1"}}
+real_kind("429 with retry-after", True, (1,), faults=api_error(429, "rate_limit_error", 1, **SOON))
+real_kind("429 until it gives up", True, (2,), faults=api_error(429, "rate_limit_error", 2, **SOON))
 real_kind("529 until it gives up", True, (2,), faults=api_error(529, "overloaded_error", 2))
 real_kind("500 until it gives up", True, (2,), faults=api_error(500, "api_error", 2))
 real_kind("529 in the middle", True, (2,), faults=[None] * 5 + api_error(529, "overloaded_error", 2))
@@ -740,10 +743,12 @@ real_kind("a tool fails", True, (1,), script={"execute": [[bash("echo oops >&2; 
 real_kind("a bad key", False, ("permanent", "key.*credential set"), key="sk-ant-another-" + "k" * 20)
 real_kind("400", False, ("permanent", "told to fail"), faults=api_error(400, "invalid_request_error", 50))
 real_kind("403", False, ("permanent", "told to fail|authenticate"), faults=api_error(403, "permission_error", 50))
-real_kind("false success", False, ("agent", "changed nothing"), script={"execute": [[text("Everything is done.")]]}, weight=2)
+real_kind("false success", False, ("agent", "changed nothing"), script={"execute": [[text("Everything is done.")]]})
 real_kind("too many turns", False, ("agent", "maximum number of turns"), max_turns=1)
 real_kind("answers that are too long", False, ("agent", "output token|max_output_tokens"),
-          faults=[{"stop": "max_tokens"}] * 60, script={"create-branch": [[text("I think and think and")]]})
+          faults=[{"stop": "max_tokens"}] * 60,
+          # the program asks it to go on, with a message of its own
+          script={step: [[text("I think and think and")]] for step in ("create-branch", "prompt")})
 real_kind("the API hangs", False, ("timeout", "idle timeout"), faults=[None, {"delay": IDLE_REAL + 30}])
 
 
@@ -795,11 +800,6 @@ class World:
         repo.path, repo.branch = path, self.template.branch
         repo.open_to_all()
         return repo
-
-    @staticmethod
-    def directive(**fault):
-        import json
-        return json.dumps(fault)
 
     def start(self, max_concurrent=4):
         config = {"max_concurrent": max_concurrent, "agents": self.agents, "git": {"timeout": GIT_TIMEOUT},
