@@ -51,6 +51,9 @@ static void
 go_on(struct live *l, bool ok, void *arg)
 {
 	(void)arg;
+	/* a cancel may have ended the order while this was being written */
+	if (l->stage != LIVE_FETCHING)
+		return;
 	if (!ok) {
 		live_failed(l, error_category_resource, "the database could not be written; see awod's log", 0);
 		return;
