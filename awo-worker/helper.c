@@ -181,6 +181,11 @@ end_process(struct order *o, struct helper *h)
 	} else if (h->call.sandboxed) {
 		inside_finish(h->inside);
 	} else {
+		int64_t grace = loop_now(&o->loop) + h->call.grace_us;
+
+		while (o->cancelled && h->call.grace_us > 0 && !h->child.ended &&
+		       loop_turn(&o->loop, grace))
+			;
 		if (!h->child.ended)
 			kill(h->child.pid, SIGKILL);
 		while (!h->child.ended)

@@ -24,6 +24,8 @@ struct helper_call {
 	int fd3;	      /* its descriptor 3, closed here once it has started; -1: none */
 	const char *save_dir; /* sandboxed: bound writable at /awo/saved, or NULL */
 	int64_t seconds;      /* deadline */
+	int64_t grace_us;     /* outside: may go on so long after a cancel, for what it writes elsewhere
+				 would stay half done */
 };
 
 struct helper {

@@ -13,9 +13,13 @@
 #include "awo-worker/ports.h"
 #include "common/buf.h"
 #include "common/clean.h"
+#include "common/files.h"
 
 #define CLEAN_DIR "/awo/order/repository.git"
 #define LOCAL_SECONDS 600 /* a verb that talks to no remote */
+/* after a cancel: what an ended push leaves in a local remote, nobody would ever remove */
+#define PUSH_GRACE_US 700000
+#define INCOMING CLEAN_DIR "/awo-incoming"
 
 static json_t *
 call_git(struct order *o, const char *verb, bool sandboxed, json_t *request, struct failure *f)
@@ -327,6 +331,8 @@ look_and_import(struct order *o, const char *changed_since, json_t **answer, str
 	}
 	if (r == 0)
 		return 0;
+	/* one that was ended could not clear away after itself */
+	(void)files_remove_tree(AT_FDCWD, INCOMING, NULL);
 	/* the import fails when the pack broke off; what the look says about itself is the cause then */
 	if (looked == NULL && lf.category != error_category_cancelled && lf.msg[0] != '\0' &&
 	    lf.category != error_category_internal)
@@ -443,7 +449,8 @@ repository_push(struct order *o, struct failure *f)
 	    .verb = "push",
 	    .request = r,
 	    .fd3 = -1,
-	    .seconds = o->job.git.timeout + 60};
+	    .seconds = o->job.git.timeout + 60,
+	    .grace_us = PUSH_GRACE_US};
 	const char *pushed;
 
 	add_remote(o, r);
