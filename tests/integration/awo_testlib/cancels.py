@@ -28,7 +28,7 @@ AGENTS = (
 )
 STEPS = ("create-branch", "planning", "execute", "commit", "create-pr")
 # a moment is an event of the order's log and a little time behind it
-MOMENTS = ("agent_work_order_created", "agent_work_order_started", "repository_fetch_started",
+MOMENTS = ("agent_work_order_created", "agent_work_order_started", "repository_fetch_started", "repository_fetch_completed",
            "workflow_execution_started", "sandbox_created", "workspace_created", "workflow_started", "step_started",
            "agent_command_started", "agent_output", "agent_command_completed", "sandbox_command_executed",
            "git_commit_created", "git_branch_created", "step_completed", "git_push_completed", "workflow_completed")
@@ -227,7 +227,10 @@ class Round:
             time.sleep(0.1)
         out += [f"process {w}" for w in inst.workers()]
         for sub in ("workers", "slots"):
-            out += [f"{p}" for p in (inst.run_dir / sub).glob("*")] if (inst.run_dir / sub).is_dir() else []
+            for p in (inst.run_dir / sub).glob("*") if (inst.run_dir / sub).is_dir() else ():
+                known = next((c for c in self.done if c.id == p.name), None)
+                out.append(f"{p}: {known and known.how}, {inst.order(p.name)['status']}{inst.tail(p.name)}"
+                           if known else f"{p}")
         with open("/proc/self/mountinfo", encoding="utf-8") as f:
             out += [f"mount {line.split()[4]}" for line in f if str(inst.base) in line]
         queue = inst.call("queue.get")
@@ -251,7 +254,7 @@ class Round:
                 self.instance.call("order.delete", agent_work_order_id=c.id)
             except (RpcError, TimeoutError) as e:
                 out.append(f"{c.id} cannot be deleted: {e}")
-        end = time.monotonic() + 10
+        end = time.monotonic() + 120
         left = list((self.instance.state / "work-orders").iterdir())
         while left and time.monotonic() < end:
             time.sleep(0.1)
