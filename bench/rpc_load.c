@@ -1,4 +1,4 @@
-/* Loads a Unix socket with one msgpack-rpc request, over and over, and prints what each answer took. */
+/* Loads a Unix socket with msgpack-rpc requests of one method, over and over, and prints what each answer took. */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -100,7 +100,22 @@ read_answer(struct peer *p, const char *save)
 	return true;
 }
 
-/* One request in flight a connection. Prints the seconds of all, then the nanoseconds of each. */
+/* One call with the parameters of a JSON object, encoded. */
+static void
+encode(struct buf *out, const struct p_method *method, const json_t *tree)
+{
+	void *param = xcalloc(1, method->request->size);
+	struct awo_err err = {0};
+
+	if (p_from_json(method->request, param, tree, true, &err) < 0)
+		stop("parameters", err.msg);
+	/* the same id each time: only one request is in flight on a connection */
+	p_encode_request(out, 1, method->name, method->request, param);
+	p_free(method->request, param);
+	free(param);
+}
+
+/* One request in flight a connection, those of a list by turns. Prints the seconds of all, then the nanoseconds of each. */
 int
 main(int argc, char **argv)
 {
@@ -108,14 +123,12 @@ main(int argc, char **argv)
 	const struct p_method *method;
 	struct peer *peers;
 	struct pollfd *polls;
-	CLEAN_BUF struct buf request = {0};
+	struct buf *requests;
 	CLEAN_FREE int64_t *took = NULL;
 	CLEAN_JSON json_t *tree = NULL;
-	struct awo_err err = {0};
 	json_error_t at;
-	size_t count, done = 0, sent = 0, connections;
+	size_t count, done = 0, sent = 0, connections, kinds;
 	int64_t begin, end;
-	void *param;
 
 	if (argc != 6 && argc != 7) {
 		fputs("usage: " BENCH_NAME " SOCKET METHOD PARAMETERS-AS-JSON CONNECTIONS COUNT [FILE-FOR-AN-ANSWER]\n", stderr);
@@ -127,13 +140,12 @@ main(int argc, char **argv)
 	count = strtoul(argv[5], NULL, 10);
 	if (!method || !tree || connections == 0 || connections > CONNECTIONS_MAX || count < connections)
 		stop("arguments", !method ? "no such method" : !tree ? at.text : "numbers");
-	param = xcalloc(1, method->request->size);
-	if (p_from_json(method->request, param, tree, true, &err) < 0)
-		stop(argv[3], err.msg);
-	/* the same id each time: only one request is in flight */
-	p_encode_request(&request, 1, method->name, method->request, param);
-	p_free(method->request, param);
-	free(param);
+	kinds = json_is_array(tree) ? json_array_size(tree) : 1;
+	if (kinds == 0)
+		stop(argv[3], "no parameters");
+	requests = xcalloc(kinds, sizeof(*requests));
+	for (size_t i = 0; i < kinds; i++)
+		encode(&requests[i], method, json_is_array(tree) ? json_array_get(tree, i) : tree);
 
 	peers = xcalloc(connections, sizeof(*peers));
 	polls = xcalloc(connections, sizeof(*polls));
@@ -144,7 +156,7 @@ main(int argc, char **argv)
 	}
 	begin = now_ns();
 	for (; sent < connections; sent++)
-		send_request(&peers[sent], &request);
+		send_request(&peers[sent], &requests[sent % kinds]);
 	while (done < count) {
 		if (connections > 1 && poll(polls, connections, -1) < 0)
 			stop("poll", strerror(errno));
@@ -154,21 +166,23 @@ main(int argc, char **argv)
 			took[done++] = now_ns() - peers[i].sent_at;
 			save = NULL;
 			if (sent < count) {
-				send_request(&peers[i], &request);
-				sent++;
+				send_request(&peers[i], &requests[sent++ % kinds]);
 			} else {
 				polls[i].fd = -1;
 			}
 		}
 	}
 	end = now_ns();
-	printf("%zu %.6f\n", request.len, (double)(end - begin) / 1e9);
+	printf("%zu %.6f\n", requests[0].len, (double)(end - begin) / 1e9);
 	for (size_t i = 0; i < count; i++)
 		printf("%" PRId64 "\n", took[i]);
 	for (size_t i = 0; i < connections; i++) {
 		close(peers[i].fd);
 		buf_free(&peers[i].in);
 	}
+	for (size_t i = 0; i < kinds; i++)
+		buf_free(&requests[i]);
+	free(requests);
 	free(peers);
 	free(polls);
 	return 0;
