@@ -22,6 +22,7 @@
 #define KEPT_MAX (64U << 20) /* bytes of notifications kept while a call waits */
 #define RETRY_MS 20	     /* between attempts to connect while the listener's queue is full */
 #define CONNECT_MS 5000	     /* how long these attempts go on in the background */
+#define RESTART_MS 3000	     /* how long a call goes on while the daemon is being restarted */
 
 struct note {
 	STAILQ_ENTRY(note) link;
@@ -48,6 +49,7 @@ struct client {
 	struct p_scan scan;
 	uint32_t id;
 	bool broken; /* nothing more can be sent or read; why says the reason */
+	bool follows; /* a stream was asked for: a new connection would not have it */
 	struct awo_err why;
 
 	/* blocking */
@@ -359,15 +361,15 @@ wait_socket(struct client *c, int64_t deadline)
 	return n < 0 || n > 0;
 }
 
-int
-client_call(struct client *c, enum p_method_id method, const void *request, void *answer,
-    int timeout_ms, struct awo_err *err)
+/* *sent: the daemon may have read all of the request. */
+static int
+call_once(struct client *c, enum p_method_id method, const void *request, void *answer,
+    int64_t deadline, int timeout_ms, bool *sent, struct awo_err *err)
 {
-	int64_t deadline = deadline_of(timeout_ms);
 	uint32_t id;
 
-	AWO_ASSERT(!c->base);
 	memset(answer, 0, p_methods[method].answer->size);
+	*sent = false;
 	if (c->broken)
 		return broken(c, err);
 	if (add_request(c, method, request, err) < 0)
@@ -390,6 +392,8 @@ client_call(struct client *c, enum p_method_id method, const void *request, void
 		 * for reading */
 		if (c->out.len > 0 && flush(c) < 0)
 			c->out.len = 0;
+		else if (c->out.len == 0)
+			*sent = true;
 		rc = fill(c);
 		if (rc > 0) {
 			c->broken = false;
@@ -404,6 +408,70 @@ client_call(struct client *c, enum p_method_id method, const void *request, void
 			return ERR(err, DEADLINE_EXCEEDED, "", "%s was not answered within %d ms",
 			    p_methods[method].name, timeout_ms);
 	}
+}
+
+/*
+ * Whether a call whose connection has ended may be made again: what the daemon cannot have read as a whole, what changes
+ * nothing, and a create that it would know again.
+ */
+static bool
+may_repeat(const struct client *c, enum p_method_id method, const void *request, bool sent)
+{
+	const struct p_method *m = &p_methods[method];
+
+	if (!c->broken || c->why.code != AWO_UNAVAILABLE || c->follows)
+		return false;
+	if (!sent || strcmp(m->http_method, "GET") == 0)
+		return true;
+	return method == P_M_order_create &&
+	       P_HAS(order_create, (const struct p_order_create *)request, idempotency_key);
+}
+
+/* A new connection in the place of one that has ended; -1 when there is none by the deadline. */
+static int
+connect_again(struct client *c, int64_t deadline)
+{
+	for (;;) {
+		struct awo_err err = {0};
+		int left;
+
+		close(c->fd);
+		c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		if (c->fd < 0)
+			return -1;
+		if (try_connect(c->fd, c->path, &err) == 0)
+			break;
+		left = remaining(deadline);
+		if (left == 0 || err.code == AWO_PERMISSION_DENIED)
+			return -1;
+		poll(NULL, 0, left > RETRY_MS ? RETRY_MS : left);
+	}
+	c->in.len = c->out.len = c->consumed = 0;
+	memset(&c->scan, 0, sizeof(c->scan));
+	c->broken = false;
+	return 0;
+}
+
+int
+client_call(struct client *c, enum p_method_id method, const void *request, void *answer,
+    int timeout_ms, struct awo_err *err)
+{
+	int64_t deadline = deadline_of(timeout_ms), patience = deadline_of(RESTART_MS);
+	bool sent;
+
+	AWO_ASSERT(!c->base);
+	if (deadline >= 0 && deadline < patience)
+		patience = deadline;
+	if (p_methods[method].answer == &p_type_stream_answer)
+		c->follows = true;
+	while (call_once(c, method, request, answer, deadline, timeout_ms, &sent, err) < 0) {
+		if (!may_repeat(c, method, request, sent) || remaining(patience) == 0 ||
+		    connect_again(c, patience) < 0)
+			return -1;
+		if (err)
+			memset(err, 0, sizeof(*err));
+	}
+	return 0;
 }
 
 int

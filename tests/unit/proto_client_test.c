@@ -279,12 +279,14 @@ learns_of_the_end(void **state)
 
 	serve(*state, one_connection);
 	c = connected(*state);
-	assert_int_equal(client_call(c, P_M_system_health, NULL, &h, 5000, &e), -1);
+	/* and nobody comes back */
+	assert_int_equal(unlink(((struct place *)*state)->path), 0);
+	assert_int_equal(client_call(c, P_M_system_health, NULL, &h, 300, &e), -1);
 	assert_int_equal(e.code, AWO_UNAVAILABLE);
 	/* writing to nobody: an error, and not a signal */
 	for (int i = 0; i < 3; i++) {
 		e.code = AWO_OK;
-		assert_int_equal(client_call(c, P_M_system_info, NULL, &info, 5000, &e), -1);
+		assert_int_equal(client_call(c, P_M_system_info, NULL, &info, 100, &e), -1);
 		assert_int_equal(e.code, AWO_UNAVAILABLE);
 	}
 	assert_int_equal(client_next(c, &method, &param, 5000, &e), -1);
@@ -315,8 +317,55 @@ survives_writing_to_nobody(void **state)
 	c = connected(p);
 	pthread_join(p->thread, NULL);
 	p->running = false;
-	assert_int_equal(client_call(c, P_M_system_info, NULL, &info, 5000, &e), -1);
+	assert_int_equal(unlink(p->path), 0);
+	assert_int_equal(client_call(c, P_M_system_info, NULL, &info, 100, &e), -1);
 	assert_int_equal(e.code, AWO_UNAVAILABLE);
+	client_close(c);
+}
+
+/* Reads one request and goes, twice; the third one stays. */
+static void *
+restarts(void *arg)
+{
+	struct place *p = arg;
+
+	for (int i = 0; i < 2; i++) {
+		CLEAN_FD int fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+		CLEAN_BUF struct buf in = {0};
+		size_t used = 0;
+		struct p_frame f;
+
+		if (fd < 0 || !next_request(fd, &in, &used, &f))
+			return NULL;
+	}
+	return one_connection(p);
+}
+
+/* A daemon that is started again: what can be asked again is, what may have been done is not. */
+static void
+outlives_a_restart(void **state)
+{
+	struct p_order_get get = {0};
+	struct p_order_ref ref = {0};
+	struct p_order_answer a;
+	struct p_order_delete_answer d;
+	struct awo_err e = {0};
+	struct client *c;
+
+	serve(*state, restarts);
+	c = connected(*state);
+	P_SETS(order_ref, &ref, agent_work_order_id, "wo-12345678");
+	assert_int_equal(client_call(c, P_M_order_delete, &ref, &d, 5000, &e), -1);
+	assert_int_equal(e.code, AWO_UNAVAILABLE);
+	/* not sent on the connection that has ended; sent and not answered on the second; answered on the third */
+	P_SETS(order_get, &get, agent_work_order_id, "wo-12345678");
+	e = (struct awo_err){0};
+	assert_int_equal(client_call(c, P_M_order_get, &get, &a, 5000, &e), 0);
+	assert_int_equal(e.code, AWO_OK);
+	assert_string_equal(a.message, "hello");
+	P_FREE(order_answer, &a);
+	P_FREE(order_get, &get);
+	P_FREE(order_ref, &ref);
 	client_close(c);
 }
 
@@ -701,6 +750,7 @@ main(void)
 	    WITH_PLACE(receives_notifications),
 	    WITH_PLACE(learns_of_the_end),
 	    WITH_PLACE(survives_writing_to_nobody),
+	    WITH_PLACE(outlives_a_restart),
 	    WITH_PLACE(refuses_rubbish),
 	    WITH_PLACE(refuses_what_is_too_large),
 	    WITH_PLACE(says_why_it_cannot_connect),
