@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "awo-worker/git/bounded.h"
 #include "awo-worker/git/diff.h"
 #include "awo-worker/git/fsck.h"
 #include "awo-worker/git/history.h"
@@ -24,6 +25,8 @@
 #define QUARANTINE "awo-incoming"
 #define OBJECT_MAX (512U << 20) /* one object; it is held in memory */
 #define INFLATE_FACTOR 16	/* all objects together, against the pack */
+#define INDEX_MEMORY (64U << 20) /* of libgit2's indexer, with its cache of bases; */
+#define INDEX_OBJECT 2048	/* for each object; and six times the largest one */
 #define COMMITS_MAX 10000	/* described in one answer */
 #define MODULES_MAX 4096
 
@@ -97,9 +100,27 @@ receive(struct import *im, int *out, size_t *len)
 }
 
 static int
-index_pack(struct import *im, const unsigned char *pack, size_t len)
+index_in_pieces(struct import *im, git_indexer *ix, const unsigned char *pack, size_t len)
 {
 	git_indexer_progress progress = {0};
+
+	for (size_t at = 0; at < len; at += 1U << 20) {
+		size_t n = len - at < 1U << 20 ? len - at : 1U << 20;
+
+		if (git_indexer_append(ix, pack + at, n, &progress) < 0)
+			return refuse_git(im, "the pack is malformed");
+	}
+	return git_indexer_commit(ix, &progress) < 0 ? refuse_git(im, "the pack is not complete") : 0;
+}
+
+/*
+ * libgit2's indexer goes round for ever when what a delta makes of an object of the same pack is malformed, or is in the
+ * pack already, and each round loses the object's memory: the limit is what ends it.
+ */
+static int
+index_pack(struct import *im, const unsigned char *pack, size_t len, const struct packscan_found *found)
+{
+	size_t memory = INDEX_MEMORY + found->objects * (size_t)INDEX_OBJECT + (size_t)found->largest * 6;
 	git_indexer_options o;
 	git_indexer *ix = NULL;
 	CLEAN_GIT(odb) git_odb *odb = NULL;
@@ -110,19 +131,14 @@ index_pack(struct import *im, const unsigned char *pack, size_t len)
 	(void)git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)im->max_objects);
 	if (git_repository_odb(&odb, im->repo) < 0 || git_indexer_new(&ix, im->dir, 0, odb, &o) < 0)
 		return repo_fail(im->t, "cannot start to read the pack");
-	for (size_t at = 0; at < len; at += 1U << 20) {
-		size_t n = len - at < 1U << 20 ? len - at : 1U << 20;
-
-		if (git_indexer_append(ix, pack + at, n, &progress) < 0) {
-			git_indexer_free(ix);
-			return refuse_git(im, "the pack is malformed");
-		}
-	}
-	r = git_indexer_commit(ix, &progress);
+	bounded_begin(memory);
+	r = index_in_pieces(im, ix, pack, len);
 	if (r == 0)
 		(void)snprintf(im->name, sizeof(im->name), "%s", git_indexer_name(ix));
 	git_indexer_free(ix);
-	return r < 0 ? refuse_git(im, "the pack is not complete") : 0;
+	if (bounded_end())
+		r = refuse(im, "its pack does not come to an end within the memory that it may take");
+	return r;
 }
 
 /* 1: there is no object in it. */
@@ -136,7 +152,7 @@ take_in(struct import *im)
 	};
 	CLEAN_FD int fd = -1;
 	const char *bad;
-	uint32_t n = 0;
+	struct packscan_found found = {0};
 	size_t len;
 	void *map;
 	int rc = -1;
@@ -149,13 +165,13 @@ take_in(struct import *im)
 	if (map == MAP_FAILED)
 		return TASK_FAIL(
 		    im->t, "internal", "other", "cannot map the pack: %s", strerror(errno));
-	bad = packscan(map, len, &limits, &n);
+	bad = packscan(map, len, &limits, &found);
 	if (bad != NULL)
 		refuse(im, bad);
-	else if (n == 0)
+	else if (found.objects == 0)
 		rc = 1;
 	else
-		rc = index_pack(im, map, len);
+		rc = index_pack(im, map, len, &found);
 	munmap(map, len);
 	return rc;
 }

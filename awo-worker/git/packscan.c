@@ -70,11 +70,11 @@ measure(const unsigned char *p, size_t len, uint64_t want, size_t *took, unsigne
 
 static const char *
 scan_entry(const unsigned char *p, size_t end, size_t *pos, const struct packscan_limits *l,
-    uint64_t *total)
+    uint64_t *total, uint64_t *largest)
 {
 	unsigned char head[24] = {0};
 	size_t nhead = sizeof(head), took, at = 0;
-	uint64_t size, base, result;
+	uint64_t size, base = 0, result;
 	unsigned type, shift = 4;
 	const char *bad;
 
@@ -113,29 +113,34 @@ scan_entry(const unsigned char *p, size_t end, size_t *pos, const struct packsca
 		if (base > l->object_bytes || result > l->object_bytes)
 			return "an object that is larger than allowed";
 	}
+	if (base > *largest)
+		*largest = base;
+	if (result > *largest)
+		*largest = result;
 	*total += result;
 	return *total > l->total_bytes ? "objects that together are larger than allowed" : NULL;
 }
 
 const char *
-packscan(const unsigned char *pack, size_t len, const struct packscan_limits *l, uint32_t *objects)
+packscan(const unsigned char *pack, size_t len, const struct packscan_limits *l,
+    struct packscan_found *found)
 {
 	uint64_t total = 0;
 	size_t pos = 12;
 	uint32_t n;
 
-	*objects = 0;
+	*found = (struct packscan_found){0};
 	if (len < 12 + TRAILER || memcmp(pack, "PACK\0\0\0\2", 8) != 0)
 		return "no head of a pack of version 2";
 	n = (uint32_t)pack[8] << 24 | (uint32_t)pack[9] << 16 | (uint32_t)pack[10] << 8 | pack[11];
 	if (n > l->objects)
 		return "more objects than allowed";
 	for (uint32_t i = 0; i < n; i++) {
-		const char *bad = scan_entry(pack, len - TRAILER, &pos, l, &total);
+		const char *bad = scan_entry(pack, len - TRAILER, &pos, l, &total, &found->largest);
 
 		if (bad != NULL)
 			return bad;
 	}
-	*objects = n;
+	found->objects = n;
 	return pos == len - TRAILER ? NULL : "bytes behind its last object";
 }

@@ -11,11 +11,16 @@ struct packscan_limits {
 	uint64_t total_bytes;  /* of all objects */
 };
 
+struct packscan_found {
+	uint32_t objects;
+	uint64_t largest; /* bytes of the largest one */
+};
+
 /*
  * Walks all entries of the pack in memory, inflating each into nothing. NULL when it is well-formed
- * and within the limits, else why not (static). *objects: how many it has.
+ * and within the limits, else why not (static); *found is what it came to.
  */
 const char *packscan(
-    const unsigned char *pack, size_t len, const struct packscan_limits *limits, uint32_t *objects);
+    const unsigned char *pack, size_t len, const struct packscan_limits *limits, struct packscan_found *found);
 
 #endif

@@ -16,12 +16,12 @@ scan(const void *p, size_t len)
 {
 	/* exactly as large as it is: the target's input has a byte before it */
 	unsigned char *copy CLEAN_FREE = xcalloc(len, 1);
-	uint32_t objects = 0;
+	struct packscan_found found;
 
 	if (len > 0)
 		memcpy(copy, p, len);
-	(void)packscan(copy, len, &limits, &objects);
-	FUZZ_CHECK(objects <= limits.objects);
+	(void)packscan(copy, len, &limits, &found);
+	FUZZ_CHECK(found.objects <= limits.objects && found.largest <= limits.object_bytes);
 }
 
 /*

@@ -185,8 +185,13 @@ pack_entry(struct buf *b, unsigned type, size_t says, const char *p, size_t n)
 static const char *
 scan(struct buf *b, uint32_t *n)
 {
+	struct packscan_found found;
+	const char *bad;
+
 	buf_add(b, oid, sizeof(oid));
-	return packscan((const unsigned char *)b->p, b->len, &limits, n);
+	bad = packscan((const unsigned char *)b->p, b->len, &limits, &found);
+	*n = found.objects;
+	return bad;
 }
 
 static void
@@ -248,6 +253,7 @@ static void
 cut_packs(void **state)
 {
 	CLEAN_BUF struct buf b = {0};
+	struct packscan_found found;
 	uint32_t n;
 
 	(void)state;
@@ -260,13 +266,13 @@ cut_packs(void **state)
 		unsigned char *exact = malloc(len + 1);
 
 		memcpy(exact, b.p, len);
-		assert_non_null(packscan(exact, len, &limits, &n));
+		assert_non_null(packscan(exact, len, &limits, &found));
 		free(exact);
 	}
 	/* any byte changed: an answer, in bounds */
 	for (size_t i = 8; i < b.len; i++) {
 		b.p[i] = (char)(b.p[i] ^ 0xff);
-		(void)packscan((unsigned char *)b.p, b.len, &limits, &n);
+		(void)packscan((unsigned char *)b.p, b.len, &limits, &found);
 		b.p[i] = (char)(b.p[i] ^ 0xff);
 	}
 }

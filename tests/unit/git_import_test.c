@@ -359,6 +359,27 @@ limits(void **state)
 	assert_string_equal(sh("find clean.git -name '*.pack' -o -name '*incoming*'"), "");
 }
 
+/* What libgit2's indexer, left alone, goes round for ever with. */
+static void
+endless_deltas(void **state)
+{
+	char *h;
+	json_t *j;
+
+	(void)state;
+	/* a commit without committer, as a delta of a good one */
+	h = strdup(sh("cd agent && git commit -q --allow-empty -m \"$(seq 100)\" && good=$(git rev-parse HEAD) && "
+		      "bad=$(git cat-file commit $good | grep -v committer | "
+		      "git hash-object -t commit -w --stdin --literally) && "
+		      "(echo $good; echo $bad) | git pack-objects -q --stdout >../pack && echo $good"));
+	j = request(h);
+	json_object_set_new(j, "timeout_seconds", json_integer(20));
+	j = awo("import", NULL, j, "pack", NULL);
+	assert_error(j, "git", "invalid", "does not come to an end");
+	json_decref(j);
+	free(h);
+}
+
 static void
 damaged_packs(void **state)
 {
@@ -432,6 +453,7 @@ main(void)
 	    cmocka_unit_test_setup(missing_objects, fresh),
 	    cmocka_unit_test_setup(wrong_heads, fresh),
 	    cmocka_unit_test_setup(limits, fresh),
+	    cmocka_unit_test_setup(endless_deltas, fresh),
 	    cmocka_unit_test_setup(damaged_packs, fresh),
 	    cmocka_unit_test_setup(slow_pack, fresh),
 	};
