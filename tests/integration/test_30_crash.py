@@ -1,6 +1,7 @@
 """awod, its workers and their agents are killed at random moments, and calls fail: nothing is lost, doubled or left."""
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -8,7 +9,7 @@ import time
 import pytest
 
 from awo_testlib.instance import SOURCE, build_dir
-from awo_testlib.rpc import Client, Closed
+from awo_testlib.rpc import Client, Closed, RpcError
 
 HARNESS = SOURCE / "tests" / "crash"
 KILLS = ["broker", "worker", "supervisor", "broker", "both", "agent", "power", "supervisor", "helper", "broker",
@@ -67,3 +68,24 @@ def test_control_sockets_that_were_left_are_cleared_away(instance, repo):
     while left.exists():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_a_retry_that_cannot_be_recorded_has_not_happened(instance, repo):
+    order_id = instance.create(repo.path, "Greet\ndemo@planning: fail")
+    instance.failed(order_id)
+    held = sqlite3.connect(instance.state / "awo.db", isolation_level=None, timeout=30)
+    held.execute("BEGIN IMMEDIATE")
+    try:
+        with pytest.raises(RpcError, match="unavailable"):
+            instance.call("order.retry", agent_work_order_id=order_id)
+    finally:
+        held.execute("ROLLBACK")
+        held.close()
+    time.sleep(1)
+    assert instance.order(order_id)["status"] == "failed"
+    assert instance.events(order_id).count("agent_work_order_started") == 1
+    instance.call("order.retry", agent_work_order_id=order_id)
+    instance.wait_event(order_id, "agent_work_order_failed", error_category="agent")
+    instance.failed(order_id)
+    assert instance.order(order_id)["attempt"] == 2
+    assert instance.events(order_id).count("agent_work_order_retried") == 1
