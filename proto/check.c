@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/buf.h"
@@ -171,15 +170,11 @@ int
 p_take_item(const struct p_field *f, struct p_strv *to, const char *s, size_t len,
     enum p_rigour rigour, const struct p_place *at, struct awo_err *err)
 {
-	char *copy;
-
 	if (rigour == P_STRICT && len > f->item_max)
 		return p_bad(err, at, "must be at most %zu bytes long, not %zu", f->item_max, len);
 	if (!text_is_utf8(s, len))
 		return p_bad(err, at, "must be UTF-8 text without NUL bytes");
-	copy = xstrndup(s, len);
-	p_strv_add(to, copy);
-	free(copy);
+	p_strv_take(to, xstrndup(s, len));
 	return 0;
 }
 

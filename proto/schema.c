@@ -246,12 +246,16 @@ p_set_str(uint64_t *has, unsigned bit, char **field, const char *value)
 void
 p_strv_add(struct p_strv *sv, const char *s)
 {
-	char *copy = xstrdup(s ? s : "");
+	p_strv_take(sv, xstrdup(s ? s : ""));
+}
 
+void
+p_strv_take(struct p_strv *sv, char *s)
+{
 	/* grows at powers of two, so that no capacity has to be kept */
 	if ((sv->n & (sv->n - 1)) == 0)
 		sv->v = xrealloc(sv->v, sv->n ? sv->n * 2 : 1, sizeof *sv->v);
-	sv->v[sv->n++] = copy;
+	sv->v[sv->n++] = s;
 }
 
 void

@@ -158,11 +158,12 @@ const struct p_enum *const *p_enums(size_t *n);
 
 /*
  * Objects. p_free() frees what the struct holds and zeroes it, not the struct itself. p_copy() makes a deep copy into
- * an uninitialised struct. p_strv_add() appends a copy.
+ * an uninitialised struct. p_strv_add() appends a copy, p_strv_take() the string itself.
  */
 void p_free(const struct p_type *type, void *obj);
 void p_copy(const struct p_type *type, void *to, const void *from);
 void p_strv_add(struct p_strv *sv, const char *s);
+void p_strv_take(struct p_strv *sv, char *s);
 void p_strv_free(struct p_strv *sv);
 bool p_strv_has(const struct p_strv *sv, const char *s);
 #define P_FREE(t, obj) p_free(&p_type_##t, (obj))

@@ -402,6 +402,41 @@ test_shared_commit(void **state)
 	assert_int_equal(counts[order_status_pending], MANY * 9 / 10);
 }
 
+/* Lists of words come back as they were, plain ones and those that JSON escapes. */
+static void
+test_words(void **state)
+{
+	static const char *const words[][3] = {{"create-branch", "", "planning"}, {"[", "]", "\xc3\xa4,"},
+	    {"a\"b", "c\\", "d"}, {"e", "\n", "f"}};
+	struct place *p = *state;
+
+	for (unsigned i = 0; i < 4; i++) {
+		char id[12];
+		struct order_row row, got;
+		struct store_tx *tx = store_tx(p->s);
+		struct result res;
+
+		snprintf(id, sizeof(id), "wo-%08x", i);
+		row = make_row(id, 1, order_status_pending);
+		for (int w = 0; w < 3; w++)
+			p_strv_add(&row.pub.selected_commands, words[i][w]);
+		p_strv_add(&row.pub.sandbox_layers, words[i][0]);
+		P_MARK(order, &row.pub, selected_commands);
+		P_MARK(order, &row.pub, sandbox_layers);
+		store_tx_order_insert(tx, &row, NULL);
+		res = commit(p, tx);
+		must(&res);
+		assert_int_equal(store_order_get(p->s, id, &got, NULL), 0);
+		assert_int_equal(got.pub.selected_commands.n, 3);
+		for (int w = 0; w < 3; w++)
+			assert_string_equal(got.pub.selected_commands.v[w], words[i][w]);
+		assert_int_equal(got.pub.sandbox_layers.n, 1);
+		assert_string_equal(got.pub.sandbox_layers.v[0], words[i][0]);
+		order_row_free(&got);
+		order_row_free(&row);
+	}
+}
+
 /* What is kept of an order is forgotten with every change to it. */
 static void
 test_lend(void **state)
@@ -1528,6 +1563,7 @@ main(void)
 	    BOTH(test_not_found),
 	    BOTH(test_shared_commit),
 	    BOTH(test_idempotency_key),
+	    BOTH(test_words),
 	    BOTH(test_lend),
 	    BOTH(test_take),
 	    BOTH(test_find),
