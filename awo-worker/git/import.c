@@ -25,7 +25,7 @@
 #define QUARANTINE "awo-incoming"
 #define OBJECT_MAX (512U << 20) /* one object; it is held in memory */
 #define INFLATE_FACTOR 16	/* all objects together, against the pack */
-#define INDEX_MEMORY (64U << 20) /* of libgit2's indexer, with its cache of bases; */
+#define INDEX_MEMORY (32U << 20) /* of libgit2's indexer, with its cache of bases; */
 #define INDEX_OBJECT 2048	/* for each object; and six times the largest one */
 #define COMMITS_MAX 10000	/* described in one answer */
 #define MODULES_MAX 4096
