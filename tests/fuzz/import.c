@@ -194,19 +194,18 @@ check_progress(json_t *answer)
 static void
 look(const char *from, const char *to)
 {
-	json_t *entries, *list = run(verb_list, json_pack("{s:s}", "sha", to)), *e;
+	json_t *list = run(verb_changed, json_pack("{s:s,s:s}", "base_sha", from, "head", to)), *e;
 	size_t i;
 
 	FUZZ_CHECK(list != NULL);
-	entries = json_object_get(list, "entries");
-	json_array_foreach(entries, i, e)
+	json_array_foreach(json_object_get(list, "files"), i, e)
 	{
-		const char *name = json_string_value(json_object_get(e, "name"));
+		const char *path = json_string_value(json_object_get(e, "path"));
 
-		if (i < 4 && name != NULL && *name != '\0') {
-			json_decref(run(verb_show, json_pack("{s:s,s:s}", "sha", to, "path", name)));
-			json_decref(run(verb_list, json_pack("{s:s,s:s}", "sha", to, "path", name)));
-			json_decref(run(verb_diff, json_pack("{s:s,s:s,s:s}", "base_sha", from, "head", to, "path", name)));
+		FUZZ_CHECK(path != NULL && *path != '\0');
+		if (i < 4) {
+			json_decref(run(verb_show, json_pack("{s:s,s:s}", "sha", to, "path", path)));
+			json_decref(run(verb_diff, json_pack("{s:s,s:s,s:s}", "base_sha", from, "head", to, "path", path)));
 		}
 	}
 	json_decref(list);
@@ -214,7 +213,6 @@ look(const char *from, const char *to)
 	check_progress(list);
 	json_decref(list);
 	json_decref(run(verb_diff, json_pack("{s:s,s:s,s:s}", "base_sha", from, "head", to, "format", "patch")));
-	json_decref(run(verb_changed, json_pack("{s:s,s:s}", "base_sha", from, "head", to)));
 }
 
 /* Back to how it was. */
