@@ -15,6 +15,7 @@
 #include "awo-worker/git/repo.h"
 #include "common/buf.h"
 #include "common/clean.h"
+#include "common/clock.h"
 #include "common/files.h"
 #include "common/text.h"
 
@@ -40,13 +41,40 @@ os_fail(struct task *t, const char *what, const char *path)
 	    "%s %s: %s", what, path, strerror(errno));
 }
 
+/*
+ * Not forced to the disk: what a power cut leaves half done is not complete by its own marks, or is put
+ * right by the reset before the next attempt.
+ */
 static int
 put_file(struct job *j, const char *dir, const char *name, const char *text, mode_t mode)
 {
 	CLEAN_FREE char *path = xasprintf("%s/%s", dir, name);
+	CLEAN_FD int fd = -1;
 
-	return files_replace(AT_FDCWD, path, text, strlen(text), mode) < 0
+	/* a repository may track a link of that name */
+	(void)unlink(path);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+	return fd < 0 || files_write_all(fd, text, strlen(text)) < 0
 		   ? os_fail(j->t, "cannot write", path)
+		   : 0;
+}
+
+/* The directories of a repository, in one that is there and empty, and a HEAD that names a branch. */
+static int
+make_repository(struct job *j, const char *git_dir, const char *branch, const char *config)
+{
+	static const char *const dirs[] = {
+	    "objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info"};
+	CLEAN_FD int at = open(git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	CLEAN_FREE char *head = xasprintf("ref: refs/heads/%s\n", branch);
+
+	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		if (at < 0 || files_mkdirs(at, dirs[i], 0755) < 0)
+			return os_fail(j->t, "cannot make a repository in", git_dir);
+	}
+	return put_file(j, git_dir, "config", config, 0644) < 0 ||
+			       put_file(j, git_dir, "HEAD", head, 0644) < 0
+		   ? -1
 		   : 0;
 }
 
@@ -135,27 +163,21 @@ find_base(struct job *j)
 static int
 make_clean(struct job *j)
 {
-	git_repository_init_options o;
-	CLEAN_GIT(reference) git_reference *head = NULL, *base = NULL;
-	CLEAN_FREE char *full = xasprintf("refs/heads/%s", j->base_branch);
+	static const char config[] =
+	    "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
+	CLEAN_FREE char *awo = xasprintf("%s/refs/awo", j->clean_dir);
+	char sha[GIT_OID_HEXSZ + 2];
 
-	if (repo_empty_dir(j->t, j->clean_dir) < 0)
+	(void)snprintf(sha, sizeof(sha), "%s\n", git_oid_tostr_s(&j->base));
+	if (repo_empty_dir(j->t, j->clean_dir) < 0 ||
+	    make_repository(j, j->clean_dir, j->base_branch, config) < 0 ||
+	    share_objects(j, j->clean_dir) < 0)
 		return -1;
-	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
-	o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
-	if (git_repository_init_ext(&j->clean, j->clean_dir, &o) < 0)
-		return repo_fail(j->t, "cannot make the clean repository");
-	if (share_objects(j, j->clean_dir) < 0)
+	if (mkdir(awo, 0755) < 0)
+		return os_fail(j->t, "cannot make", awo);
+	if (put_file(j, awo, "base", sha, 0644) < 0)
 		return -1;
-	/* Opened again, because the alternates are read when the objects are first asked for. */
-	git_repository_free(j->clean);
-	j->clean = NULL;
-	if (repo_open(j->t, j->clean_dir, true, false, &j->clean) < 0)
-		return -1;
-	if (git_reference_symbolic_create(&head, j->clean, "HEAD", full, 1, NULL) < 0 ||
-	    git_reference_create(&base, j->clean, "refs/awo/base", &j->base, 1, NULL) < 0)
-		return repo_fail(j->t, "cannot write the clean repository's references");
-	return 0;
+	return repo_open(j->t, j->clean_dir, true, false, &j->clean);
 }
 
 /* Takes base and branch from a clean repository that is complete. 1: there is none. */
@@ -268,20 +290,35 @@ cmp_line(const void *a, const void *b)
 	    *(char *const *)a + (size_t)GIT_OID_HEXSZ, *(char *const *)b + (size_t)GIT_OID_HEXSZ);
 }
 
-/* Branches of the remote under refs/remotes/origin and its tags, as one file: a thousand of them
- * cost one write. */
+static char *
+ref_line(const git_oid *oid, const char *prefix, const char *name)
+{
+	char sha[GIT_OID_HEXSZ + 1];
+
+	return xasprintf("%s %s%s", git_oid_tostr(sha, sizeof(sha), oid), prefix, name);
+}
+
+/*
+ * Branches of the remote under refs/remotes/origin and its tags, and the order's own two branches, as one
+ * file: a thousand of them cost one write.
+ */
 static int
-write_refs(struct job *j)
+write_refs(struct job *j, const char *branch)
 {
 	git_reference_iterator *it = NULL;
 	CLEAN_BUF struct buf text = {0};
-	char **lines = NULL, sha[GIT_OID_HEXSZ + 1];
-	size_t n = 0, cap = 0;
+	size_t n = 0, cap = 64;
+	char **lines = xcalloc(cap, sizeof(*lines));
 	git_reference *ref;
 	int rc = 0;
 
-	if (git_reference_iterator_new(&it, j->cache) < 0)
+	if (git_reference_iterator_new(&it, j->cache) < 0) {
+		free(lines);
 		return repo_fail(j->t, "cannot read the cache's references");
+	}
+	lines[n++] = ref_line(&j->head, "refs/heads/", branch);
+	if (strcmp(branch, j->base_branch) != 0)
+		lines[n++] = ref_line(&j->base, "refs/heads/", j->base_branch);
 	while (git_reference_next(&ref, it) == 0) {
 		const char *name = git_reference_name(ref);
 		bool head = strncmp(name, "refs/heads/", 11) == 0;
@@ -289,16 +326,14 @@ write_refs(struct job *j)
 		if (git_reference_type(ref) == GIT_REFERENCE_DIRECT &&
 		    (head || strncmp(name, "refs/tags/", 10) == 0)) {
 			if (n == cap)
-				lines = xrealloc(lines, cap = cap ? cap * 2 : 64, sizeof(*lines));
-			lines[n++] = xasprintf("%s %s%s",
-			    git_oid_tostr(sha, sizeof(sha), git_reference_target(ref)),
+				lines = xrealloc(lines, cap *= 2, sizeof(*lines));
+			lines[n++] = ref_line(git_reference_target(ref),
 			    head ? "refs/remotes/origin/" : "", head ? name + 11 : name);
 		}
 		git_reference_free(ref);
 	}
 	git_reference_iterator_free(it);
-	if (n > 0)
-		qsort(lines, n, sizeof(*lines), cmp_line);
+	qsort(lines, n, sizeof(*lines), cmp_line);
 	buf_adds(&text, "# pack-refs with: sorted \n");
 	for (size_t i = 0; i < n; i++) {
 		buf_printf(&text, "%s\n", lines[i]);
@@ -309,25 +344,38 @@ write_refs(struct job *j)
 	return rc;
 }
 
-static int
-configure(struct job *j)
+/* A value as git's configuration wants it. */
+static void
+add_setting(struct buf *b, const char *key, const char *value)
 {
-	CLEAN_GIT(config) git_config *c = NULL;
+	if (value == NULL)
+		return;
+	buf_printf(b, "\t%s = \"", key);
+	for (; *value != '\0'; value++) {
+		if (*value == '\n')
+			buf_adds(b, "\\n");
+		else if (*value == '"' || *value == '\\')
+			buf_printf(b, "\\%c", *value);
+		else
+			buf_addc(b, *value);
+	}
+	buf_adds(b, "\"\n");
+}
 
-	if (git_repository_config(&c, j->tree) < 0 ||
-	    git_config_set_string(c, "remote.origin.url", j->url) < 0 ||
-	    git_config_set_string(c, "remote.origin.fetch", "+refs/heads/*:refs/remotes/origin/*") <
-		0)
-		return repo_fail(j->t, "cannot configure the work tree");
+static void
+add_config(const struct job *j, struct buf *b)
+{
+	buf_adds(b, "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = false\n"
+		    "\tlogallrefupdates = true\n[remote \"origin\"]\n");
+	add_setting(b, "url", j->url);
+	add_setting(b, "fetch", "+refs/heads/*:refs/remotes/origin/*");
 	/* Objects of the cache may not be dropped behind its users' backs, nor copied by a gc of
 	 * the agent. */
-	if (git_config_set_string(c, "gc.auto", "0") < 0)
-		return repo_fail(j->t, "cannot configure the work tree");
-	if (j->author_name != NULL && git_config_set_string(c, "user.name", j->author_name) < 0)
-		return repo_fail(j->t, "author_name");
-	if (j->author_email != NULL && git_config_set_string(c, "user.email", j->author_email) < 0)
-		return repo_fail(j->t, "author_email");
-	return 0;
+	buf_adds(b, "[gc]\n\tauto = 0\n");
+	if (j->author_name != NULL || j->author_email != NULL)
+		buf_adds(b, "[user]\n");
+	add_setting(b, "name", j->author_name);
+	add_setting(b, "email", j->author_email);
 }
 
 /* A repository that tracks the ports file must not see it change. */
@@ -370,60 +418,89 @@ renew_ports(struct job *j)
 }
 
 static int
-check_out(struct job *j, const char *branch)
+is_attributes(const char *root, const git_tree_entry *e, void *arg)
 {
-	CLEAN_FREE char *full = xasprintf("refs/heads/%s", branch);
-	CLEAN_GIT(reference) git_reference *ref = NULL, *base = NULL, *head = NULL;
+	(void)root;
+	(void)arg;
+	return strcmp(git_tree_entry_name(e), ".gitattributes") == 0 ? GIT_EUSER : 0;
+}
+
+/*
+ * Two seconds ago, for every file: git compares whole seconds, so a file of the index's own second could
+ * have changed since, and git would read all of them again at its every look, and, when it adds them, write
+ * a second copy of what the read-only cache has.
+ */
+static int
+backdate(struct job *j, git_index *index)
+{
+	const struct timespec times[2] = {
+	    {.tv_nsec = UTIME_OMIT}, {.tv_sec = clock_wall_us() / 1000000 - 2}};
+	CLEAN_FD int at = open(j->workspace_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (at < 0)
+		return os_fail(j->t, "cannot open", j->workspace_dir);
+	for (size_t i = 0; i < git_index_entrycount(index); i++) {
+		/* the index's own, whose other facts stay */
+		git_index_entry *e = (git_index_entry *)(uintptr_t)git_index_get_byindex(index, i);
+
+		if (e->mode == GIT_FILEMODE_COMMIT)
+			continue;
+		if (utimensat(at, e->path, times, AT_SYMLINK_NOFOLLOW) < 0 ||
+		    fstatat(at, e->path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+			return os_fail(j->t, "cannot set the time of", e->path);
+		e->mtime.seconds = (int32_t)st.st_mtim.tv_sec;
+		e->mtime.nanoseconds = (uint32_t)st.st_mtim.tv_nsec;
+		e->ctime.seconds = (int32_t)st.st_ctim.tv_sec;
+		e->ctime.nanoseconds = (uint32_t)st.st_ctim.tv_nsec;
+	}
+	return git_index_write(index) < 0 ? repo_fail(j->t, "cannot write the index") : 0;
+}
+
+static int
+check_out(struct job *j)
+{
+	CLEAN_GIT(tree) git_tree *tree = NULL;
+	CLEAN_GIT(index) git_index *index = NULL;
 	git_checkout_options o;
 
+	if (repo_tree_at(j->t, j->tree, &j->head, &tree) < 0)
+		return -1;
 	(void)git_checkout_options_init(&o, GIT_CHECKOUT_OPTIONS_VERSION);
-	o.checkout_strategy = GIT_CHECKOUT_FORCE;
-	if (strcmp(branch, j->base_branch) != 0) {
-		CLEAN_FREE char *base_full = xasprintf("refs/heads/%s", j->base_branch);
-
-		if (git_reference_create(&base, j->tree, base_full, &j->base, 1, NULL) < 0)
-			return repo_fail(j->t, "cannot make the base branch");
-	}
-	if (git_reference_create(&ref, j->tree, full, &j->head, 1, NULL) < 0 ||
-	    git_reference_symbolic_create(&head, j->tree, "HEAD", full, 1, NULL) < 0)
-		return repo_fail(j->t, "cannot make the branch");
-	if (git_checkout_head(j->tree, &o) < 0)
+	o.checkout_strategy = GIT_CHECKOUT_FORCE | GIT_CHECKOUT_DONT_WRITE_INDEX;
+	/* looking for filters takes longer than writing the file, and only attributes name one */
+	o.disable_filters = git_tree_walk(tree, GIT_TREEWALK_PRE, is_attributes, NULL) == 0;
+	if (git_checkout_head(j->tree, &o) < 0 || git_repository_index(&index, j->tree) < 0)
 		return repo_fail(
 		    j->t, "cannot check the files out (is the cache damaged? fetch with rebuild)");
-	return 0;
+	return backdate(j, index);
 }
 
 static int
 make_tree(struct job *j, const char *branch)
 {
 	CLEAN_FREE char *git_dir = xasprintf("%s/.git", j->workspace_dir);
-	CLEAN_FREE char *info = xasprintf("%s/info", git_dir);
-	git_repository_init_options o;
+	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
+	CLEAN_BUF struct buf config = {0};
 
+	add_config(j, &config);
 	if (put_file(j, j->clean_dir, UNFINISHED, "", 0600) < 0 ||
 	    repo_empty_dir(j->t, j->workspace_dir) < 0)
 		return -1;
-	(void)git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
-	o.flags = GIT_REPOSITORY_INIT_MKPATH;
-	if (git_repository_init_ext(&j->tree, j->workspace_dir, &o) < 0)
-		return repo_fail(j->t, "cannot make the work tree");
-	if (mkdir(info, 0755) < 0 && errno != EEXIST)
-		return os_fail(j->t, "cannot make", info);
-	if (put_file(j, info, "exclude", "/" PORTS_FILE "\n", 0644) < 0 || write_refs(j) < 0 ||
-	    configure(j) < 0)
+	if (mkdir(git_dir, 0755) < 0)
+		return os_fail(j->t, "cannot make", git_dir);
+	if (make_repository(j, git_dir, branch, config.p) < 0 ||
+	    put_file(j, git_dir, "info/exclude", "/" PORTS_FILE "\n", 0644) < 0 ||
+	    write_refs(j, branch) < 0)
 		return -1;
 	if ((j->shared ? share_objects(j, git_dir) : copy_objects(j, j->cache_dir)) < 0)
 		return -1;
 	/* What earlier attempts committed is in the clean repository alone. */
 	if (!git_oid_equal(&j->head, &j->base) && copy_objects(j, j->clean_dir) < 0)
 		return -1;
-	git_repository_free(j->tree);
-	j->tree = NULL;
-	if (repo_open(j->t, j->workspace_dir, false, false, &j->tree) < 0 ||
-	    check_out(j, branch) < 0 || write_ports(j) < 0)
+	if (repo_open(j->t, j->workspace_dir, false, false, &j->tree) < 0 || check_out(j) < 0 ||
+	    write_ports(j) < 0)
 		return -1;
-	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
-
 	return unlink(mark) < 0 ? os_fail(j->t, "cannot remove", mark) : 0;
 }
 

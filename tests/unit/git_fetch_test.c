@@ -342,6 +342,46 @@ workspace_tracked_ports(void **state)
 	assert_string_equal(sh("git -C w8/workspace status --porcelain"), "");
 }
 
+/* Attributes of the repository say how files look; names and quotes of a person go into the settings as they are. */
+static void
+workspace_attributes_and_names(void **state)
+{
+	json_t *r;
+
+	(void)state;
+	sh("git init -q -b main attr && cd attr && echo '*.txt text eol=crlf' >.gitattributes && "
+	   "printf 'one\\n' >a.txt && printf 'one\\n' >a.c && git add . && git commit -qm one && "
+	   "git clone -q --bare . ../attr.git");
+	json_decref(awo_ok("fetch", NULL, fetch_request("attr.git", "attr-cache.git")));
+	r = workspace_request("attr-cache.git", "w9", "git_worktree");
+	json_object_set_new(r, "author_name", json_string("A \"B\" \\ C; # d\n[x]"));
+	json_decref(awo_ok("workspace", NULL, r));
+	assert_string_equal(sh("od -An -c w9/workspace/a.txt | tr -d ' \n'"), "one\\r\\n");
+	assert_string_equal(sh("od -An -c w9/workspace/a.c | tr -d ' \n'"), "one\\n");
+	assert_string_equal(sh("git -C w9/workspace status --porcelain"), "");
+	assert_string_equal(
+	    sh("git -C w9/workspace config user.name"), "A \"B\" \\ C; # d\n[x]");
+	assert_string_equal(sh("git -C w9/workspace config --get-regexp '^x' || echo none"), "none");
+}
+
+/*
+ * git compares whole seconds. Files as old as their index it would read again at every look, and copy out of
+ * a read-only cache when it adds them; a change of the same second and size must be seen all the same.
+ */
+static void
+workspace_is_not_racy(void **state)
+{
+	(void)state;
+	json_decref(awo_ok(
+	    "workspace", NULL, workspace_request("attr-cache.git", "w10", "git_worktree")));
+	sh("cd w10/workspace && printf 'two\\n' >a.c");
+	assert_string_equal(sh("git -C w10/workspace status --porcelain"), " M a.c");
+	sh("cd w10/workspace && git checkout -q a.c");
+	assert_string_equal(sh("cd w10/workspace && find . -path ./.git -prune -o -type f ! -name .ports.env ! -name a.c "
+			       "-newermt \"$(date -d \"$(stat -c %%y .git/config)\" '+%%F %%T') 1 second ago\" -print"),
+	    "");
+}
+
 static void
 no_configuration_from_outside(void **state)
 {
@@ -373,6 +413,8 @@ main(void)
 	    cmocka_unit_test(workspace_unfinished),
 	    cmocka_unit_test(workspace_resume),
 	    cmocka_unit_test(workspace_tracked_ports),
+	    cmocka_unit_test(workspace_attributes_and_names),
+	    cmocka_unit_test(workspace_is_not_racy),
 	    cmocka_unit_test(no_configuration_from_outside),
 	};
 
