@@ -135,6 +135,9 @@ class Round:
             if e.code != "failed_precondition" or order["status"] not in TERMINAL:
                 c.fault(f"the cancel was refused: {e}; the order is {order['status']}")
             c.how = "too late"
+            # none of these agents fails by itself
+            if order["status"] != "completed":
+                c.fault(f"ended before as {order['status']}, {order['error_category']}: {order['error_message']}")
             return
         end = time.monotonic()
         c.seconds = end - begin - self.pauses.within(begin, end)
