@@ -120,6 +120,13 @@ open_state(struct broker *b, struct awo_err *err)
 	return b->keys == NULL ? -1 : 0;
 }
 
+/* A line of a log that cannot be parsed for want of memory would be taken for a malformed one, and be lost. */
+static void *
+json_memory(size_t n)
+{
+	return xrealloc(NULL, n, 1);
+}
+
 static void
 log_libevent(int severity, const char *msg)
 {
@@ -142,6 +149,7 @@ broker_main(const struct options *o, int fd)
 	prctl(PR_SET_NAME, "awod-broker", 0, 0, 0);	/* started by way of /proc/self/exe it would be called exe */
 	signal(SIGPIPE, SIG_IGN);
 	event_set_log_callback(log_libevent);
+	json_set_alloc_funcs(json_memory, free);
 	b.base = event_base_new();
 	if (b.base == NULL) {
 		ERR(&err, INTERNAL, "", "cannot make an event loop: %s", strerror(errno));
