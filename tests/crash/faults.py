@@ -87,6 +87,14 @@ class Killer:
             return self.calls_fail(kind)
         return getattr(self, kind.replace("-", "_"))()
 
+    def end(self, *pids):
+        """Kills, and waits until the kernel has ended them: what that takes is not awod's."""
+        done = [self.send(pid) for pid in pids]
+        end = time.monotonic() + 5
+        while time.monotonic() < end and any(is_running(pid) for pid in pids):
+            time.sleep(0.002)
+        return any(done)
+
     def send(self, pid, sig=signal.SIGKILL):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, sig)
@@ -107,16 +115,16 @@ class Killer:
 
     def broker(self):
         pid = self.service.broker_pid()
-        return bool(pid) and self.outage("broker", lambda: self.send(pid))
+        return bool(pid) and self.outage("broker", lambda: self.end(pid))
 
     def supervisor(self):
         pid = self.service.supervisor_pid()
-        return bool(pid) and self.outage("supervisor", lambda: self.send(pid))
+        return bool(pid) and self.outage("supervisor", lambda: self.end(pid))
 
     def both(self):
         pids = [self.service.supervisor_pid(), self.service.broker_pid()]
         self.rng.shuffle(pids)
-        return all(pids) and self.outage("both", lambda: [self.send(pid) for pid in pids])
+        return all(pids) and self.outage("both", lambda: self.end(*pids))
 
     def power(self):
         def cut():
@@ -226,6 +234,13 @@ class Killer:
         if not answered:
             self.line.violation(f"{kind}: no answer within 20 s after the cause was gone")
         return time.monotonic() - begin
+
+
+def is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except (OSError, IndexError):
+        return False
 
 
 def order_of(process):

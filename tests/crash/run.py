@@ -156,10 +156,16 @@ def flat(options, service, load, report, repos):
                f"descriptors {before} -> {after}, KiB {memory_before} -> {memory_after}")
 
 
-def read_logs(service, ids):
+def read_logs(service):
     """Every order's log as order.logs gives it."""
-    fetched = {}
+    fetched, ids, cursor = {}, [], {}
     with Client(str(service.socket)) as c:
+        while True:
+            page = c.call("order.list", limit=500, **cursor)
+            ids += [o["agent_work_order_id"] for o in page["agent_work_orders"]]
+            if not page["has_more"]:
+                break
+            cursor = {"cursor": page["next_cursor"]}
         for order_id in ids:
             lines, seq = [], 0
             while True:
@@ -306,7 +312,7 @@ def main(argv=None):
         report.say("all orders have ended")
         if not stuck:
             flat(options, service, load, report, repos)
-        fetched = read_logs(service, [i for i in load.ledger.ids if not load.ledger.orders[i].delete_asked])
+        fetched = read_logs(service)
         status = service.stop()
         invariants.wait_no_process(service)
         judge(service, load, repos, line, counts, killer, report, fetched, stuck, status)
