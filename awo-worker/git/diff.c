@@ -39,14 +39,14 @@ add_path(const char *path, void *arg)
  * caller wants, or else those that differ.
  */
 static int
-choose_paths(struct task *t, git_repository *repo, git_tree *a, git_tree *b, const char *path,
-    struct paths *p)
+choose_paths(struct task *t, git_repository *repo, const git_tree *a, const git_tree *b,
+    const char *path, struct paths *p)
 {
 	int r = 0;
 
 	if (path != NULL)
 		return add_path(path, p);
-	r = treediff(repo, a, b, add_path, p);
+	r = treediff(repo, a != NULL ? git_tree_id(a) : NULL, git_tree_id(b), add_path, p);
 	if (r < 0)
 		return repo_fail(t, "cannot compare the commits");
 	/* an empty list would mean everything, and no tree that came in has this name */

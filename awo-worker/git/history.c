@@ -44,7 +44,6 @@ history_phase(
     struct task *t, git_repository *repo, git_commit *c, enum phase before, enum phase *out)
 {
 	struct phase_files files = PHASE_FILES_INIT;
-	CLEAN_GIT(tree) git_tree *tree = NULL, *parent_tree = NULL;
 	CLEAN_GIT(commit) git_commit *parent = NULL;
 
 	if (git_commit_parentcount(c) > 1) {
@@ -54,11 +53,10 @@ history_phase(
 	*out = phase_of_message(git_commit_message(c));
 	if (*out != PHASE_NONE)
 		return 0;
-	if (git_commit_tree(&tree, c) < 0 ||
-	    (git_commit_parentcount(c) == 1 && (git_commit_parent(&parent, c, 0) < 0 ||
-						   git_commit_tree(&parent_tree, parent) < 0)))
-		return repo_fail(t, "cannot read a commit's tree");
-	if (treediff(repo, parent_tree, tree, on_path, &files) < 0)
+	if (git_commit_parentcount(c) == 1 && git_commit_parent(&parent, c, 0) < 0)
+		return repo_fail(t, "cannot read a commit's parent");
+	if (treediff(repo, parent != NULL ? git_commit_tree_id(parent) : NULL,
+		git_commit_tree_id(c), on_path, &files) < 0)
 		return repo_fail(t, "cannot compare a commit with its parent");
 	*out = phase_of_commit(git_commit_message(c), &files);
 	return 0;

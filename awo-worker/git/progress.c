@@ -8,6 +8,7 @@
 #include "common/clock.h"
 
 #define HISTORY_MAX 10000
+#define TREE_CACHED_MAX (1U << 20)
 
 struct stretch {
 	struct task *t;
@@ -90,6 +91,8 @@ verb_progress(struct task *t, json_t *answer)
 		return -1;
 	/* Every object got its name when it was taken in; hashing all of them again is half of the work. */
 	(void)git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
+	/* Each tree is looked at as a commit's and as its child's parent's; libgit2 forgets those of more than 4 KiB. */
+	(void)git_libgit2_opts(GIT_OPT_SET_CACHE_OBJECT_LIMIT, (int)GIT_OBJECT_TREE, (size_t)TREE_CACHED_MAX);
 	if (!git_oid_is_zero(&head)) {
 		if (repo_merge_base(t, s.repo, &base, &head, &fork) < 0 ||
 		    history_each(t, s.repo, &head, &base, 1, on_commit, &s) < 0 ||

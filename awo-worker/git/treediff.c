@@ -1,7 +1,7 @@
 /*
  * The paths in which two trees differ. libgit2's own comparison reads both trees to the last
  * directory, which in a large repository costs more than everything else; equal directories have
- * equal names and need no look.
+ * equal names and need no look, and equal entries need no parsing.
  */
 #include "awo-worker/git/treediff.h"
 
@@ -13,79 +13,172 @@
 #define DEPTH_MAX 1024
 
 struct walk {
-	git_repository *repo;
+	git_odb *odb;
 	treediff_fn *fn;
 	void *arg;
 	struct buf path;
 	unsigned depth;
 };
 
-static int compare(struct walk *w, const git_tree *a, const git_tree *b);
+/* A tree as it is stored: "<mode in octal> <name>\0<20 bytes>" again and again. */
+struct side {
+	git_odb_object *object;
+	const char *p, *end;
+};
 
-/* A directory of one or both sides. */
+struct entry {
+	const char *name;
+	size_t len; /* of all of it */
+	size_t name_len;
+	bool is_tree;
+	git_oid oid;
+};
+
+static int compare(struct walk *w, const git_oid *a, const git_oid *b);
+
 static int
-descend(struct walk *w, const git_tree_entry *x, const git_tree_entry *y)
+open_side(struct walk *w, const git_oid *oid, struct side *s)
 {
-	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
 	int r;
 
-	if ((x != NULL && (r = git_tree_lookup(&a, w->repo, git_tree_entry_id(x))) < 0) ||
-	    (y != NULL && (r = git_tree_lookup(&b, w->repo, git_tree_entry_id(y))) < 0))
+	*s = (struct side){0};
+	if (oid == NULL)
+		return 0;
+	if ((r = git_odb_read(&s->object, w->odb, oid)) < 0)
 		return r;
-	if (w->depth == DEPTH_MAX)
-		return TREEDIFF_DEEP;
-	w->depth++;
-	r = compare(w, a, b);
-	w->depth--;
-	return r;
+	if (git_odb_object_type(s->object) != GIT_OBJECT_TREE)
+		return TREEDIFF_BAD;
+	s->p = git_odb_object_data(s->object);
+	s->end = s->p + git_odb_object_size(s->object);
+	return 0;
+}
+
+/* 1: the entry at the side's place; 0: there is none; TREEDIFF_BAD: no tree looks like that. */
+static int
+look(const struct side *s, struct entry *e)
+{
+	const char *space, *nul;
+
+	if (s->p == s->end)
+		return 0;
+	space = memchr(s->p, ' ', (size_t)(s->end - s->p));
+	nul = space != NULL ? memchr(space, '\0', (size_t)(s->end - space)) : NULL;
+	if (nul == NULL || nul == space + 1 || s->end - nul < 1 + GIT_OID_RAWSZ)
+		return TREEDIFF_BAD;
+	*e = (struct entry){.name = space + 1,
+	    .name_len = (size_t)(nul - space - 1),
+	    .len = (size_t)(nul - s->p) + 1 + GIT_OID_RAWSZ,
+	    /* 40000, and with the zero that some programs wrote once */
+	    .is_tree = (space - s->p == 5 && s->p[0] == '4') || (space - s->p == 6 && s->p[1] == '4')};
+	git_oid_fromraw(&e->oid, (const unsigned char *)nul + 1);
+	return 1;
+}
+
+/* The order of entries: a directory's name counts as ending in '/'. */
+static int
+order(const struct entry *x, const struct entry *y)
+{
+	size_t n = x->name_len < y->name_len ? x->name_len : y->name_len;
+	int c = memcmp(x->name, y->name, n);
+	unsigned char a, b;
+
+	if (c != 0)
+		return c;
+	a = (unsigned char)(x->name_len > n ? x->name[n] : x->is_tree ? '/' : '\0');
+	b = (unsigned char)(y->name_len > n ? y->name[n] : y->is_tree ? '/' : '\0');
+	return (a > b) - (a < b);
 }
 
 /* One entry, of one side or of both with one name and kind. */
 static int
-entry(struct walk *w, const git_tree_entry *x, const git_tree_entry *y)
+differ(struct walk *w, const struct entry *x, const struct entry *y)
 {
-	const git_tree_entry *e = x != NULL ? x : y;
+	const struct entry *e = x != NULL ? x : y;
 	size_t before = w->path.len;
 	int r;
 
-	if (x != NULL && y != NULL && git_oid_equal(git_tree_entry_id(x), git_tree_entry_id(y)) &&
-	    git_tree_entry_filemode_raw(x) == git_tree_entry_filemode_raw(y))
-		return 0;
 	if (before > 0)
 		buf_addc(&w->path, '/');
-	buf_adds(&w->path, git_tree_entry_name(e));
-	r = git_tree_entry_type(e) == GIT_OBJECT_TREE ? descend(w, x, y) : w->fn(w->path.p, w->arg);
+	buf_add(&w->path, e->name, e->name_len);
+	if (!e->is_tree)
+		r = w->fn(w->path.p, w->arg);
+	else if (w->depth == DEPTH_MAX)
+		r = TREEDIFF_DEEP;
+	else {
+		w->depth++;
+		r = compare(w, x != NULL ? &x->oid : NULL, y != NULL ? &y->oid : NULL);
+		w->depth--;
+	}
 	w->path.len = before;
 	w->path.p[before] = '\0';
 	return r;
 }
 
-static int
-compare(struct walk *w, const git_tree *a, const git_tree *b)
+/* Most entries are the same on both sides; their ends are found without a look at what they mean. */
+static void
+skip_equal(struct side *a, struct side *b)
 {
-	size_t na = a != NULL ? git_tree_entrycount(a) : 0,
-	       nb = b != NULL ? git_tree_entrycount(b) : 0;
-	size_t i = 0, k = 0;
-	int r = 0;
+	const char *nul;
+	size_t len;
 
-	while (r == 0 && (i < na || k < nb)) {
-		const git_tree_entry *x = i < na ? git_tree_entry_byindex(a, i) : NULL;
-		const git_tree_entry *y = k < nb ? git_tree_entry_byindex(b, k) : NULL;
-		int c = x == NULL ? 1 : y == NULL ? -1 : git_tree_entry_cmp(x, y);
-
-		r = entry(w, c <= 0 ? x : NULL, c >= 0 ? y : NULL);
-		i += c <= 0;
-		k += c >= 0;
+	while (a->p != a->end && (nul = memchr(a->p, '\0', (size_t)(a->end - a->p))) != NULL) {
+		len = (size_t)(nul - a->p) + 1 + GIT_OID_RAWSZ;
+		if (len > (size_t)(a->end - a->p) || len > (size_t)(b->end - b->p) ||
+		    memcmp(a->p, b->p, len) != 0)
+			return;
+		a->p += len;
+		b->p += len;
 	}
+}
+
+static int
+compare_sides(struct walk *w, struct side *a, struct side *b)
+{
+	struct entry x, y;
+	int r = 0, nx, ny, c;
+
+	for (;;) {
+		skip_equal(a, b);
+		nx = look(a, &x);
+		ny = look(b, &y);
+		if (nx < 0 || ny < 0)
+			return TREEDIFF_BAD;
+		if (nx == 0 && ny == 0)
+			return 0;
+		c = nx == 0 ? 1 : ny == 0 ? -1 : order(&x, &y);
+		r = differ(w, c <= 0 ? &x : NULL, c >= 0 ? &y : NULL);
+		if (r != 0)
+			return r;
+		a->p += c <= 0 ? x.len : 0;
+		b->p += c >= 0 ? y.len : 0;
+	}
+}
+
+static int
+compare(struct walk *w, const git_oid *a, const git_oid *b)
+{
+	struct side x = {0}, y = {0};
+	int r = open_side(w, a, &x);
+
+	if (r == 0)
+		r = open_side(w, b, &y);
+	if (r == 0)
+		r = compare_sides(w, &x, &y);
+	git_odb_object_free(x.object);
+	git_odb_object_free(y.object);
 	return r;
 }
 
 int
-treediff(git_repository *repo, const git_tree *a, const git_tree *b, treediff_fn *fn, void *arg)
+treediff(git_repository *repo, const git_oid *a, const git_oid *b, treediff_fn *fn, void *arg)
 {
-	struct walk w = {.repo = repo, .fn = fn, .arg = arg};
-	int r = compare(&w, a, b);
+	CLEAN_GIT(odb) git_odb *odb = NULL;
+	struct walk w = {.fn = fn, .arg = arg};
+	int r = git_repository_odb(&odb, repo);
 
+	w.odb = odb;
+	if (r == 0)
+		r = compare(&w, a, b);
 	buf_free(&w.path);
 	return r;
 }

@@ -5,13 +5,13 @@
 #include <git2.h>
 
 #define TREEDIFF_DEEP (-1000) /* directories within directories beyond all reason */
+#define TREEDIFF_BAD (-1001)  /* what is named as a tree is none */
 
 /* Called for each path that one side lacks or that differs, of files only; not 0 stops and is
  * returned. */
 typedef int treediff_fn(const char *path, void *arg);
 
-/* a, b: trees; NULL is the empty one. 0, what fn returned, TREEDIFF_DEEP or an error of libgit2. */
-int treediff(
-    git_repository *repo, const git_tree *a, const git_tree *b, treediff_fn *fn, void *arg);
+/* a, b: names of trees; NULL is the empty one. 0, what fn returned, TREEDIFF_... or an error of libgit2. */
+int treediff(git_repository *repo, const git_oid *a, const git_oid *b, treediff_fn *fn, void *arg);
 
 #endif
