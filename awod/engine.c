@@ -684,15 +684,17 @@ live_fetched(struct live *l)
 		fds[0] = files_memfd("job", text, strlen(text));
 		secret_free(text);
 		fds[1] = journal_dup_for_worker(l);
-		if (fds[0] < 0 || fds[1] < 0)
+		if ((fds[0] < 0 || fds[1] < 0) && is_shortage(errno))
+			ERR(&err, RESOURCE_EXHAUSTED, "", "cannot hand the order over: %s", strerror(errno));
+		else if (fds[0] < 0 || fds[1] < 0)
 			ERR(&err, INTERNAL, "", "cannot hand the order over: %s", strerror(errno));
 	}
 	if (err.code != AWO_OK) {
 		for (int i = 0; i < 3; i++)
 			if (fds[i] >= 0)
 				close(fds[i]);
-		live_failed(l, err.code == AWO_FAILED_PRECONDITION ? error_category_permanent : error_category_internal,
-		    err.msg, 0);
+		live_failed(l, err.code == AWO_FAILED_PRECONDITION ? error_category_permanent :
+		    err.code == AWO_RESOURCE_EXHAUSTED ? error_category_resource : error_category_internal, err.msg, 0);
 		return;
 	}
 	suplink_msg(&m, SUP_SPAWN, SUP_ORDER);

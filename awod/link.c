@@ -37,6 +37,16 @@ directory(const struct live *l, char path[PATH_MAX])
 	snprintf(path, PATH_MAX, "%s/workers/%s", l->e->b->opt->run_dir, l->row->pub.agent_work_order_id);
 }
 
+static int
+refuse(const char *path, const char *name, struct awo_err *err)
+{
+	int e = errno;
+
+	if (is_shortage(e))
+		return ERR(err, RESOURCE_EXHAUSTED, "", "%s%s: %s", path, name, strerror(e));
+	return ERR(err, INTERNAL, "", "%s%s: %s", path, name, strerror(e));
+}
+
 int
 link_listen(struct live *l, struct awo_err *err)
 {
@@ -48,17 +58,17 @@ link_listen(struct live *l, struct awo_err *err)
 	directory(l, path);
 	if (files_mkdirs(AT_FDCWD, path, 0700) != 0 ||
 	    (dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW)) < 0)
-		return ERR(err, INTERNAL, "", "%s: %s", path, strerror(errno));
+		return refuse(path, "", err);
 	if (unlinkat(dir, "control.sock", 0) != 0 && errno != ENOENT)
-		return ERR(err, INTERNAL, "", "%s/control.sock: %s", path, strerror(errno));
+		return refuse(path, "/control.sock", err);
 	ids_hex(l->nonce, 32);
 	if (files_replace(dir, "nonce", l->nonce, strlen(l->nonce), 0600) != 0)
-		return ERR(err, INTERNAL, "", "%s/nonce: %s", path, strerror(errno));
+		return refuse(path, "/nonce", err);
 	/* through the descriptor: sun_path holds 107 bytes, directories may be deeper */
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/control.sock", dir);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0 || bind(fd, (struct sockaddr *)&sa, sizeof(sa)) != 0 || listen(fd, 4) != 0)
-		return ERR(err, INTERNAL, "", "%s/control.sock: %s", path, strerror(errno));
+		return refuse(path, "/control.sock", err);
 	return TAKE_FD(fd);
 }
 
