@@ -197,6 +197,59 @@ fsck_tree(const void *tree, size_t len, fsck_entry_fn *each, void *arg, const ch
 	return bad;
 }
 
+/* "<key> <40 digits>\n" at *p: takes it and hands it on. 0: something else is there; -1: refused. */
+static int
+take_named(const char **p, const char *end, const char *key, fsck_named_fn *each, void *arg)
+{
+	size_t n = strlen(key);
+	git_oid id;
+
+	if ((size_t)(end - *p) < n + GIT_OID_HEXSZ + 2 || memcmp(*p, key, n) != 0 ||
+	    (*p)[n] != ' ' || (*p)[n + 1 + GIT_OID_HEXSZ] != '\n' ||
+	    git_oid_fromstrn(&id, *p + n + 1, GIT_OID_HEXSZ) < 0)
+		return 0;
+	*p += n + GIT_OID_HEXSZ + 2;
+	return each(id.id, arg) == 0 ? 1 : -1;
+}
+
+/* "<key> name <mail> seconds zone\n" */
+static bool
+take_person(const char **p, const char *end, const char *key)
+{
+	size_t n = strlen(key);
+	const char *line = *p, *eol = memchr(line, '\n', (size_t)(end - line)), *open, *shut;
+
+	if (eol == NULL || (size_t)(eol - line) < n + 1 || memcmp(line, key, n) != 0 ||
+	    line[n] != ' ')
+		return false;
+	open = memchr(line, '<', (size_t)(eol - line));
+	shut = open != NULL ? memchr(open, '>', (size_t)(eol - open)) : NULL;
+	*p = eol + 1;
+	return shut != NULL && shut + 2 < eol && shut[1] == ' ' &&
+	       memchr("0123456789-", shut[2], 11) != NULL;
+}
+
+const char *
+fsck_commit(const char *commit, size_t len, fsck_named_fn *each, void *arg)
+{
+	const char *p = commit, *end = commit + len;
+	int r;
+
+	if (memchr(commit, '\0', len) != NULL)
+		return "a NUL character";
+	if ((r = take_named(&p, end, "tree", each, arg)) <= 0)
+		return r < 0 ? "a tree that was refused" : "no tree";
+	while ((r = take_named(&p, end, "parent", each, arg)) > 0)
+		;
+	if (r < 0)
+		return "a parent that was refused";
+	if (!take_person(&p, end, "author"))
+		return "no author with a date";
+	if (!take_person(&p, end, "committer"))
+		return "no committer with a date";
+	return NULL;
+}
+
 /* One value of a git configuration file: quotes and escapes resolved, a comment dropped. */
 static const char *
 read_value(const char *s, const char *end, struct buf *out)

@@ -38,6 +38,8 @@ struct import {
 	int64_t max_bytes, max_objects;
 	git_oid changed_since; /* zero: nobody asks */
 	git_odb *incoming;	      /* the pack alone */
+	git_odb *known;		      /* what was there before */
+	bool missing;		      /* what the object at hand names is in neither */
 	git_oid modules[MODULES_MAX]; /* blobs that are some tree's .gitmodules */
 	size_t nmodules;
 	char name[GIT_OID_HEXSZ + 1]; /* of the pack */
@@ -114,8 +116,7 @@ index_in_pieces(struct import *im, git_indexer *ix, const unsigned char *pack, s
 }
 
 /*
- * libgit2's indexer goes round for ever when what a delta makes of an object of the same pack is malformed, or is in the
- * pack already, and each round loses the object's memory: the limit is what ends it.
+ * libgit2's indexer goes round for ever when what a delta makes of an object of the same pack is in the pack already, and each round loses the object's memory: the limit is what ends it.
  */
 static int
 index_pack(struct import *im, const unsigned char *pack, size_t len, const struct packscan_found *found)
@@ -126,8 +127,8 @@ index_pack(struct import *im, const unsigned char *pack, size_t len, const struc
 	CLEAN_GIT(odb) git_odb *odb = NULL;
 	int r;
 
+	/* its own check of what is connected takes the commit of a submodule for an object that is missing */
 	(void)git_indexer_options_init(&o, GIT_INDEXER_OPTIONS_VERSION);
-	o.verify = 1;
 	(void)git_libgit2_opts(GIT_OPT_SET_PACK_MAX_OBJECTS, (size_t)im->max_objects);
 	if (git_repository_odb(&odb, im->repo) < 0 || git_indexer_new(&ix, im->dir, 0, odb, &o) < 0)
 		return repo_fail(im->t, "cannot start to read the pack");
@@ -179,11 +180,33 @@ take_in(struct import *im)
 /* ---- every object of the pack
  * ------------------------------------------------------------------------------- */
 
+/* Whether an object that another one names is there, new or known. */
+static bool
+has(struct import *im, const git_oid *id)
+{
+	return git_odb_exists_ext(im->incoming, id, GIT_ODB_LOOKUP_NO_REFRESH) ||
+	       git_odb_exists_ext(im->known, id, GIT_ODB_LOOKUP_NO_REFRESH);
+}
+
+static int
+on_named(const unsigned char *oid, void *arg)
+{
+	struct import *im = arg;
+	git_oid id;
+
+	git_oid_fromraw(&id, oid);
+	im->missing = !has(im, &id);
+	return im->missing ? -1 : 0;
+}
+
 static int
 on_entry(const struct fsck_entry *e, void *arg)
 {
 	struct import *im = arg;
 
+	/* a submodule's commit is in another repository */
+	if (e->mode != 0160000 && on_named(e->oid, im) != 0)
+		return -1;
 	if (e->mode == 040000 || e->mode == 0160000 || !fsck_is_gitmodules(e->name, e->len))
 		return 0;
 	if (im->nmodules == MODULES_MAX)
@@ -193,7 +216,7 @@ on_entry(const struct fsck_entry *e, void *arg)
 }
 
 /*
- * Each tree of the pack is looked at, whether HEAD reaches it or not: what once is in the clean
+ * Each commit and tree of the pack is looked at, whether HEAD reaches it or not: what once is in the clean
  * repository is believed by the next import.
  */
 static int
@@ -204,19 +227,26 @@ on_object(const git_oid *id, void *arg)
 	CLEAN_FREE char *why = NULL;
 	git_odb_object *o = NULL;
 	git_object_t type;
-	const char *bad, *name;
+	const char *bad, *name = NULL, *kind;
 	size_t size;
 
 	if (git_odb_read_header(&size, &type, im->incoming, id) < 0)
 		return refuse_git(im, "an object cannot be read");
-	if (type != GIT_OBJECT_TREE)
+	if (type != GIT_OBJECT_TREE && type != GIT_OBJECT_COMMIT)
 		return 0;
+	kind = git_object_type2string(type);
 	if (git_odb_read(&o, im->incoming, id) < 0)
-		return refuse_git(im, "a tree cannot be read");
-	bad = fsck_tree(git_odb_object_data(o), git_odb_object_size(o), on_entry, im, &name);
+		return refuse_git(im, "a commit or tree cannot be read");
+	if (type == GIT_OBJECT_TREE)
+		bad = fsck_tree(
+		    git_odb_object_data(o), git_odb_object_size(o), on_entry, im, &name);
+	else
+		bad = fsck_commit(git_odb_object_data(o), git_odb_object_size(o), on_named, im);
 	if (bad != NULL) {
-		why = xasprintf("the tree %s has %s%s%.100s", git_oid_tostr(sha, sizeof(sha), id),
-		    bad, name != NULL ? ": " : "", name != NULL ? name : "");
+		why = xasprintf("the %s %s has %s%s%.100s", kind,
+		    git_oid_tostr(sha, sizeof(sha), id),
+		    im->missing ? "something that did not come along" : bad,
+		    name != NULL ? ": " : "", name != NULL ? name : "");
 		refuse(im, why);
 	}
 	git_odb_object_free(o);
@@ -226,16 +256,12 @@ on_object(const git_oid *id, void *arg)
 static int
 check_modules(struct import *im)
 {
-	CLEAN_GIT(odb) git_odb *known = NULL;
-
-	if (git_repository_odb(&known, im->repo) < 0)
-		return repo_fail(im->t, "cannot read the clean repository");
 	for (size_t i = 0; i < im->nmodules; i++) {
 		git_odb_object *o = NULL;
 		const char *bad;
 
 		if (git_odb_read(&o, im->incoming, &im->modules[i]) < 0 &&
-		    git_odb_read(&o, known, &im->modules[i]) < 0)
+		    git_odb_read(&o, im->known, &im->modules[i]) < 0)
 			return refuse_git(im, "a .gitmodules cannot be read");
 		bad = git_odb_object_type(o) != GIT_OBJECT_BLOB
 			  ? "a .gitmodules that is no file"
@@ -257,6 +283,8 @@ check_objects(struct import *im)
 	if (git_odb_new(&im->incoming) < 0 || git_odb_backend_one_pack(&backend, idx) < 0 ||
 	    git_odb_add_backend(im->incoming, backend, 1) < 0)
 		return repo_fail(im->t, "cannot open the received pack");
+	if (git_repository_odb(&im->known, im->repo) < 0)
+		return repo_fail(im->t, "cannot read the clean repository");
 	r = git_odb_foreach(im->incoming, on_object, im);
 	if (r < 0)
 		return task_failed(im->t) ? -1 : refuse_git(im, "the pack cannot be read");
@@ -457,6 +485,7 @@ verb_import(struct task *t, json_t *answer)
 		if (repo_empty_dir(t, im->dir) == 0)
 			rc = import(im, &base, &head, answer);
 		git_odb_free(im->incoming);
+		git_odb_free(im->known);
 		(void)repo_empty_dir(&scratch, im->dir);
 		(void)rmdir(im->dir);
 	}

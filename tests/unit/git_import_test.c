@@ -289,15 +289,62 @@ missing_objects(void **state)
 	c = strdup(sh("cd agent && git rev-parse HEAD"));
 	/* the blob, the tree, the commit itself left out */
 	(void)snprintf(objects, sizeof(objects), "echo %s; git rev-parse HEAD^{tree}", c);
-	refused(c, objects, "not complete");
+	refused(c, objects, "has something that did not come along: n");
 	(void)snprintf(objects, sizeof(objects), "echo %s; git rev-parse HEAD:n", c);
-	refused(c, objects, "not complete");
+	refused(c, objects, "the commit");
 	(void)snprintf(objects, sizeof(objects), "git rev-parse HEAD^{tree}; git rev-parse HEAD:n");
 	sh("cd agent && (%s) | git pack-objects --stdout -q >../pack", objects);
 	json_t *j = awo("import", NULL, request(c), "pack", NULL);
 	assert_error(j, "git", "invalid", "did not come along");
 	json_decref(j);
 	free(c);
+}
+
+/* A submodule's commit is an object of another repository, and is missing by right. */
+static void
+submodules(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	sh("cd agent && git config -f .gitmodules submodule.s.path s && git config -f .gitmodules "
+	   "submodule.s.url https://example.org/s && git add .gitmodules && git update-index --add --cacheinfo "
+	   "160000,1234567890123456789012345678901234567890,s && git commit -qm 'feat: a submodule' && "
+	   "echo x >>a && git add a && git commit -qm 'feat: more'");
+	j = carry();
+	assert_true(json_is_true(json_object_get(j, "ok")));
+	assert_int_equal(num(j, "git_commit_count"), 2);
+	json_decref(j);
+	sh("git -C clean.git fsck --strict --full 2>&1");
+}
+
+static void
+hostile_commits(void **state)
+{
+	static const struct {
+		const char *edit, *text;
+	} cases[] = {
+	    {"sed /^tree/d", "no tree"},
+	    {"sed 's/^tree ./tree 0/'", "did not come along"},
+	    {"sed 's/^parent .*/parent 1234567890123456789012345678901234567890/'", "did not come along"},
+	    {"sed /^author/d", "no author"},
+	    {"sed 's/^committer .*/committer nobody/'", "no committer"},
+	    {"sed 's/^committer .*/committer a <b> today/'", "no committer"},
+	    {"tr x '\\0'", "NUL"},
+	};
+
+	(void)state;
+	sh("cd agent && git commit -q --allow-empty -m xxx");
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *c = strdup(sh("cd agent && git cat-file commit HEAD | %s | git hash-object -t commit "
+				    "--literally -w --stdin",
+		    cases[i].edit));
+		char objects[64];
+
+		(void)snprintf(objects, sizeof(objects), "echo %s", c);
+		refused(c, objects, cases[i].text);
+		free(c);
+	}
 }
 
 /* Head must be a commit that the base is an ancestor of. */
@@ -359,9 +406,9 @@ limits(void **state)
 	assert_string_equal(sh("find clean.git -name '*.pack' -o -name '*incoming*'"), "");
 }
 
-/* What libgit2's indexer, left alone, goes round for ever with. */
+/* What libgit2's own verification, were it asked, would go round for ever with. */
 static void
-endless_deltas(void **state)
+malformed_delta(void **state)
 {
 	char *h;
 	json_t *j;
@@ -375,7 +422,7 @@ endless_deltas(void **state)
 	j = request(h);
 	json_object_set_new(j, "timeout_seconds", json_integer(20));
 	j = awo("import", NULL, j, "pack", NULL);
-	assert_error(j, "git", "invalid", "does not come to an end");
+	assert_error(j, "git", "invalid", "no committer");
 	json_decref(j);
 	free(h);
 }
@@ -451,9 +498,11 @@ main(void)
 	    cmocka_unit_test_setup(hostile_bystander, fresh),
 	    cmocka_unit_test_setup(hostile_modules, fresh),
 	    cmocka_unit_test_setup(missing_objects, fresh),
+	    cmocka_unit_test_setup(submodules, fresh),
+	    cmocka_unit_test_setup(hostile_commits, fresh),
 	    cmocka_unit_test_setup(wrong_heads, fresh),
 	    cmocka_unit_test_setup(limits, fresh),
-	    cmocka_unit_test_setup(endless_deltas, fresh),
+	    cmocka_unit_test_setup(malformed_delta, fresh),
 	    cmocka_unit_test_setup(damaged_packs, fresh),
 	    cmocka_unit_test_setup(slow_pack, fresh),
 	};
