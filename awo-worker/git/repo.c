@@ -73,6 +73,10 @@ repo_fail(struct task *t, const char *what)
 	/* libgit2 says what it stumbled over, which seldom is what was done */
 	if ((t->needs & NEED_TREE) && unsound_find(why))
 		return TASK_FAIL(t, "git", "invalid", "%s", why);
+	/* a tree may say of any object that it is a file or a directory; that shows when it is read */
+	if ((t->needs & NEED_CLEAN) && (e == NULL || (e->klass != GIT_ERROR_OS && e->klass != GIT_ERROR_NOMEMORY &&
+							 e->klass != GIT_ERROR_FILESYSTEM)))
+		return TASK_FAIL(t, "git", "invalid", "%s: %s", what, msg);
 	return TASK_FAIL(t, "internal", "other", "%s: %s", what, msg);
 }
 
