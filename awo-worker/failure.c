@@ -17,8 +17,9 @@ put(struct failure *f, const char *text)
 	text_add_utf8(&b, text, strlen(text), sizeof(f->msg) - 1);
 	while (b.len > 0 && (b.p[b.len - 1] == '\n' || b.p[b.len - 1] == ' '))
 		b.len--;
-	if (b.len > 0)
-		memcpy(f->msg, b.p, b.len);
+	if (b.len == 0)
+		buf_adds(&b, "it failed without saying why");
+	memcpy(f->msg, b.p, b.len);
 	f->msg[b.len] = '\0';
 }
 
