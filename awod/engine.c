@@ -127,6 +127,7 @@ live_free(struct live *l)
 {
 	struct engine *e = l->e;
 	struct live **p = &e->hash[slot_of(e, l->row->pub.agent_work_order_id)];
+	struct awo_err err = {0};
 
 	while (*p != l)
 		p = &(*p)->chain;
@@ -143,12 +144,10 @@ live_free(struct live *l)
 	journal_forget(l);
 	if (l->deadline != NULL)
 		event_free(l->deadline);
-	while (l->waiters != NULL) {
-		struct waiter *w = l->waiters;
-
-		l->waiters = w->next;
-		free(w);
-	}
+	/* whoever waits for what no longer comes; by now that is at awod's own end */
+	ERR(&err, UNAVAILABLE, "", "awod is stopping; ask again when it is back");
+	wake_waiters(l, WAIT_PAUSED, &err);
+	wake_waiters(l, WAIT_ENDED, &err);
 	free(l->error);
 	free(l->cancel_by);
 	free(l->cancel_reason);
