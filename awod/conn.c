@@ -8,10 +8,13 @@
 #include <unistd.h>
 
 #include "awod/server_priv.h"
+#include "common/clock.h"
 #include "common/log.h"
 
 #define REFERENCE_MIN 16384  /* larger buffers are handed to libevent, smaller ones copied */
 #define STEAL_BYTES 65536    /* a partial message of so little is never refused */
+#define TOLD_MAX 20	     /* lines of awod's log about clients that misbehave ... */
+#define TOLD_US (10 * INT64_C(1000000)) /* ... in so long */
 
 static void on_more(evutil_socket_t fd, short what, void *arg);
 static void on_partial(evutil_socket_t fd, short what, void *arg);
@@ -56,6 +59,26 @@ conn_interest(struct conn *c)
 	else if (!timed && c->timed)
 		event_del(c->partial_timer);
 	c->timed = timed;
+}
+
+/* Whether awod's log gets a line about a client: whoever may connect must not be able to fill the disk. */
+static bool
+may_tell(struct server *s)
+{
+	int64_t now = clock_mono_us();
+
+	if (now - s->told_since > TOLD_US) {
+		if (s->untold > 0)
+			log_info("client_lines_omitted", LI("lines", s->untold));
+		s->told_since = now;
+		s->told = s->untold = 0;
+	}
+	if (s->told < TOLD_MAX) {
+		s->told++;
+		return true;
+	}
+	s->untold++;
+	return false;
 }
 
 /* ---- end */
@@ -227,8 +250,9 @@ refuse_message(struct conn *c, bool have_id, uint32_t id, const struct awo_err *
 	struct buf out CLEAN_BUF = {0};
 
 	c->s->malformed++;
-	log_info("message_refused", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
-	    LS("error", err->msg));
+	if (may_tell(c->s))
+		log_info("message_refused", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
+		    LS("error", err->msg));
 	if (have_id) {
 		p_encode_error(&out, id, err);
 		conn_write(c, &out);
@@ -395,8 +419,9 @@ conn_write(struct conn *c, struct buf *bytes)
 		return;
 	}
 	if (evbuffer_get_length(output) + bytes->len > OUT_MAX) {
-		log_warning("connection_cut", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
-		    LS("reason", "the peer does not read its answers"));
+		if (may_tell(c->s))
+			log_warning("connection_cut", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
+			    LS("reason", "the peer does not read its answers"));
 		buf_free(bytes);
 		conn_kill(c);
 		return;
@@ -475,7 +500,7 @@ on_event(struct bufferevent *bev, short what, void *arg)
 	(void)bev;
 	if (c->dead)
 		return;
-	if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_WRITING) != 0)
+	if ((what & BEV_EVENT_TIMEOUT) != 0 && (what & BEV_EVENT_WRITING) != 0 && may_tell(c->s))
 		log_info("connection_cut", LI("uid", c->caller.uid), LI("pid", c->caller.pid),
 		    LS("reason", "the peer reads nothing"));
 	conn_kill(c);

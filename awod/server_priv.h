@@ -139,6 +139,9 @@ struct server {
 	size_t nstreams;
 	/* counters since the start */
 	uint64_t accepted, turned_away, overflows, malformed;
+	/* lines of the log about clients, written and left out since then (monotonic) */
+	int64_t told_since;
+	unsigned told, untold;
 	uint64_t calls[P_M__COUNT], failures[AWO_CODE__COUNT];
 };
 

@@ -420,7 +420,7 @@ def test_fifty_thousand_messages(quiet):
     path, broker = str(quiet.socket), quiet.broker_process()
     pid = quiet.call("system.info")["pid"]
     # what is allocated once, and what connections leave in the allocator
-    attack_as_stranger(path, SEED + 1, MESSAGES // 10)
+    attack_as_stranger(path, SEED + 1, 10_000)
     before = at_rest(quiet)
     memory, fds, log = resident(broker), descriptors(broker), len(quiet.daemon_log())
     good = GoodClient(quiet)
@@ -438,7 +438,11 @@ def test_fifty_thousand_messages(quiet):
     assert report["answers"] > report["messages"] // 2
     assert after["messages_malformed_total"] - before["messages_malformed_total"] > report["wild"] // 4
     assert good.calls > 20 and good.longest < 10
-    assert descriptors(broker) == fds
-    assert grown < 4 << 20, f"{grown} bytes"
-    assert log < 200_000, quiet.daemon_log()[-2000:]
+    # a question to an agent's program may be under way
+    end = time.monotonic() + 20
+    while fds is not None and descriptors(broker) > fds:
+        assert time.monotonic() < end, f"{fds} descriptors before, {descriptors(broker)} now"
+        time.sleep(0.2)
+    assert grown < 6 << 20, f"{grown} bytes"
+    assert log < 10_000 + 1000 * seconds, quiet.daemon_log()[-2000:]
     assert quiet.call("order.list", all=True)["total_count"] == 0
