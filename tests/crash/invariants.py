@@ -43,9 +43,10 @@ class Log:
                     raise ValueError
             except ValueError:
                 self.torn.append(raw[:200])
-                # a note that the full disk cut; a line that matters is written again
-                name = re.search(rb'"event":"([a-z_]+)"', raw)
-                line = {"event": name[1].decode() if name else None, "torn": True}
+                # a line that matters is written again; a note that the full disk cut stays what it is
+                if b'"event":"workflow_execution_started"' not in raw:
+                    continue
+                line = {"event": "workflow_execution_started", "torn": True}
             self.lines.append(line)
             self.ends.append(at)
 
