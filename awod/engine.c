@@ -318,10 +318,12 @@ inserted(void *arg, const struct awo_err *err, const struct store_commit *commit
 
 	c->row = commit->row;
 	if (err == NULL || err->code == AWO_OK) {
-		struct live *l = live_new(e, c->row);
+		/* whoever saw it in a list has called for it already, and made it live from its record: then that is the order */
+		struct live *l = live_find(e, c->row->pub.agent_work_order_id);
 
-		c->row = NULL;
-		l->row->rowid = commit->rowid;
+		c->row->rowid = commit->rowid;
+		if (l == NULL)
+			l = live_new(e, TAKE_PTR(c->row));
 		e->created++;
 		if (commit->nevents > 0)
 			journal_append(l, commit->event_ids[0], c->line);
@@ -1434,6 +1436,15 @@ engine_delete(struct engine *e, const char *id, engine_done *done, void *arg)
 		return;
 	}
 	if (is_being_removed(e, id, &err) || store_order_get(e->b->store, id, &d->row, &err) != 0) {
+		free(d);
+		done(arg, &err, NULL);
+		return;
+	}
+	if (!order_is_terminal(d->row.pub.status)) {
+		/* recorded a moment ago, see inserted() */
+		ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s is %s: cancel it first", id,
+		    P_ENUM_NAME(order_status, d->row.pub.status));
+		order_row_free(&d->row);
 		free(d);
 		done(arg, &err, NULL);
 		return;

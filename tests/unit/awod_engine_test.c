@@ -277,10 +277,9 @@ wait_calls(struct rig *r, const struct seen *s, int calls)
 }
 
 static void
-create(struct rig *r, const char *key, struct seen *s)
+begin_create(struct rig *r, const char *key, struct seen *s)
 {
 	struct order_row *row = xcalloc(1, sizeof(*row));
-	int calls = s->calls;
 
 	P_SETS(order, &row->pub, repository_url, "file:///srv/none.git");
 	P_SETS(order, &row->pub, owner, "somebody");
@@ -292,7 +291,38 @@ create(struct rig *r, const char *key, struct seen *s)
 	row->canonical_url = xstrdup("file:///srv/none.git");
 	row->owner_uid = 1000;
 	engine_create(r->b.engine, row, key, on_done, s);
+}
+
+static void
+create(struct rig *r, const char *key, struct seen *s)
+{
+	int calls = s->calls;
+
+	begin_create(r, key, s);
 	wait_calls(r, s, calls + 1);
+}
+
+static int
+take_id(void *arg, struct order_row *row)
+{
+	snprintf(arg, 16, "%s", row->pub.agent_work_order_id);
+	return 0;
+}
+
+/* An order that is recorded, and of which the loop has not been told yet: id is as a list would show it. */
+static void
+create_behind_the_loop(struct rig *r, struct seen *s, char id[16])
+{
+	struct awo_err err = {0};
+
+	begin_create(r, NULL, s);
+	id[0] = '\0';
+	for (int i = 0; i < 5000 && id[0] == '\0'; i++) {
+		usleep(1000);
+		assert_int_equal(store_order_scan(r->b.store, W_pending, take_id, id, &err), 0);
+	}
+	assert_string_not_equal(id, "");
+	assert_int_equal(s->calls, 0);
 }
 
 static int
@@ -855,6 +885,64 @@ what_is_being_deleted_does_not_begin_again(void **state)
 	assert_int_equal(order_copy(r->b.engine, s.id, &row), -1);
 }
 
+static void
+an_order_cancelled_before_its_create_is_answered_is_one_order(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0};
+	struct packet p;
+	char id[16];
+
+	create_behind_the_loop(r, &s, id);
+	engine_cancel(r->b.engine, id, "somebody", NULL, on_done, &c);
+	wait_calls(r, &s, 1);
+	wait_calls(r, &c, 1);
+	assert_int_equal(s.code, AWO_OK);
+	assert_string_equal(s.id, id);
+	assert_int_equal(c.code, AWO_OK);
+	assert_int_equal(c.status, order_status_cancelled);
+	/* neither live nor started as another one of the same id */
+	assert_int_equal(r->b.engine->nlive, 0);
+	spin(r, 50);
+	assert_int_equal(recv(r->sup, &p.m, sizeof(p.m), MSG_DONTWAIT), -1);
+	wait_status(r, id, order_status_cancelled);
+}
+
+static void
+an_order_refused_a_pause_before_its_create_is_answered_is_one_order(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0};
+	char id[16];
+
+	create_behind_the_loop(r, &s, id);
+	engine_pause(r->b.engine, id, "somebody", on_done, &c);
+	assert_int_equal(c.code, AWO_FAILED_PRECONDITION);
+	wait_calls(r, &s, 1);
+	assert_int_equal(r->b.engine->nlive, 1);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	assert_string_equal(r->id, id);
+	assert_int_equal(r->b.engine->running, 1);
+}
+
+static void
+an_order_is_not_deleted_before_its_create_is_answered(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, d = {0};
+	char id[16];
+
+	create_behind_the_loop(r, &s, id);
+	engine_delete(r->b.engine, id, on_done, &d);
+	wait_calls(r, &s, 1);
+	wait_calls(r, &d, 1);
+	assert_int_equal(d.code, AWO_FAILED_PRECONDITION);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	assert_string_equal(r->id, id);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -882,6 +970,9 @@ main(void)
 		T(a_new_broker_knows_a_last_line_that_was_taken),
 		T(a_prompt_that_met_a_passing_trouble_is_run_again),
 		T(what_is_being_deleted_does_not_begin_again),
+		T(an_order_cancelled_before_its_create_is_answered_is_one_order),
+		T(an_order_refused_a_pause_before_its_create_is_answered_is_one_order),
+		T(an_order_is_not_deleted_before_its_create_is_answered),
 	};
 
 	return cmocka_run_group_tests_name("awod_engine", tests, NULL, NULL);
