@@ -17,8 +17,13 @@
 
 #define CLEAN_DIR "/awo/order/repository.git"
 #define LOCAL_SECONDS 600 /* a verb that talks to no remote */
-/* after a cancel: what an ended push leaves in a local remote, nobody would ever remove */
+/*
+ * How long a push may go on after a cancel. One to the network is ended at the other end as well, which cleans up behind
+ * it. One to a local path is awo-git's alone: killed, it leaves objects/pack/pack_git2_* in the user's repository, which
+ * nobody would ever remove. Usually it is a matter of milliseconds; but on a busy machine of seconds.
+ */
 #define PUSH_GRACE_US 700000
+#define PUSH_GRACE_LOCAL_S 5
 #define INCOMING CLEAN_DIR "/awo-incoming"
 
 static json_t *
@@ -441,6 +446,16 @@ add_remote(const struct order *o, json_t *r)
 	json_object_set_new(r, "credential", credential);
 }
 
+static int64_t
+push_grace_us(const struct job *job)
+{
+	if (!job->is_local)
+		return PUSH_GRACE_US;
+	/* awod waits timeouts.kill and a little more, and calls what it then kills an end by force */
+	return (job->timeouts.kill < PUSH_GRACE_LOCAL_S ? job->timeouts.kill : PUSH_GRACE_LOCAL_S) *
+	       1000000;
+}
+
 int
 repository_push(struct order *o, struct failure *f)
 {
@@ -450,7 +465,7 @@ repository_push(struct order *o, struct failure *f)
 	    .request = r,
 	    .fd3 = -1,
 	    .seconds = o->job.git.timeout + 60,
-	    .grace_us = PUSH_GRACE_US};
+	    .grace_us = push_grace_us(&o->job)};
 	const char *pushed;
 
 	add_remote(o, r);

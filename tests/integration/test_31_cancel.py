@@ -1,10 +1,12 @@
 """What the answer of a cancel says, and cancels at random moments; scripts/cancels does a thousand of them."""
 import random
+import signal
+import threading
 import time
 
 import pytest
 
-from awo_testlib import cancels
+from awo_testlib import cancels, processes
 
 
 def working(instance, repo, told):
@@ -71,6 +73,29 @@ def cancel_waiting(instance, order_id):
     answer = instance.call("order.cancel", agent_work_order_id=order_id, reason="not yet")
     return answer["message"], answer["agent_work_order"], \
         instance.events(order_id, "agent_work_order_cancelled")[0]["clean"]
+
+
+def test_during_a_push_to_a_local_repository(make_instance, repo):
+    """It goes on to its end: what a killed one leaves in the user's repository, nobody would remove."""
+    instance = make_instance({"timeouts": {"kill": 10}})
+    order_id = instance.create(repo.path, "Add a file\ndemo@execute: run head -c 20000000 /dev/urandom > big; "
+                                          "git add big; git commit -qm big")
+    half_done = lambda: list((repo.path / "objects" / "pack").glob("*_git2_*"))
+    end = time.monotonic() + 60
+    while not half_done():
+        assert time.monotonic() < end, instance.tail(order_id)
+        time.sleep(0.002)
+    # as slow as on a busy machine
+    push, = [p for w in instance.workers() for p in processes.descendants(w.pid) if "push" in (p.argv or ())]
+    push.kill(signal.SIGSTOP)
+    resumed = threading.Timer(2, push.kill, (signal.SIGCONT,))
+    resumed.start()
+    try:
+        message, _, clean = cancel(instance, order_id)
+    finally:
+        resumed.join()
+    assert message == "ended cleanly" and clean is True
+    assert len(repo.branches()) == 2 and not half_done()
 
 
 def test_random_moments(make_instance, repo):
