@@ -242,15 +242,48 @@ close_pair(const int pair[2])
 			close(pair[i]);
 }
 
+int
+agent_sandbox(struct order *o, struct failure *f)
+{
+	struct sandbox_mount *mounts CLEAN_FREE = NULL;
+	struct inside *in = &o->sandboxes[o->sandbox == &o->sandboxes[0]];
+
+	if (o->next != NULL)
+		return 0;
+	mounts = xcalloc(o->program.mounts.n + 1, sizeof(*mounts));
+	mounts[0] = (struct sandbox_mount){
+	    .source = "/awo/order/home", .target = "/home/agent", .writable = true};
+	for (size_t i = 0; i < o->program.mounts.n; i++)
+		mounts[1 + i] = (struct sandbox_mount){
+		    .source = o->program.mounts.v[i], .target = o->program.mounts.v[i]};
+	if (inside_start(o, in,
+		&(struct sandbox_launch){
+		    .mounts = mounts,
+		    .nmounts = 1 + o->program.mounts.n,
+		    .network = true,
+		    .stays = true,
+		    .exec_fd = -1,
+		    .stdin_fd = -1,
+		    .stdout_fd = -1,
+		    .stderr_fd = -1,
+		    .fd3 = -1,
+		},
+		f) != 0)
+		return -1;
+	o->next = in;
+	return 0;
+}
+
 static int
 launch(struct run *r, const struct p_strv *argv, struct failure *f)
 {
 	struct order *o = r->o;
 	struct p_strv env = {0};
 	const char **av CLEAN_FREE = vector(argv), **ev CLEAN_FREE = NULL;
-	struct sandbox_mount *mounts CLEAN_FREE = xcalloc(o->program.mounts.n + 1, sizeof(*mounts));
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, result;
 
+	if (agent_sandbox(o, f) != 0)
+		return -1;
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
 		FAIL(f, resource, "no pipe: %s", strerror(errno));
 		close_pair(in);
@@ -258,22 +291,15 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 		close_pair(err);
 		return -1;
 	}
+	r->inside = o->sandbox = o->next;
+	o->next = NULL;
 	add_env(o, &env);
 	ev = vector(&env);
-	mounts[0] = (struct sandbox_mount){
-	    .source = "/awo/order/home", .target = "/home/agent", .writable = true};
-	for (size_t i = 0; i < o->program.mounts.n; i++)
-		mounts[1 + i] = (struct sandbox_mount){
-		    .source = o->program.mounts.v[i], .target = o->program.mounts.v[i]};
-	result = inside_start(o, r->inside,
+	result = inside_more(r->inside,
 	    &(struct sandbox_launch){
 		.argv = av,
 		.exec_fd = -1,
 		.envp = ev,
-		.mounts = mounts,
-		.nmounts = 1 + o->program.mounts.n,
-		.network = true,
-		.stays = true,
 		.stdin_fd = in[0],
 		.stdout_fd = out[1],
 		.stderr_fd = err[1],
@@ -284,7 +310,9 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 	close(out[1]);
 	close(err[1]);
 	p_strv_free(&env);
-	if (result != 0) {
+	/* one that could not be built says why, and takes nothing; the verdict tells */
+	if (result != 0 && !inside_clear(r->inside) && !r->inside->failed) {
+		inside_finish(r->inside);
 		close(in[1]);
 		close(out[0]);
 		close(err[0]);
@@ -496,7 +524,6 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	const struct job *job = &o->job;
 	struct run r = {.o = o,
 	    .task = task,
-	    .inside = &o->sandbox,
 	    .stream = {.item = on_item},
 	    .out_file.fd = -1,
 	    .err_file.fd = -1};

@@ -38,6 +38,8 @@ struct agent_outcome {
 	struct p_strv artifacts; /* names of the files it left */
 };
 
+/* Begins to build the sandbox for the next run, o->next, unless that has begun. */
+int agent_sandbox(struct order *o, struct failure *f);
 /* Runs it to its end. *out is always to be freed. -1 when the order cannot go on (cancelled, order
  * timeout, internal). */
 int agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *out);

@@ -119,7 +119,7 @@ start_inside(struct order *o, struct helper *h, int in, int out, struct failure 
 		    f, internal, "%s is missing: %s", programs[h->call.program], strerror(errno));
 	/* what needs a directory of its own there needs a sandbox of its own */
 	if (o->standing && h->call.save_dir == NULL) {
-		h->inside = &o->sandbox;
+		h->inside = o->sandbox;
 		if (inside_more(h->inside, &l, f) == 0)
 			return 0;
 		o->standing = false;
@@ -173,7 +173,7 @@ process_over(const struct helper *h)
 static void
 end_process(struct order *o, struct helper *h)
 {
-	if (h->inside == &o->sandbox) {
+	if (h->call.sandboxed && h->inside != &h->own) {
 		/* for the next one, or not any more */
 		o->standing = h->inside->ended && inside_clear(h->inside);
 		if (!o->standing)

@@ -37,7 +37,6 @@
 struct start {
 	char **argv, **envp;
 	bool has_fd3, has_exec;
-	int worker_proc;	/* the worker's /proc, or -1: its pid does not matter */
 };
 
 struct spec {
@@ -117,7 +116,7 @@ read_spec(struct spec *s)
 	memcpy(&s->head, text, sizeof(s->head));
 	p = text + sizeof(s->head);
 	end = text + len;
-	if (s->head.magic != LAUNCH_MAGIC || s->head.filter_bytes > (size_t)(end - p) || s->head.argc < 1 ||
+	if (s->head.magic != LAUNCH_MAGIC || s->head.filter_bytes > (size_t)(end - p) || (s->head.argc < 1 && !s->head.stays) ||
 	    s->head.argc > LAUNCH_STRINGS_MAX || s->head.envc > LAUNCH_STRINGS_MAX || s->head.nmounts > LAUNCH_STRINGS_MAX)
 		fail_with(EBADMSG, "launch specification");
 	s->filter = p;
@@ -156,10 +155,10 @@ outer_pid(int worker_proc)
 _Noreturn static void
 program(const struct spec *s, const struct start *p, int report)
 {
-	struct start_report r = {.pid = p->worker_proc < 0 ? 0 : outer_pid(p->worker_proc)};
+	struct start_report r = {.pid = outer_pid(LAUNCH_PROC)};
 	const char *step = "pid";
 
-	if (r.pid < 0 || write(report, &r, sizeof(r)) != (ssize_t)sizeof(r))
+	if (r.pid <= 0 || write(report, &r, sizeof(r)) != (ssize_t)sizeof(r))
 		goto fail;
 	step = "setsid";
 	if (setsid() < 0)
@@ -206,7 +205,7 @@ read_report(int fd, struct start_report *r)
 static int
 above(int fd)
 {
-	int high = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_FDS);
+	int high = fcntl(fd, F_DUPFD_CLOEXEC, LAUNCH_PROC + 1);
 
 	if (high < 0)
 		fail("descriptors");
@@ -236,7 +235,7 @@ start(const struct spec *s, const struct start *p, const int *moved)
 		fail("fork");
 	if (pid == 0) {
 		for (int i = 0; moved && i < LAUNCH_MORE_FDS; i++)
-			if (dup2(moved[i], i < LAUNCH_MORE_FDS - 1 ? i : LAUNCH_EXEC) < 0)
+			if (i != LAUNCH_MORE_STRINGS && dup2(moved[i], i == LAUNCH_MORE_EXEC ? LAUNCH_EXEC : i) < 0)
 				_exit(126);
 		program(s, p, report[1]);
 	}
@@ -309,21 +308,26 @@ close_all(const int *fds)
 		close(fds[i]);
 }
 
-/* Receives one and puts its descriptors above those with fixed numbers; the worker's end of the socket ends everything. */
-static void
-receive(struct start *p, char *text, int *fds)
+/*
+ * Receives one and puts its descriptors above those with fixed numbers; the strings' memory is the caller's to free. The
+ * worker's end of the socket ends everything.
+ */
+static char *
+receive(struct start *p, int *fds)
 {
 	union {
 		char bytes[CMSG_SPACE(sizeof(int) * LAUNCH_MORE_FDS)];
 		struct cmsghdr align;
 	} control;
-	struct iovec iov = {.iov_base = text, .iov_len = LAUNCH_MORE_MAX};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
-	const char *at = text + sizeof(struct launch_more), *end;
 	struct launch_more h;
-	struct cmsghdr *c;
+	struct iovec iov = {.iov_base = &h, .iov_len = sizeof(h)};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	int got[LAUNCH_MORE_FDS];
+	struct cmsghdr *c;
+	const char *at, *end;
+	size_t len = 0;
 	ssize_t n;
+	char *text;
 
 	do
 		n = recvmsg(LAUNCH_STATUS, &m, MSG_CMSG_CLOEXEC);
@@ -331,33 +335,36 @@ receive(struct start *p, char *text, int *fds)
 	if (n == 0)
 		_exit(0);
 	c = n > 0 ? CMSG_FIRSTHDR(&m) : NULL;
-	if (n < (ssize_t)sizeof(h) || !c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(got)))
-		fail_with(EBADMSG, "further program");
+	if (n != (ssize_t)sizeof(h) || !c || c->cmsg_type != SCM_RIGHTS || c->cmsg_len != CMSG_LEN(sizeof(got)))
+		fail_with(EBADMSG, "program");
 	memcpy(got, CMSG_DATA(c), sizeof(got));
-	memcpy(&h, text, sizeof(h));
-	end = text + n;
-	if (h.magic != LAUNCH_MAGIC || h.argc < 1 || h.argc > LAUNCH_MORE_MAX || h.envc > LAUNCH_MORE_MAX)
-		fail_with(EBADMSG, "further program");
-	*p = (struct start){.argv = strings(h.argc, &at, end), .envp = strings(h.envc, &at, end), .has_fd3 = h.has_fd3 != 0,
-		.has_exec = true, .worker_proc = -1};
 	for (int i = 0; i < LAUNCH_MORE_FDS; i++)
 		fds[i] = above(got[i]);
+	text = files_read_fd(fds[LAUNCH_MORE_STRINGS], SPEC_MAX, &len);
+	if (!text || h.magic != LAUNCH_MAGIC || h.argc < 1 || h.argc > LAUNCH_STRINGS_MAX || h.envc > LAUNCH_STRINGS_MAX)
+		fail_with(EBADMSG, "program");
+	at = text;
+	end = text + len;
+	*p = (struct start){.argv = strings(h.argc, &at, end), .envp = strings(h.envc, &at, end), .has_fd3 = h.has_fd3 != 0,
+		.has_exec = h.has_exec != 0};
+	return text;
 }
 
 _Noreturn static void
 serve(const struct spec *s)
 {
-	static char text[LAUNCH_MORE_MAX];
 	int fds[LAUNCH_MORE_FDS];
 	struct start p;
+	char *text;
 	pid_t pid;
 
 	for (;;) {
-		receive(&p, text, fds);
+		text = receive(&p, fds);
 		pid = start(s, &p, fds);
 		close_all(fds);
 		free(p.argv);
 		free(p.envp);
+		free(text);
 		reap(pid, true);
 	}
 }
@@ -409,10 +416,9 @@ reaper(const struct spec *s, int worker_proc, int alive)
 {
 	struct root_plan plan = {.agent = true, .mounts = s->mounts, .nmounts = s->head.nmounts};
 	struct pollfd launcher = {.fd = alive, .events = POLLIN};
-	struct start first = s->first;
 	struct awo_err err = {0};
+	pid_t pid = 0;
 	int e = 0;
-	pid_t pid;
 
 	/* no change of ids follows that would clear it; what if the launcher ended before? Then its pipe has. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
@@ -427,13 +433,17 @@ reaper(const struct spec *s, int worker_proc, int alive)
 		fail_with(e, err.msg);
 	if (seccomp_apply(s->filter, s->head.filter_bytes) < 0)
 		fail("system call filter (needs a kernel with CONFIG_SECCOMP_FILTER)");
-	first.worker_proc = worker_proc;
-	pid = start(s, &first, NULL);
-	/* from here the status pipe is all that the reaper has */
-	if (close_range(0, LAUNCH_STATUS - 1, 0) < 0 ||
-	    close_range(LAUNCH_STATUS + 1, ~0U, 0) < 0)
+	/* out of everybody's reach: this process cannot be looked into */
+	if (dup3(worker_proc, LAUNCH_PROC, O_CLOEXEC) < 0)
 		fail("descriptors of the reaper");
-	reap(pid, s->head.stays);
+	if (s->head.argc > 0)
+		pid = start(s, &s->first, NULL);
+	/* from here the status pipe is all that the reaper has, and, for further programs, the worker's /proc */
+	if (close_range(0, LAUNCH_STATUS - 1, 0) < 0 || close_range(LAUNCH_STATUS + 1, LAUNCH_PROC - 1, 0) < 0 ||
+	    close_range(s->head.stays ? LAUNCH_PROC + 1 : LAUNCH_PROC, ~0U, 0) < 0)
+		fail("descriptors of the reaper");
+	if (s->head.argc > 0)
+		reap(pid, s->head.stays);
 	if (s->head.stays)
 		serve(s);
 	_exit(0);

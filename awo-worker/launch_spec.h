@@ -12,7 +12,8 @@ enum {
 	LAUNCH_SPEC,		/* memfd: struct launch_head, filter, strings */
 	LAUNCH_STATUS,		/* pipe, write end; of a sandbox that stays: a packet socket, on which further programs come */
 	LAUNCH_EXEC,		/* the program, or /dev/null */
-	LAUNCH_FDS
+	LAUNCH_FDS,
+	LAUNCH_PROC = LAUNCH_FDS /* the reaper's own: the worker's /proc */
 };
 
 #define LAUNCH_MAGIC 0x41574f31U
@@ -31,16 +32,15 @@ struct launch_head {
 };
 
 /*
- * A further program for a sandbox that stays: one packet, with LAUNCH_MORE_FDS descriptors beside it (0 to 3, and the
- * program). Then strings as above: argv, envp. Its directory and limits are the first one's.
+ * A program for a sandbox that stays: one packet, with LAUNCH_MORE_FDS descriptors beside it: 0 to 3, the program, and a memfd
+ * with strings as above: argv, envp. Its directory and limits are the sandbox's.
  */
 struct launch_more {
 	uint32_t magic;
 	uint32_t argc, envc;
-	uint32_t has_fd3;
+	uint8_t has_fd3, has_exec, pad[2];
 };
 
-#define LAUNCH_MORE_MAX 4096U
-#define LAUNCH_MORE_FDS 5
+enum { LAUNCH_MORE_EXEC = 4, LAUNCH_MORE_STRINGS, LAUNCH_MORE_FDS };
 
 #endif

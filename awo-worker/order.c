@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "awo-worker/agent.h"
 #include "awo-worker/answer.h"
 #include "awo-worker/pull_request.h"
 #include "awo-worker/repository.h"
@@ -53,8 +54,18 @@ void
 order_leave_sandbox(struct order *o)
 {
 	if (o->standing)
-		inside_release(&o->sandbox);
+		inside_release(o->sandbox);
 	o->standing = false;
+}
+
+void
+order_prepare_sandbox(struct order *o)
+{
+	struct failure f = {0};
+
+	/* what is paused starts nothing */
+	if (!o->frozen && !o->cancelled)
+		agent_sandbox(o, &f);
 }
 
 void
@@ -371,6 +382,7 @@ prepare(struct order *o, struct failure *f)
 		return -1;
 	if (tell_sandbox(o) != 0)
 		return FAIL(f, internal, "the order's log cannot be written");
+	order_prepare_sandbox(o);
 	if (prepare_workspace(o, f) != 0 || prepare_forge(o, f) != 0)
 		return -1;
 	commands_load(o);
@@ -624,6 +636,8 @@ order_main(struct worker_args *a)
 	if (r == 0)
 		r = run_steps(&o, &step, &f);
 	o.closing = true;
+	if (o.next != NULL)
+		inside_release(o.next);
 	if (!o.journal.failed) {
 		journal_step(&o.journal, NULL);
 		journal_report(&o.journal);

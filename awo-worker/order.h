@@ -43,8 +43,9 @@ struct order {
 	bool closing;		      /* no step is left that a prompt could run before */
 	struct order_prompt *prompts; /* to run next, oldest first */
 	int64_t last_prompt_id;
-	/* the sandbox of the step's agent, and whether it stands, cleared, for what has to be done in it */
-	struct inside sandbox;
+	/* the sandbox of the step's agent, and whether it stands, cleared, for what has to be done in it; and the next one,
+	 * which is built while other things are done, or NULL */
+	struct inside sandboxes[2], *sandbox, *next;
 	bool standing;
 	/* what is running now and must be stopped on pause: a helper outside every sandbox, or 0 */
 	pid_t outside;
@@ -81,6 +82,8 @@ int64_t order_deadline(const struct order *o);
 int order_may_go_on(struct order *o, struct failure *f);
 /* Lets the step's sandbox go when it still stands. */
 void order_leave_sandbox(struct order *o);
+/* Begins to build the next agent's sandbox. It is no failure when that is not possible now. */
+void order_prepare_sandbox(struct order *o);
 /* Adds the fields that are set. */
 void order_add_usage(struct p_usage *sum, const struct p_usage *more);
 /* From one phase to another, with the lines that tell so; nothing when it is the same. */

@@ -70,6 +70,12 @@ add_strings(struct buf *b, const char *const *v)
 	return n;
 }
 
+static bool
+names_program(const struct sandbox_launch *l)
+{
+	return l->argv && l->argv[0] && (l->exec_fd >= 0 || l->argv[0][0] == '/');
+}
+
 /* The launcher's specification as a memfd. */
 static int
 make_spec(const struct sandbox_launch *l, struct awo_err *err)
@@ -81,7 +87,7 @@ make_spec(const struct sandbox_launch *l, struct awo_err *err)
 	size_t filter_bytes;
 	int fd;
 
-	if (!l->argv || !l->argv[0] || (l->exec_fd < 0 && l->argv[0][0] != '/') || !l->cwd || l->nmounts > LAUNCH_STRINGS_MAX)
+	if ((l->argv ? !names_program(l) : !l->stays) || !l->cwd || l->nmounts > LAUNCH_STRINGS_MAX)
 		return ERR(err, INTERNAL, "", "sandbox: a program with an absolute path and a directory are needed");
 	if (seccomp_program(&filter, &filter_bytes, err) < 0)
 		return -1;
@@ -188,35 +194,37 @@ sandbox_start(const struct sandbox_launch *l, struct sandbox_proc *out, struct a
 int
 sandbox_more(const struct sandbox_proc *p, const struct sandbox_launch *l, struct awo_err *err)
 {
-	CLEAN_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	CLEAN_FD int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC), strings = -1;
 	CLEAN_BUF struct buf b = {0};
-	struct launch_more h = {.magic = LAUNCH_MAGIC, .has_fd3 = l->fd3 >= 0};
-	const int fds[LAUNCH_MORE_FDS] = {l->stdin_fd >= 0 ? l->stdin_fd : null_fd, l->stdout_fd >= 0 ? l->stdout_fd : null_fd,
-		l->stderr_fd >= 0 ? l->stderr_fd : null_fd, l->fd3 >= 0 ? l->fd3 : null_fd, l->exec_fd};
+	struct launch_more h = {.magic = LAUNCH_MAGIC, .has_fd3 = l->fd3 >= 0, .has_exec = l->exec_fd >= 0};
+	struct iovec iov = {.iov_base = &h, .iov_len = sizeof(h)};
+	int fds[LAUNCH_MORE_FDS];
 	union {
 		char bytes[CMSG_SPACE(sizeof(fds))];
 		struct cmsghdr align;
 	} control = {0};
-	struct iovec iov;
 	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 
-	if (null_fd < 0)
-		return ERR(err, INTERNAL, "", "sandbox: /dev/null: %s", strerror(errno));
-	buf_add(&b, &h, sizeof(h));
+	if (!names_program(l))
+		return ERR(err, INTERNAL, "", "sandbox: a program with an absolute path is needed");
 	h.argc = add_strings(&b, l->argv);
 	h.envc = add_strings(&b, l->envp);
-	memcpy(b.p, &h, sizeof(h));
-	if (l->exec_fd < 0 || b.len > LAUNCH_MORE_MAX)
-		return ERR(err, INTERNAL, "", "sandbox: a further program comes by descriptor, with at most %u bytes of arguments",
-		    LAUNCH_MORE_MAX);
-	iov = (struct iovec){.iov_base = b.p, .iov_len = b.len};
+	strings = files_memfd("strings", b.p, b.len);
+	if (null_fd < 0 || strings < 0)
+		return ERR(err, INTERNAL, "", "sandbox: no descriptor: %s", strerror(errno));
+	fds[0] = l->stdin_fd >= 0 ? l->stdin_fd : null_fd;
+	fds[1] = l->stdout_fd >= 0 ? l->stdout_fd : null_fd;
+	fds[2] = l->stderr_fd >= 0 ? l->stderr_fd : null_fd;
+	fds[LAUNCH_FD3] = l->fd3 >= 0 ? l->fd3 : null_fd;
+	fds[LAUNCH_MORE_EXEC] = l->exec_fd >= 0 ? l->exec_fd : null_fd;
+	fds[LAUNCH_MORE_STRINGS] = strings;
 	c->cmsg_level = SOL_SOCKET;
 	c->cmsg_type = SCM_RIGHTS;
 	c->cmsg_len = CMSG_LEN(sizeof(fds));
 	memcpy(CMSG_DATA(c), fds, sizeof(fds));
-	if (sendmsg(p->status_fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)b.len)
-		return ERR(err, INTERNAL, "", "sandbox: a further program cannot be handed over: %s", strerror(errno));
+	if (sendmsg(p->status_fd, &m, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)sizeof(h))
+		return ERR(err, INTERNAL, "", "sandbox: a program cannot be handed over: %s", strerror(errno));
 	return 0;
 }
 

@@ -31,7 +31,7 @@ struct sandbox_root {
 int sandbox_enter(const struct sandbox_root *root, struct awo_err *err);
 
 struct sandbox_launch {
-	const char *const *argv;	/* argv[0]: absolute path inside the sandbox, unless exec_fd is given */
+	const char *const *argv;	/* argv[0]: absolute path inside, unless exec_fd is given; NULL: none yet (stays) */
 	int exec_fd;			/* program by descriptor, or -1 */
 	const char *const *envp;	/* complete */
 	const char *cwd;		/* "/workspace" */
@@ -40,7 +40,7 @@ struct sandbox_launch {
 	bool network;			/* keep the host's network (agent, for now) or have an empty net namespace (readers) */
 	int stdin_fd, stdout_fd, stderr_fd;	/* -1: /dev/null */
 	int fd3;				/* the program's descriptor 3, or -1 */
-	bool stays;				/* for sandbox_more(), when the program has ended */
+	bool stays;				/* for sandbox_more(), at once or when the program has ended */
 	struct child_limits limits;
 };
 
@@ -58,7 +58,7 @@ struct sandbox_proc {
 struct sandbox_status {
 	uint32_t kind;		/* 1 set-up failed, 2 running, 3 ended, 4 cleared */
 	int32_t err;		/* errno of kind 1 */
-	int32_t pid;		/* kind 2: the program's pid in the worker's pid namespace; 0: not told */
+	int32_t pid;		/* kind 2: the program's pid in the worker's pid namespace */
 	int32_t status;		/* kind 3: wait status; kind 4: how many processes were killed */
 	uint64_t cpu_us, maxrss_bytes; /* kind 3: of the program and what it reaped */
 	char what[96];		/* kind 1: the step */
@@ -70,8 +70,9 @@ struct sandbox_status {
  */
 int sandbox_start(const struct sandbox_launch *l, struct sandbox_proc *out, struct awo_err *err);
 /*
- * Starts a further program in a cleared sandbox that stays, with the directory and limits of the first: argv, exec_fd (wanted),
- * envp and the descriptors are looked at. It costs a fork and an exec, not a sandbox. The statuses tell of it as of the first.
+ * Starts a program in a sandbox that stays, and is cleared or had none yet: argv, exec_fd, envp and the descriptors are looked
+ * at, directory and limits are the sandbox's. It costs a fork and an exec, not a sandbox. A sandbox that is still being built
+ * starts it when it is ready.
  */
 int sandbox_more(const struct sandbox_proc *p, const struct sandbox_launch *l, struct awo_err *err);
 /* Sends a signal to the program's process group only. */

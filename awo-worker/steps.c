@@ -648,6 +648,8 @@ work(struct order *o, struct step_run *s, const struct step_def *def, struct p_s
 		return FAIL(f, permanent, "%s", missing);
 	if (run_agent(o, s, def, artifacts, f) != 0)
 		return -1;
+	if (!o->closing)
+		order_prepare_sandbox(o);
 	/* what it committed before it failed is kept: a retry goes on from there */
 	if (repository_import(o, "agent", (def->needs & STEP_LEAVES_PLAN) ? &s->changed : NULL,
 		&import) != 0) {

@@ -26,7 +26,6 @@
 #include "tests/unit/sandbox_probe.h"
 
 #define ORDER_UID 1880000123U	/* system mode: a uid of an order */
-#define LAUNCH_TOO_MUCH 8192	/* more arguments than a further program may have */
 #define PLAIN_UID 12345U	/* user mode, when the tests run as root */
 
 static char top[] = "/tmp/awo-sandbox-test-XXXXXX";
@@ -414,6 +413,20 @@ follow_cleared(struct run *r, int exit_status, int killed)
 	return 0;
 }
 
+/* Our end of the socket is the end of a sandbox that stays. */
+static int
+leave(struct run *r)
+{
+	int status;
+
+	close(r->proc.status_fd);
+	CHECK(waitpid(r->proc.pid, &status, 0) == r->proc.pid && status == 0);
+	close(r->proc.pidfd);
+	close(r->out);
+	CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
+	return 0;
+}
+
 /* A sandbox that stays ends what a program left, runs further ones in the same place, and goes with our end of its socket. */
 static int
 body_stays(void)
@@ -423,9 +436,7 @@ body_stays(void)
 	const char *const none[] = {NULL};
 	struct sandbox_launch l = launch_of(argv, agent_mounts, 4), more;
 	struct awo_err err = {0};
-	char text[LAUNCH_TOO_MUCH];
-	const char *const large[] = {"probe", text, NULL};
-	int status;
+	const char *const sleeper[] = {"/usr/bin/sleep", "1000", NULL};
 
 	CHECK(enter() == 0);
 	l.stays = true;
@@ -437,20 +448,30 @@ body_stays(void)
 		CHECK(sandbox_more(&r.proc, &more, &err) == 0);
 		CHECK(follow_cleared(&r, 7, 0) == 0);
 	}
-	/* what does not fit is refused before anything has been said */
-	memset(text, 'x', sizeof(text) - 1);
-	text[sizeof(text) - 1] = '\0';
-	more = launch_of(large, NULL, 0);
-	CHECK(sandbox_more(&r.proc, &more, &err) < 0);
+	/* a program by descriptor or with its path, or none */
 	more = launch_of(exits, NULL, 0);
 	more.exec_fd = -1;
 	CHECK(sandbox_more(&r.proc, &more, &err) < 0);
-	close(r.proc.status_fd);
-	CHECK(waitpid(r.proc.pid, &status, 0) == r.proc.pid && status == 0);
-	close(r.proc.pidfd);
-	close(r.out);
-	CHECK(waitpid(-1, NULL, WNOHANG) < 0 && errno == ECHILD);
-	return 0;
+	if (leave(&r) != 0)
+		return 1;
+
+	/* built before anybody knows for what; what comes meanwhile waits */
+	l = launch_of(NULL, agent_mounts, 4);
+	l.stays = true;
+	CHECK(start(&r, &l) == 0);
+	more = launch_of(sleeper, NULL, 0);
+	more.exec_fd = -1;
+	CHECK(sandbox_more(&r.proc, &more, &err) == 0);
+	CHECK(follow(&r, 1, NULL) == 0 && r.st[0].kind == 2);
+	CHECK(sandbox_signal(&r.proc, r.st[0].pid, SIGTERM) == 0);
+	CHECK(follow(&r, 3, NULL) == 0);
+	CHECK(r.st[1].kind == 3 && WIFSIGNALED(r.st[1].status) && r.st[2].kind == 4 && r.st[2].status == 0);
+	if (leave(&r) != 0)
+		return 1;
+	l = launch_of(NULL, agent_mounts, 4);
+	l.stays = true;
+	CHECK(start(&r, &l) == 0);
+	return leave(&r);
 }
 
 static int
