@@ -173,6 +173,42 @@ def idle(setting):
                        None, lambda v: f"{v * 1e6:.1f} µs")
 
 
+WORK = """#!/bin/sh
+set -e
+cat >/dev/null
+# all begin at the same moment
+until [ "$(date +%s)" -ge MOMENT ]; do
+	sleep 0.5
+done
+for i in 1 2 3; do
+	echo "int function_$i(int x) { return x + $i; }" >>work.c
+	cc -Wall -O2 -c -o /tmp/work.o work.c
+	git add work.c
+	git commit -q -m "feat: function $i"
+done
+"""
+
+
+@benchmark("working", "100 orders at once, whose agents edit, compile and commit")
+def working(setting):
+    script = setting.base / "work.sh"
+    script.write_text(WORK.replace("MOMENT", str(int(time.time()) + 40)))
+    script.chmod(0o755)
+    with setting.instance({"max_concurrent": 100, "agents": {"default": "work", "work": {"adapter": "command", "program": str(script)}}}) as instance:
+        path = str(setting.repository().path)
+        began = time.monotonic()
+        orders = [instance.create(path, "Work", selected_commands=["commit"]) for _ in range(100)]
+        most = 0
+        while any(instance.order(o)["status"] in ("pending", "running") for o in orders):
+            most = max(most, len(instance.workers()))
+            time.sleep(0.2)
+        took = time.monotonic() - began
+        records = [instance.order(o) for o in orders]
+        good = sum(r["status"] == "completed" and r["git_commit_count"] == 3 for r in records)
+        yield absolute("orders that failed among 100 whose agents edit, compile and commit at once", [100 - good], 0, str)
+        yield absolute(f"the same, from the first order to the end of the last; {most} at work at a time", [took])
+
+
 @benchmark("restart", "restart of awod with 200 running orders")
 def restart(setting):
     with setting.instance({"max_concurrent": 200}) as instance:
