@@ -208,17 +208,6 @@ add_env(const struct order *o, struct p_strv *env)
 		p_strv_add(env, o->job.agent.env.v[i]);
 }
 
-/* p_strv as the NULL-terminated array that exec wants; free the array only. */
-static const char **
-vector(const struct p_strv *sv)
-{
-	const char **v = xcalloc(sv->n + 1, sizeof(*v));
-
-	for (size_t i = 0; i < sv->n; i++)
-		v[i] = sv->v[i];
-	return v;
-}
-
 static void
 tell_started(struct order *o, const struct agent_task *t, const struct p_strv *argv)
 {
@@ -279,7 +268,7 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 {
 	struct order *o = r->o;
 	struct p_strv env = {0};
-	const char **av CLEAN_FREE = vector(argv), **ev CLEAN_FREE = NULL;
+	const char **av CLEAN_FREE = program_vector(argv), **ev CLEAN_FREE = NULL;
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, result;
 
 	if (agent_sandbox(o, f) != 0)
@@ -294,7 +283,7 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 	r->inside = o->sandbox = o->next;
 	o->next = NULL;
 	add_env(o, &env);
-	ev = vector(&env);
+	ev = program_vector(&env);
 	result = inside_more(r->inside,
 	    &(struct sandbox_launch){
 		.argv = av,

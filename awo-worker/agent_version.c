@@ -168,17 +168,6 @@ watch(struct seen *s, int out, int err, int status)
 	}
 }
 
-/* p_strv as the NULL-terminated array that exec wants; free the array only. */
-static const char **
-vector(const struct p_strv *sv)
-{
-	const char **v = xcalloc(sv->n + 1, sizeof(*v));
-
-	for (size_t i = 0; i < sv->n; i++)
-		v[i] = sv->v[i];
-	return v;
-}
-
 static int
 run(const struct asked *a, const struct sandbox_mount *mounts, struct seen *s, struct failure *f)
 {
@@ -199,7 +188,7 @@ run(const struct asked *a, const struct sandbox_mount *mounts, struct seen *s, s
 	err_r = errs[0];
 	err_w = errs[1];
 	environment(a, &env);
-	envp = vector(&env);
+	envp = program_vector(&env);
 	r = sandbox_start(
 	    &(struct sandbox_launch){
 		.argv = argv,

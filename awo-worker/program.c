@@ -301,3 +301,13 @@ program_free(struct program *p)
 	p_strv_free(&p->dirs);
 	*p = (struct program){0};
 }
+
+const char **
+program_vector(const struct p_strv *sv)
+{
+	const char **v = xcalloc(sv->n + 1, sizeof(*v));
+
+	for (size_t i = 0; i < sv->n; i++)
+		v[i] = sv->v[i];
+	return v;
+}

@@ -20,5 +20,7 @@ struct program {
 int program_find(const char *name, const struct p_strv *paths, const char *libexec_dir,
     const char *agent, const char *install, struct program *out, struct failure *f);
 void program_free(struct program *p);
+/* The strings as the NULL-terminated array that exec wants; the caller frees the array only. */
+const char **program_vector(const struct p_strv *sv);
 
 #endif

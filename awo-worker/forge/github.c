@@ -180,11 +180,11 @@ forge_repository(struct task *t, json_t *answer)
 	return rc;
 }
 
-int
-forge_issue(struct task *t, json_t *answer)
+/* What the request names by its number: the object at <repository>/<kind>/<number>. */
+static int
+get_numbered(struct task *t, const char *kind, const char *what, struct http_answer *a)
 {
-	CLEAN_ANSWER struct http_answer a = {0};
-	CLEAN_FREE char *below = NULL, *what = NULL;
+	CLEAN_FREE char *below = NULL, *name = NULL;
 	struct repo r = {0};
 	int64_t number;
 	int rc = -1;
@@ -193,20 +193,29 @@ forge_issue(struct task *t, json_t *answer)
 		return -1;
 	if (number == 0)
 		return TASK_FAIL(t, "internal", "invalid", "number: required");
-	below = xasprintf("/issues/%lld", (long long)number);
-	what = xasprintf("the issue %lld", (long long)number);
-	if (find_repo(t, &r) == 0 && get(t, &r, below, JSON_OBJECT, what, &a) == 0) {
-		json_object_set_new(answer, "number", json_integer(number));
-		put_text(answer, "title", a.body, "title", 4096);
-		put_text(answer, "body", a.body, "body", 1 << 20);
-		put_text(answer, "url", a.body, "html_url", 2048);
-		put_text(answer, "state", a.body, "state", 32);
-		json_object_set_new(answer, "is_pull_request",
-		    json_boolean(json_is_object(json_object_get(a.body, "pull_request"))));
-		rc = 0;
-	}
+	below = xasprintf("/%s/%lld", kind, (long long)number);
+	name = xasprintf("the %s %lld", what, (long long)number);
+	if (find_repo(t, &r) == 0)
+		rc = get(t, &r, below, JSON_OBJECT, name, a);
 	free(r.path);
 	return rc;
+}
+
+int
+forge_issue(struct task *t, json_t *answer)
+{
+	CLEAN_ANSWER struct http_answer a = {0};
+
+	if (get_numbered(t, "issues", "issue", &a) < 0)
+		return -1;
+	json_object_set(answer, "number", json_object_get(t->req, "number"));
+	put_text(answer, "title", a.body, "title", 4096);
+	put_text(answer, "body", a.body, "body", 1 << 20);
+	put_text(answer, "url", a.body, "html_url", 2048);
+	put_text(answer, "state", a.body, "state", 32);
+	json_object_set_new(answer, "is_pull_request",
+	    json_boolean(json_is_object(json_object_get(a.body, "pull_request"))));
+	return 0;
 }
 
 /* ---- pull requests
@@ -353,21 +362,10 @@ int
 forge_pull_request_state(struct task *t, json_t *answer)
 {
 	CLEAN_ANSWER struct http_answer a = {0};
-	CLEAN_FREE char *below = NULL, *what = NULL;
-	struct repo r = {0};
-	int64_t number;
-	int rc = -1;
 
-	if (!task_int(t, "number", 0, 1, INT64_MAX, &number))
-		return -1;
-	if (number == 0)
-		return TASK_FAIL(t, "internal", "invalid", "number: required");
-	below = xasprintf("/pulls/%lld", (long long)number);
-	what = xasprintf("the pull request %lld", (long long)number);
-	if (find_repo(t, &r) == 0 && get(t, &r, below, JSON_OBJECT, what, &a) == 0)
-		rc = answer_pull_request(t, a.body, answer);
-	free(r.path);
-	return rc;
+	return get_numbered(t, "pulls", "pull request", &a) < 0
+		   ? -1
+		   : answer_pull_request(t, a.body, answer);
 }
 
 /* ---- comments
