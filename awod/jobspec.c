@@ -79,7 +79,10 @@ steps_part(const struct order_row *r, size_t nprompts, int64_t *total)
 		number = r->pub.step_number > (int64_t)s->n ? r->pub.step_number : (int64_t)s->n;
 		for (size_t i = 0; i < nprompts; i++)
 			json_array_append_new(a, json_pack("{s:s,s:I}", "name", "prompt", "number", (json_int_t)++number));
-		json_array_append_new(a, json_pack("{s:s,s:I}", "name", "commit", "number", (json_int_t)++number));
+		/* an attempt that came as far as create-pr has committed what its prompts left */
+		if (nprompts > 0 || r->pub.current_step == NULL || strcmp(r->pub.current_step, "create-pr") != 0)
+			json_array_append_new(a,
+			    json_pack("{s:s,s:I}", "name", "commit", "number", (json_int_t)++number));
 		if (p_strv_has(s, "create-pr"))
 			json_array_append_new(a,
 			    json_pack("{s:s,s:I}", "name", "create-pr", "number", (json_int_t)++number));

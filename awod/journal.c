@@ -224,7 +224,20 @@ journal_forget(struct live *l)
 int
 journal_dup_for_worker(struct live *l)
 {
-	return open_file(l->e, l->row, O_WRONLY | O_APPEND);
+	int fd = open_file(l->e, l->row, O_WRONLY | O_APPEND);
+	struct stat st;
+	char last;
+
+	/* half a line of ours, from a full disk, must not swallow the worker's first one */
+	if (fd >= 0 && fstat(l->log_fd, &st) == 0 && st.st_size > 0 && pread(l->log_fd, &last, 1, st.st_size - 1) == 1 &&
+	    last != '\n' && files_write_all(fd, "\n", 1) != 0) {
+		int saved = errno;
+
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
 }
 
 void
