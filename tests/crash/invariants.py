@@ -44,9 +44,7 @@ class Log:
             except ValueError:
                 self.torn.append(raw[:200])
                 # a line that matters is written again; a note that the full disk cut stays what it is
-                if b'"event":"workflow_execution_started"' not in raw:
-                    continue
-                line = {"event": "workflow_execution_started", "torn": True}
+                line = {"event": None, "torn": True}
             self.lines.append(line)
             self.ends.append(at)
 
@@ -237,6 +235,8 @@ def steps_paired(e):
                 starts, open_step = 0, None
             elif "event_id" in line:
                 continue
+            elif "torn" in line:
+                final, open_step = False, None      # it may have told of a worker's start
             elif event == "workflow_execution_started":
                 starts += 1
                 running, final, open_step = line.get("attempt"), False, None
@@ -311,7 +311,7 @@ def agents_once(e, disk_full):
             runs = (home / "runs").read_text().count("run")
         except OSError:
             runs = 0
-        if runs > started:
+        if runs > started + len(log.torn):
             yield f"{order_id}: {runs} runs of the agent, {started} in its log"
         if home.exists() and runs < ended and not disk_full:
             yield f"{order_id}: {ended} runs of the agent in its log, {runs} happened"
