@@ -38,6 +38,17 @@ if(AWO_FUZZ)
 	target_link_options(awo_options INTERFACE -fsanitize=address,undefined)
 endif()
 if(AWO_COVERAGE)
-	target_compile_options(awo_options INTERFACE --coverage)
-	target_link_options(awo_options INTERFACE --coverage)
+	if(NOT CMAKE_C_COMPILER_ID STREQUAL "GNU")
+		message(FATAL_ERROR "AWO_COVERAGE needs gcc: configure with CC=gcc, or use scripts/coverage")
+	endif()
+	# counters that outlive any end of a process, and that sandboxes reach: see the file
+	set(executable $<STREQUAL:$<TARGET_PROPERTY:TYPE>,EXECUTABLE>)
+	target_sources(awo_options INTERFACE $<${executable}:${CMAKE_SOURCE_DIR}/tests/helpers/coverage.c>)
+	target_compile_definitions(awo_options INTERFACE
+		$<${executable}:AWO_COVERAGE_DIR="${CMAKE_BINARY_DIR}/counters">
+		$<${executable}:AWO_COVERAGE_PROGRAM="$<TARGET_PROPERTY:NAME>">)
+	target_compile_options(awo_options INTERFACE --coverage -fdata-sections)
+	target_link_options(awo_options INTERFACE --coverage
+		$<${executable}:LINKER:--wrap=main,--wrap=__gcov_init,--wrap=root_enter>
+		$<${executable}:LINKER:-T,${CMAKE_SOURCE_DIR}/tests/helpers/coverage.ld>)
 endif()
