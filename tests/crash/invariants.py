@@ -228,7 +228,7 @@ def steps_paired(e):
     for order_id in e.rows:
         log, done, open_step, final, running = e.logs[order_id], set(), None, False, None
         prompts_done = collections.Counter()
-        starts = 0
+        starts, progressed, unsure = 0, False, False
         for line in log.lines:
             event = line.get("event")
             if event == "agent_work_order_started" and "event_id" in line:
@@ -236,7 +236,7 @@ def steps_paired(e):
             elif "event_id" in line:
                 continue
             elif "torn" in line:
-                final, open_step = False, None      # it may have told of a worker's start
+                final, unsure = False, True     # it may have told of a worker's start
             elif event == "workflow_execution_started":
                 starts += 1
                 running, final, open_step = line.get("attempt"), False, None
@@ -248,13 +248,13 @@ def steps_paired(e):
                 name, prompt = line["step"], line.get("prompt_id")
                 if final:
                     yield f"{order_id}: step {name} after the worker's last line"
-                if open_step:
+                if open_step and not unsure:
                     yield f"{order_id}: step {name} began before {open_step} had ended"
                 if prompt is None and name in done:
                     yield f"{order_id}: step {name} ran again after it had succeeded"
                 if prompt is not None and prompts_done[prompt]:
                     yield f"{order_id}: prompt {prompt} ran again after it had succeeded"
-                open_step = name
+                open_step, unsure = name, False
             elif event == "step_completed":
                 if open_step != line["step"]:
                     yield f"{order_id}: step {line['step']} ended without having begun"
