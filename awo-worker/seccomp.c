@@ -55,6 +55,18 @@ static const int refused[] = {
 static const uint64_t new_namespaces[] = {CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID,
 	CLONE_NEWNET};
 
+/*
+ * The reaper, pid 1, has the same user, and what these make of it every later program of the sandbox inherits: awo-git, which
+ * reads what the agent left.
+ */
+static const int of_reaper[] = {SCMP_SYS(prlimit64), SCMP_SYS(sched_setscheduler), SCMP_SYS(sched_setparam),
+	SCMP_SYS(sched_setattr), SCMP_SYS(sched_setaffinity)};
+/* by kind and number: IOPRIO_WHO_PROCESS is 1, PRIO_PROCESS 0; of all processes of the user IOPRIO_WHO_USER 3, PRIO_USER 2 */
+static const struct {
+	int call;
+	scmp_datum_t process, user;
+} priorities[] = {{SCMP_SYS(setpriority), 0, 2}, {SCMP_SYS(ioprio_set), 1, 3}};
+
 /* type into, copy from, and take over a terminal that is shared with the outside */
 static const unsigned long terminal_tricks[] = {TIOCSTI, TIOCLINUX, TIOCSETD, TIOCCONS};
 
@@ -80,6 +92,25 @@ refuse_sockets(scmp_filter_ctx c)
 	return rc;
 }
 
+/* Only the low halves count for the kernel. */
+static int
+refuse_reaper(scmp_filter_ctx c)
+{
+	const uint32_t no = SCMP_ACT_ERRNO(EPERM);
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < sizeof(of_reaper) / sizeof(of_reaper[0]); i++)
+		rc = seccomp_rule_add(c, no, of_reaper[i], 1, SCMP_A0(SCMP_CMP_MASKED_EQ, LOW32, 1));
+	for (size_t i = 0; rc == 0 && i < sizeof(priorities) / sizeof(priorities[0]); i++) {
+		rc = seccomp_rule_add(c, no, priorities[i].call, 2, SCMP_A0(SCMP_CMP_MASKED_EQ, LOW32, priorities[i].process),
+		    SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32, 1));
+		if (rc == 0)
+			rc = seccomp_rule_add(c, no, priorities[i].call, 1,
+			    SCMP_A0(SCMP_CMP_MASKED_EQ, LOW32, priorities[i].user));
+	}
+	return rc;
+}
+
 static int
 add_rules(scmp_filter_ctx c)
 {
@@ -102,6 +133,8 @@ add_rules(scmp_filter_ctx c)
 	/* only the low half of the request counts for the kernel */
 	for (size_t i = 0; rc == 0 && i < sizeof(terminal_tricks) / sizeof(terminal_tricks[0]); i++)
 		rc = seccomp_rule_add(c, no, SCMP_SYS(ioctl), 1, SCMP_A1(SCMP_CMP_MASKED_EQ, LOW32, terminal_tricks[i]));
+	if (rc == 0)
+		rc = refuse_reaper(c);
 	return rc == 0 ? refuse_sockets(c) : rc;
 }
 

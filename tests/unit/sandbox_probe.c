@@ -15,6 +15,7 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -119,6 +120,9 @@ forbidden(void)
 {
 	struct clone_args ca = {.exit_signal = SIGCHLD};
 	struct { unsigned int handle_bytes; int type; unsigned char data[128]; } handle = {.handle_bytes = 128};
+	const struct rlimit small = {0};
+	const struct sched_param idle = {0};
+	cpu_set_t first;
 	char params[256] = {0};
 	int mount_id = 0, master = -1, slave = -1;
 	char c = 'x';
@@ -170,6 +174,20 @@ forbidden(void)
 	result("set_capability", prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, 21, 0, 0));
 	result("setuid_0", setresuid(0, 0, 0));
 	result("kill_reaper", kill(1, SIGKILL));
+	CPU_ZERO(&first);
+	CPU_SET(0, &first);
+	result("reaper_limits", prlimit(1, RLIMIT_NOFILE, &small, NULL));
+	result("reaper_limits_high", syscall(SYS_prlimit64, 0x100000001UL, RLIMIT_NOFILE, &small, NULL));
+	result("reaper_scheduler", sched_setscheduler(1, SCHED_IDLE, &idle));
+	result("reaper_processors", sched_setaffinity(1, sizeof(first), &first));
+	result("reaper_nice", setpriority(PRIO_PROCESS, 1, 19));
+	result("user_nice", setpriority(PRIO_USER, 0, 19));
+	result("reaper_io", syscall(SYS_ioprio_set, 1, 1, 3 << 13));
+	result("user_io", syscall(SYS_ioprio_set, 3, 1000, 3 << 13));
+	result("own_limits", prlimit(getpid(), RLIMIT_CORE, &small, NULL));
+	result("own_scheduler", sched_setscheduler(0, SCHED_IDLE, &idle));
+	result("own_nice", setpriority(PRIO_PROCESS, 0, 19));
+	result("own_io", syscall(SYS_ioprio_set, 1, 0, 3 << 13));
 	result("reaper_memory", open("/proc/1/mem", O_RDWR | O_CLOEXEC));
 	fflush(stdout);
 	return 0;

@@ -241,8 +241,11 @@ body_forbidden(void)
 	static const char *const eperm[] = {"ptrace", "process_vm_readv", "kcmp", "io_uring_setup", "keyctl", "add_key", "userfaultfd",
 		"bpf", "perf_event_open", "name_to_handle_at", "mount", "umount", "open_tree", "fsopen", "statmount", "pivot_root",
 		"chroot", "unshare", "unshare_fs", "setns", "clone_newuser", "clone_newnet", "kexec_load", "init_module", "swapon",
-		"reboot", "acct", "syslog", "tiocsti", "tiocsti_high", "set_capability"};
-	static const char *const fine[] = {"sock_unix", "sock_inet", "sock_inet6", "sock_route", "tiocgwinsz"};
+		"reboot", "acct", "syslog", "tiocsti", "tiocsti_high", "set_capability",
+		"reaper_limits", "reaper_limits_high", "reaper_scheduler", "reaper_processors", "reaper_nice", "user_nice",
+		"reaper_io", "user_io"};
+	static const char *const fine[] = {"sock_unix", "sock_inet", "sock_inet6", "sock_route", "tiocgwinsz", "own_limits",
+		"own_scheduler", "own_nice", "own_io"};
 	static const char *const family[] = {"sock_netfilter", "sock_vsock", "sock_vsock_high", "sock_alg", "sock_packet",
 		"sock_unspec"};
 	static struct run r;
