@@ -31,6 +31,7 @@ struct removal {
 	char cache[72];
 	uint32_t uid;
 	bool if_short;		/* only while the disk has too little space */
+	bool forgotten;		/* the record goes as well */
 	const char *why;
 };
 
@@ -180,12 +181,15 @@ retention_removed(struct engine *e, const struct sup_msg *msg)
 		log_error("removal_failed", LS("agent_work_order_id", msg->id), LS("error", strerror(msg->err)));
 	if (!mine)
 		return;
-	if (msg->err != 0)
+	if (msg->err == EALREADY)
+		r->answer.kept++;	/* somebody deletes the order at this moment */
+	else if (msg->err != 0)
 		failed(r, msg->kind == SUP_ORDER ? msg->id : msg->cache, msg->err);
 	else {
 		r->answer.removed++;
 		r->answer.bytes_freed += (int64_t)msg->bytes;
-		if (m->what == RM_WORKSPACE)
+		/* an order that is recorded is live meanwhile, and what else is to go would wait for the next run */
+		if (m->what == RM_WORKSPACE && !m->forgotten)
 			record_workspace(r, m, msg->bytes);
 		if (m->what == RM_CACHE) {
 			fetch_forget(e, m->uid, m->cache);
@@ -366,6 +370,7 @@ scan_row(void *arg, struct order_row *row)
 	/* nothing would know any more whose workspace and log it is */
 	bool forgotten = s->record_before > 0 && ended < s->record_before;
 
+	m.forgotten = forgotten;
 	snprintf(m.id, sizeof(m.id), "%s", row->pub.agent_work_order_id);
 	if (row->worker_started && !row->workspace_removed) {
 		m.what = RM_WORKSPACE;

@@ -1,6 +1,7 @@
 /* The engine against a supervisor that the test plays: orders from creation to their end, with everything that can come between. */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -13,6 +14,7 @@
 
 #include <cmocka.h>
 #include <event2/event.h>
+#include <sqlite3.h>
 
 #include "awod/config.h"
 #include "awod/credentials.h"
@@ -30,6 +32,8 @@ void server_log_grew(struct server *s, const char *id) { (void)s; (void)id; }
 void server_log_ended(struct server *s, const char *id, const char *reason) { (void)s; (void)id; (void)reason; ended++; }
 void server_event(struct server *s, uint32_t uid, int64_t id, const char *line) { (void)s; (void)uid; (void)id; (void)line; }
 bool caller_may_see(const struct caller *c, uint32_t uid) { return c->uid == uid; }
+
+#define W64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 
 struct rig {
 	char dir[64];
@@ -568,6 +572,7 @@ a_new_broker_goes_on(void **state)
 {
 	struct rig *r = *state;
 	struct seen s = {0};
+	char nonce[128];
 
 	create(r, NULL, &s);
 	play_fetch(r, fetch_ok);
@@ -577,6 +582,10 @@ a_new_broker_goes_on(void **state)
 	close_engine(r);
 	line(r, "git_branch_created", "\"git_branch_name\":\"feat/y\"");
 	open_engine(r);
+	/* somebody asks for it before the worker has been announced */
+	engine_reconcile(r->b.engine, false, NULL, NULL);
+	snprintf(nonce, sizeof(nonce), "%s/workers/%s/nonce", r->dir, s.id);
+	assert_int_equal(access(nonce, F_OK), 0);
 	say(r, SUP_ADOPTED, s.id, 0);
 	say(r, SUP_READY, "", 0);
 	spin(r, 50);
@@ -943,6 +952,247 @@ an_order_is_not_deleted_before_its_create_is_answered(void **state)
 	assert_string_equal(r->id, id);
 }
 
+/* ---- what retention removes */
+
+struct swept {
+	int calls;
+	int64_t removed, kept, freed;
+	size_t errors, details;
+	char detail[256], error[256];
+};
+
+static void
+on_swept(void *arg, const struct awo_err *err, struct p_cleanup_answer *got)
+{
+	struct swept *s = arg;
+
+	assert_int_equal(err->code, AWO_OK);
+	s->calls++;
+	s->removed = got->removed;
+	s->kept = got->kept;
+	s->freed = got->bytes_freed;
+	s->errors = got->errors.n;
+	s->details = got->details.n;
+	snprintf(s->detail, sizeof(s->detail), "%s", got->details.n > 0 ? got->details.v[0] : "");
+	snprintf(s->error, sizeof(s->error), "%s", got->errors.n > 0 ? got->errors.v[0] : "");
+}
+
+static void
+wait_swept(struct rig *r, const struct swept *s, int calls)
+{
+	for (int i = 0; i < 500 && s->calls < calls; i++)
+		spin(r, 10);
+	assert_int_equal(s->calls, calls);
+}
+
+/* Takes a request to remove something and answers it. */
+static void
+play_remove(struct rig *r, const char *what, int err)
+{
+	struct packet p;
+
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_REMOVE);
+	assert_string_equal(p.m.kind == SUP_ORDER ? p.m.id : p.m.cache, what);
+	p.m.op = SUP_REMOVED;
+	p.m.err = err;
+	p.m.bytes = err ? 0 : 4096;
+	assert_int_equal(send(r->sup, &p.m, sizeof(p.m), 0), sizeof(p.m));
+}
+
+static void
+nothing_asked(struct rig *r)
+{
+	struct packet p;
+
+	spin(r, 50);
+	assert_int_equal(recv(r->sup, &p.m, sizeof(p.m), MSG_DONTWAIT), -1);
+}
+
+/* An order that has ended, a hundred days ago if it is told to be old. */
+static void
+ended_order(struct rig *r, struct seen *s, bool old)
+{
+	int opened, aged;
+	char path[128];
+	sqlite3 *db;
+
+	create(r, NULL, s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s->id, 0);
+	wait_status(r, s->id, order_status_completed);
+	if (!old)
+		return;
+	close_engine(r);
+	snprintf(path, sizeof(path), "%s/awo.db", r->dir);
+	opened = sqlite3_open(path, &db);
+	aged = sqlite3_exec(db, "UPDATE work_orders SET execution_completed_at = execution_completed_at - 100 * 86400000000", NULL,
+	    NULL, NULL);
+	sqlite3_close(db);
+	open_engine(r);
+	say(r, SUP_READY, "", 0);
+	spin(r, 20);
+	assert_int_equal(opened, SQLITE_OK);
+	assert_int_equal(aged, SQLITE_OK);
+}
+
+static void
+cleanup_removes_workspace_log_and_record(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct swept dry = {0}, real = {0}, again = {0};
+	struct order_row row = {0};
+	char log[PATH_MAX];
+
+	ended_order(r, &s, true);
+	r->b.conf->retention_min_free_percent = 0;
+	r->b.conf->retention_log_days = 50;
+	r->b.conf->retention_record_days = 99;
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
+	journal_path(r->b.engine, &row, log);
+	order_row_free(&row);
+	assert_int_equal(access(log, F_OK), 0);
+
+	engine_cleanup(r->b.engine, true, on_swept, &dry);
+	wait_swept(r, &dry, 1);
+	assert_int_equal(dry.removed, 3);
+	assert_int_equal(dry.details, 3);
+	assert_non_null(strstr(dry.detail, "retention.workspace_days"));
+	nothing_asked(r);
+	assert_int_equal(access(log, F_OK), 0);
+
+	engine_cleanup(r->b.engine, false, on_swept, &real);
+	/* a second one waits for the first */
+	engine_cleanup(r->b.engine, true, on_swept, &again);
+	assert_int_equal(again.calls, 0);
+	play_remove(r, s.id, 0);
+	wait_swept(r, &real, 1);
+	wait_swept(r, &again, 1);
+	assert_int_equal(real.removed, 3);
+	assert_int_equal(real.errors, 0);
+	assert_true(real.freed > 4096);
+	assert_int_equal(access(log, F_OK), -1);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), -1);
+}
+
+static void
+cleanup_leaves_what_is_young(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct swept got = {0};
+
+	ended_order(r, &s, false);
+	r->b.conf->retention_min_free_percent = 0;
+	r->b.conf->retention_log_days = 1;
+	r->b.conf->retention_record_days = 1;
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	wait_swept(r, &got, 1);
+	assert_int_equal(got.removed, 0);
+	assert_int_equal(got.kept, 1);
+	nothing_asked(r);
+}
+
+static void
+a_full_disk_takes_young_workspaces(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct swept got = {0};
+	struct order_row row = {0};
+
+	ended_order(r, &s, false);
+	/* more than any file system has free */
+	r->b.conf->retention_min_free_percent = 101;
+	engine_cleanup(r->b.engine, true, on_swept, &got);
+	wait_swept(r, &got, 1);
+	assert_int_equal(got.removed, 1);
+	assert_non_null(strstr(got.detail, "min_free_percent"));
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	play_remove(r, s.id, 0);
+	wait_swept(r, &got, 2);
+	assert_int_equal(got.freed, 4096);
+	/* the record stays, and says so */
+	assert_int_equal(in_log(r, s.id, "\"event\":\"workspace_removed\""), 1);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
+	assert_true(row.workspace_removed);
+	order_row_free(&row);
+}
+
+static void
+unused_caches_go(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct swept got = {0};
+	const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+	static const char *const others[] = {"repositories/1000/short.git", "repositories/names", "repositories/1000/" W64 ".git"};
+	char used[65], path[PATH_MAX];
+
+	ended_order(r, &s, false);
+	r->b.conf->retention_min_free_percent = 0;
+	engine_cache_name("file:///srv/none.git", used);
+	for (size_t i = 0; i < 4; i++) {
+		if (i < 3)
+			snprintf(path, sizeof(path), "%s/%s", r->dir, others[i]);
+		else
+			snprintf(path, sizeof(path), "%s/repositories/1000/%s.git", r->dir, used);
+		assert_int_equal(files_mkdirs(AT_FDCWD, path, 0700), 0);
+		assert_int_equal(utimensat(AT_FDCWD, path, old, 0), 0);
+	}
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	play_remove(r, W64, 0);
+	wait_swept(r, &got, 1);
+	assert_int_equal(got.removed, 1);
+	assert_int_equal(got.errors, 0);
+	r->b.conf->retention_cache_days = 0;
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	wait_swept(r, &got, 2);
+	assert_int_equal(got.removed, 0);
+	nothing_asked(r);
+}
+
+static void
+reconcile_says_what_it_could_not_remove(void **state)
+{
+	struct rig *r = *state;
+	struct swept got = {0};
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s/wo-00c0ffee", r->opt.work_order_dir);
+	assert_int_equal(mkdir(path, 0700), 0);
+	engine_reconcile(r->b.engine, false, on_swept, &got);
+	play_remove(r, "wo-00c0ffee", EBUSY);
+	wait_swept(r, &got, 1);
+	assert_int_equal(got.removed, 0);
+	assert_int_equal(got.errors, 1);
+	assert_non_null(strstr(got.error, "wo-00c0ffee"));
+	/* what somebody deletes at this moment is no failure */
+	engine_reconcile(r->b.engine, false, on_swept, &got);
+	play_remove(r, "wo-00c0ffee", EALREADY);
+	wait_swept(r, &got, 2);
+	assert_int_equal(got.errors, 0);
+	assert_int_equal(got.removed, 0);
+	assert_int_equal(got.kept, 1);
+}
+
+static void
+awod_may_end_during_a_cleanup(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct swept got = {0};
+
+	ended_order(r, &s, true);
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	spin(r, 20);
+	assert_int_equal(got.calls, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -973,6 +1223,12 @@ main(void)
 		T(an_order_cancelled_before_its_create_is_answered_is_one_order),
 		T(an_order_refused_a_pause_before_its_create_is_answered_is_one_order),
 		T(an_order_is_not_deleted_before_its_create_is_answered),
+		T(cleanup_removes_workspace_log_and_record),
+		T(cleanup_leaves_what_is_young),
+		T(a_full_disk_takes_young_workspaces),
+		T(unused_caches_go),
+		T(reconcile_says_what_it_could_not_remove),
+		T(awod_may_end_during_a_cleanup),
 	};
 
 	return cmocka_run_group_tests_name("awod_engine", tests, NULL, NULL);
