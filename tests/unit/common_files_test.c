@@ -373,7 +373,7 @@ beside_a_mount(const char *path)
 	snprintf(mounted, sizeof mounted, "%s/t/a/mnt", path);
 	if (unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
 		return 77;
-	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
+	if (mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) < 0 ||
 	    mount("none", mounted, "tmpfs", 0, NULL) < 0)
 		return 77;
 	/* through the path: the descriptor still stands in the mounts of before */
