@@ -244,7 +244,7 @@ void
 links_sweep(struct engine *e)
 {
 	CLEAN_FREE char *path = xasprintf("%s/workers", e->b->opt->run_dir);
-	DIR *dir = opendir(path);
+	DIR *dir = e->ready ? opendir(path) : NULL;	/* before, workers may live that are not known yet */
 	const struct dirent *d;
 
 	while (dir != NULL && (d = readdir(dir)) != NULL) {
