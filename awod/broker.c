@@ -1,5 +1,6 @@
 /* The broker process: opens its rooms, runs the loop, closes them in reverse. */
 #include <errno.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,9 @@
 #include "common/sd.h"
 
 extern char **environ;
+
+#define LARGE (128 * 1024)	/* bytes of a block that has a mapping of its own */
+#define KEPT (1024 * 1024)	/* bytes at the end of the heap that the next call finds there */
 
 static struct config *
 load(struct broker *b, struct awo_err *err)
@@ -148,6 +152,12 @@ broker_main(const struct options *o, int fd)
 	prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);	/* it holds credentials */
 	prctl(PR_SET_NAME, "awod-broker", 0, 0, 0);	/* started by way of /proc/self/exe it would be called exe */
 	signal(SIGPIPE, SIG_IGN);
+	/*
+	 * A large block is a mapping of its own, which ends when it is freed, and the heap's free end is given back. glibc would
+	 * learn from the first large block to keep as much as that twice over: one long page of a log, and 8 MiB stay for ever.
+	 */
+	mallopt(M_MMAP_THRESHOLD, LARGE);
+	mallopt(M_TRIM_THRESHOLD, KEPT);
 	event_set_log_callback(log_libevent);
 	json_set_alloc_funcs(json_memory, free);
 	b.base = event_base_new();

@@ -1,6 +1,7 @@
 /* Connections: bytes in, calls out, answers and notifications back, all within bounds. */
 #include <errno.h>
 #include <event2/buffer.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,6 +13,7 @@
 #include "common/log.h"
 
 #define REFERENCE_MIN 16384  /* larger buffers are handed to libevent, smaller ones copied */
+#define TIDY_BYTES ((size_t)256 * 1024) /* of an answer: what it was made of is several times as large */
 #define STEAL_BYTES 65536    /* a partial message of so little is never refused */
 #define TOLD_MAX 20	     /* lines of awod's log about clients that misbehave ... */
 #define TOLD_US (10 * INT64_C(1000000)) /* ... in so long */
@@ -409,6 +411,29 @@ buffer_done(const void *data, size_t len, void *arg)
 	free(arg);
 }
 
+/*
+ * What a large answer was made of were thousands of small blocks. They are free by now, but lie behind some that are not,
+ * be it in the allocator's own lists: the heap would stay as large as the largest answer ever was.
+ */
+static void
+on_tidy(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;
+	malloc_trim(0);
+}
+
+/* Once for many answers, and behind their work. */
+static void
+tidy_soon(struct server *s)
+{
+	static const struct timeval soon = {1, 0};
+
+	if (!evtimer_pending(s->tidy, NULL))
+		evtimer_add(s->tidy, &soon);
+}
+
 void
 conn_write(struct conn *c, struct buf *bytes)
 {
@@ -433,6 +458,8 @@ conn_write(struct conn *c, struct buf *bytes)
 		size_t len = bytes->len;
 		char *p = buf_take(bytes);
 
+		if (len >= TIDY_BYTES)
+			tidy_soon(c->s);
 		if (evbuffer_add_reference(output, p, len, buffer_done, p) != 0) {
 			free(p);
 			conn_kill(c);
@@ -514,7 +541,8 @@ conn_server_open(struct server *s, struct awo_err *err)
 
 	TAILQ_INIT(&s->conns);
 	s->reaper = event_new(s->b->base, -1, 0, on_reap, s);
-	if (s->reaper == NULL)
+	s->tidy = evtimer_new(s->b->base, on_tidy, NULL);
+	if (s->reaper == NULL || s->tidy == NULL)
 		return ERR(err, INTERNAL, "", "cannot make an event");
 	/* half of the descriptors are for logs, tasks and workers */
 	if (getrlimit(RLIMIT_NOFILE, &files) == 0)

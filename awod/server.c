@@ -72,6 +72,8 @@ server_close(struct server *s)
 	stream_server_close(s);
 	if (s->reaper != NULL)
 		event_free(s->reaper);
+	if (s->tidy != NULL)
+		event_free(s->tidy);
 	while ((p = s->peers) != NULL) {
 		s->peers = p->next;
 		free(p);

@@ -128,6 +128,7 @@ struct server {
 	size_t nconns, nrefused, max_conns, max_conns_per_uid;
 	struct peer *peers;
 	struct event *reaper;
+	struct event *tidy;
 	size_t in_flight;
 	bool closing;
 	uint8_t room[READ_BYTES]; /* what one read brings: most messages are never copied */

@@ -27,6 +27,9 @@
 #define OFFSET_MAX 1000		  /* a larger one is answered by the store thread */
 #define SCAN_MAX 5000		  /* rows that a page may walk over in the loop */
 #define NSTATES (order_status_cancelled + 1)
+#define WRITER_CACHE_KIB 4096 /* pages kept: once taken, never given back */
+#define READER_CACHE_KIB 1024 /* walks few paths: what it misses, the system's cache has */
+#define PAGES 12	  /* statements kept of those that list orders */
 #define RECENT 64	/* orders that were asked for lately, kept as they were read */
 #define RECENT_TEXT 8192 /* bytes of request and error that such an order may have */
 
@@ -149,14 +152,20 @@ enum {
 	BY_SINCE = 32,
 	BY_UNTIL = 64,
 	BY_CURSOR = 128,
-	BY_STATUS_INDEX = 256, /* walk the index of the state, not the owner's */
-	BY__COUNT = 512
+	BY_STATUS_INDEX = 256 /* walk the index of the state, not the owner's */
+};
+
+/* A statement that lists or counts orders: of so many kinds that not all of them are kept. */
+struct kept_page {
+	sqlite3_stmt *st; /* NULL: none, and none behind it */
+	unsigned by;
+	bool count;
 };
 
 struct conn {
 	sqlite3 *db;
 	sqlite3_stmt *st[ST__COUNT];
-	sqlite3_stmt *page[BY__COUNT], *count[BY__COUNT];
+	struct kept_page page[PAGES]; /* the one used last is the first */
 };
 
 /* clang-format off */
@@ -502,10 +511,8 @@ conn_close(struct conn *c)
 {
 	for (int i = 0; i < ST__COUNT; i++)
 		sqlite3_finalize(c->st[i]);
-	for (int i = 0; i < BY__COUNT; i++) {
-		sqlite3_finalize(c->page[i]);
-		sqlite3_finalize(c->count[i]);
-	}
+	for (int i = 0; i < PAGES; i++)
+		sqlite3_finalize(c->page[i].st);
 	sqlite3_close_v2(c->db);
 	memset(c, 0, sizeof(*c));
 }
@@ -1779,12 +1786,19 @@ add_where(struct buf *b, unsigned by)
 static sqlite3_stmt *
 page_st(struct conn *c, unsigned by, bool count, struct awo_err *err)
 {
-	sqlite3_stmt **at = count ? &c->count[by] : &c->page[by];
+	struct kept_page found = {.by = by, .count = count};
 	struct buf sql CLEAN_BUF = {0};
+	size_t i = 0;
 	int rc;
 
-	if (*at)
-		return *at;
+	while (i < PAGES - 1 && c->page[i].st && (c->page[i].by != by || c->page[i].count != count))
+		i++;
+	if (c->page[i].st && c->page[i].by == by && c->page[i].count == count) {
+		found = c->page[i];
+		memmove(&c->page[1], &c->page[0], i * sizeof(c->page[0]));
+		c->page[0] = found;
+		return found.st;
+	}
 	if (count)
 		buf_adds(&sql, "SELECT count(*) FROM work_orders");
 	else {
@@ -1795,13 +1809,17 @@ page_st(struct conn *c, unsigned by, bool count, struct awo_err *err)
 	add_where(&sql, by);
 	if (!count)
 		buf_adds(&sql, " ORDER BY order_rowid DESC LIMIT ?9 OFFSET ?10");
-	rc =
-	    sqlite3_prepare_v3(c->db, sql.p, (int)sql.len + 1, SQLITE_PREPARE_PERSISTENT, at, NULL);
+	rc = sqlite3_prepare_v3(
+	    c->db, sql.p, (int)sql.len + 1, SQLITE_PREPARE_PERSISTENT, &found.st, NULL);
 	if (rc != SQLITE_OK) {
 		sqlite_error(c->db, rc, "cannot use the database", err);
 		return NULL;
 	}
-	return *at;
+	/* the place of the one that was used longest ago, or a free one */
+	sqlite3_finalize(c->page[i].st);
+	memmove(&c->page[1], &c->page[0], i * sizeof(c->page[0]));
+	c->page[0] = found;
+	return found.st;
 }
 
 static void
@@ -2245,8 +2263,9 @@ get_number(sqlite3 *db, const char *sql, int64_t *out, struct awo_err *err)
 }
 
 static int
-open_conn(struct store *s, const char *uri, struct conn *c, struct awo_err *err)
+open_conn(struct store *s, const char *uri, struct conn *c, int cache_kib, struct awo_err *err)
 {
+	char sql[80];
 	int rc;
 
 	rc = sqlite3_open_v2(uri, &c->db,
@@ -2258,11 +2277,8 @@ open_conn(struct store *s, const char *uri, struct conn *c, struct awo_err *err)
 	sqlite3_busy_timeout(c->db, 5000);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	/* never given back, for either connection; a larger one only helps searches through all records */
-	if (exec(c->db, "PRAGMA cache_size = -4096; PRAGMA temp_store = MEMORY;",
-		"cannot use the database", err) < 0)
-		return -1;
-	return 0;
+	snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY", cache_kib);
+	return exec(c->db, sql, "cannot use the database", err);
 }
 
 static int
@@ -2368,8 +2384,9 @@ static int
 load_counts(struct store *s, struct awo_err *err)
 {
 	sqlite3_stmt *st = NULL;
-	int rc = sqlite3_prepare_v2(s->writer.db,
-	    "SELECT owner_uid, status, count(*) FROM work_orders GROUP BY 1, 2", -1, &st, NULL);
+	/* counted here: GROUP BY would sort all of them first, in megabytes that the heap then keeps */
+	int rc = sqlite3_prepare_v2(
+	    s->writer.db, "SELECT owner_uid, status FROM work_orders", -1, &st, NULL);
 
 	if (rc == SQLITE_OK)
 		while ((rc = sqlite3_step(st)) == SQLITE_ROW) {
@@ -2378,7 +2395,7 @@ load_counts(struct store *s, struct awo_err *err)
 
 			if (status != 0)
 				count_order(s, (uint32_t)sqlite3_column_int64(st, 0),
-				    (enum p_order_status)status, sqlite3_column_int64(st, 2));
+				    (enum p_order_status)status, 1);
 		}
 	sqlite3_finalize(st);
 	return rc == SQLITE_DONE ? 0
@@ -2488,10 +2505,10 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 		ids_hex(name, 8);
 		uri = xasprintf("file:/awo-%s?vfs=memdb", name);
 	}
-	if (open_conn(s, uri, &s->writer, err) < 0 || check_database(s, &version, err) < 0 ||
+	if (open_conn(s, uri, &s->writer, WRITER_CACHE_KIB, err) < 0 || check_database(s, &version, err) < 0 ||
 	    set_journal(s, err) < 0 || migrate(s, version, o->backup_dir, err) < 0 ||
 	    load_counts(s, err) < 0 || load_numbers(s, err) < 0 ||
-	    open_conn(s, uri, &s->reader, err) < 0 ||
+	    open_conn(s, uri, &s->reader, READER_CACHE_KIB, err) < 0 ||
 	    exec(s->reader.db, "PRAGMA query_only = 1", "cannot use the database", err) < 0 ||
 	    start(s, base, err) < 0)
 		goto fail;
