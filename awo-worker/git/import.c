@@ -291,6 +291,31 @@ check_objects(struct import *im)
 	return check_modules(im);
 }
 
+/*
+ * What the workspace wrote without forcing it to the disk: without these a power cut would leave a repository that is taken for one
+ * that was never finished, and made anew, without the commits that are recorded from now on. Once: afterwards there is a head.
+ */
+static int
+keep_repository(struct import *im)
+{
+	static const char *const made[] = {"config", "HEAD", "objects/info/alternates", "refs/awo/base"};
+	git_oid head;
+
+	if (git_reference_name_to_id(&head, im->repo, "refs/awo/head") == 0)
+		return 0;
+	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
+		CLEAN_FREE char *path = xasprintf("%s/%s", im->clean_dir, made[i]);
+		CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+		if (fd < 0 && errno == ENOENT)
+			continue;
+		if (fd < 0 || fsync(fd) < 0)
+			return TASK_FAIL(im->t, "internal", "other", "cannot write %s to disk: %s", path,
+			    strerror(errno));
+	}
+	return 0;
+}
+
 static int
 accept_pack(struct import *im)
 {
@@ -454,7 +479,7 @@ import(struct import *im, const git_oid *base, const git_oid *head, json_t *answ
 
 	if (r < 0 || (r == 0 && (check_objects(im) < 0 || accept_pack(im) < 0)))
 		return -1;
-	if (check_head(im, base, head) < 0 || describe(im, base, head, answer) < 0)
+	if (check_head(im, base, head) < 0 || keep_repository(im) < 0 || describe(im, base, head, answer) < 0)
 		return -1;
 	return list_changed(im, &im->changed_since, head, answer);
 }
