@@ -1193,6 +1193,143 @@ awod_may_end_during_a_cleanup(void **state)
 	assert_int_equal(got.calls, 0);
 }
 
+/* ---- a busy supervisor */
+
+static void
+messages_wait_for_a_busy_supervisor(void **state)
+{
+	enum { N = 2000 };
+	struct rig *r = *state;
+	struct suplink *link = r->b.engine->sup;
+	struct sup_msg m;
+	struct packet p;
+
+	/* far more than the socket takes: none lost, none out of order, each with its descriptor */
+	for (unsigned int i = 1; i <= N; i++) {
+		CLEAN_FREE char *text = xasprintf("%u", i);
+		int fd = i % 100 == 0 ? files_memfd("number", text, strlen(text)) : -1;
+
+		suplink_msg(&m, SUP_KILL, SUP_TASK);
+		m.tag = i;
+		suplink_send(link, &m, &fd, fd >= 0 ? 1 : 0);
+	}
+	for (unsigned int i = 1; i <= N; i++) {
+		CLEAN_FREE char *text = NULL;
+
+		assert_true(next_packet(r, &p));
+		assert_int_equal(p.m.tag, i);
+		assert_int_equal(p.nfds, i % 100 == 0 ? 1 : 0);
+		if (p.nfds == 0)
+			continue;
+		text = files_read_fd(p.fds[0], 64, NULL);
+		close(p.fds[0]);
+		assert_non_null(text);
+		assert_int_equal(strtoul(text, NULL, 10), i);
+	}
+}
+
+static void
+what_waits_for_a_supervisor_goes_with_awod(void **state)
+{
+	struct rig *r = *state;
+	struct sup_msg m;
+
+	/* its descriptors are closed, its memory is freed: the sanitizers look */
+	for (unsigned int i = 1; i <= 2000; i++) {
+		int fd = i % 100 == 0 ? files_memfd("number", "x", 1) : -1;
+
+		suplink_msg(&m, SUP_KILL, SUP_TASK);
+		m.tag = i;
+		suplink_send(r->b.engine->sup, &m, &fd, fd >= 0 ? 1 : 0);
+	}
+}
+
+/* ---- started out of turn */
+
+static void
+start_out_of_turn_needs_a_slot(void **state)
+{
+	struct rig *r = *state;
+	struct seen a = {0}, b = {0}, c = {0}, got = {0};
+
+	create(r, NULL, &a);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	create(r, NULL, &b);
+	json_decref(play_spawn(r));
+	create(r, NULL, &c);
+	engine_start(r->b.engine, c.id, on_done, &got);
+	wait_calls(r, &got, 1);
+	assert_int_equal(got.code, AWO_RESOURCE_EXHAUSTED);
+	engine_start(r->b.engine, a.id, on_done, &got);
+	wait_calls(r, &got, 2);
+	assert_int_equal(got.code, AWO_FAILED_PRECONDITION);
+	engine_start(r->b.engine, "wo-00000000", on_done, &got);
+	wait_calls(r, &got, 3);
+	assert_int_equal(got.code, AWO_NOT_FOUND);
+	wait_status(r, c.id, order_status_pending);
+}
+
+static void
+start_out_of_turn_needs_ports(void **state)
+{
+	struct rig *r = *state;
+	struct seen a = {0}, b = {0}, got = {0};
+
+	r->b.conf->ports_end = r->b.conf->ports_start + 9;
+	create(r, NULL, &a);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	create(r, NULL, &b);
+	spin(r, 50);
+	engine_start(r->b.engine, b.id, on_done, &got);
+	wait_calls(r, &got, 1);
+	assert_int_equal(got.code, AWO_RESOURCE_EXHAUSTED);
+	assert_non_null(strstr(got.msg, "port"));
+	wait_status(r, b.id, order_status_pending);
+	/* and has them when the other has ended */
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, a.id, 0);
+	wait_status(r, a.id, order_status_completed);
+	json_decref(play_spawn(r));
+	assert_string_equal(r->id, b.id);
+}
+
+static void
+an_order_whose_workspace_is_gone_begins_anew(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, c = {0}, p = {0};
+	struct swept got = {0};
+	struct caller by = {.uid = 1000, .user = "somebody"};
+	json_t *spec, *resume;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "step_completed", "\"step\":\"create-branch\",\"agent_name\":\"B\",\"step_number\":1,\"success\":true");
+	line(r, "workflow_failed", "\"error_message\":\"no\",\"error_category\":\"agent\"");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_failed);
+	r->b.conf->retention_min_free_percent = 101;
+	engine_cleanup(r->b.engine, false, on_swept, &got);
+	play_remove(r, s.id, 0);
+	wait_swept(r, &got, 1);
+	/* there is nothing to tell an agent about any more */
+	engine_prompt(r->b.engine, s.id, &by, "and a test", on_prompt, &p);
+	assert_int_equal(p.calls, 1);
+	assert_int_equal(p.code, AWO_FAILED_PRECONDITION);
+	for (int i = 0; i < 500 && live_find(r->b.engine, s.id) != NULL; i++)
+		spin(r, 10);
+	engine_retry(r->b.engine, s.id, "somebody", on_done, &c);
+	spec = play_spawn(r);
+	assert_int_equal(json_array_size(json_object_get(spec, "steps")), 2);
+	resume = json_object_get(spec, "resume");
+	assert_true(json_is_null(json_object_get(resume, "base_sha")));
+	json_decref(spec);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1229,6 +1366,11 @@ main(void)
 		T(unused_caches_go),
 		T(reconcile_says_what_it_could_not_remove),
 		T(awod_may_end_during_a_cleanup),
+		T(messages_wait_for_a_busy_supervisor),
+		T(what_waits_for_a_supervisor_goes_with_awod),
+		T(start_out_of_turn_needs_a_slot),
+		T(start_out_of_turn_needs_ports),
+		T(an_order_whose_workspace_is_gone_begins_anew),
 	};
 
 	return cmocka_run_group_tests_name("awod_engine", tests, NULL, NULL);
