@@ -197,7 +197,8 @@ def transitions(e):
             if word == "started" and line["attempt"] != attempt:
                 yield f"{order_id}: attempt {line['attempt']} started after attempt {attempt} was asked for"
             if word == "retried":
-                if state == "completed" and not prompts:
+                # a prompt is stored before its event: one that nobody has acknowledged may be carried out or not
+                if state == "completed" and not prompts and not e.prompts[order_id]:
                     yield f"{order_id}: retried although it was completed and nobody prompted it"
                 attempt = line["attempt"]
             state = after
@@ -233,6 +234,8 @@ def steps_paired(e):
             event = line.get("event")
             if event == "agent_work_order_started" and "event_id" in line:
                 starts, open_step = 0, None
+            elif event == "agent_work_order_retried" and line.get("by") != "awod":
+                done -= {"commit", "create-pr"}     # asked for after every step was done: the end is done again
             elif "event_id" in line:
                 continue
             elif "torn" in line:
@@ -291,8 +294,9 @@ def prompts_run(e):
     for order_id, row in e.rows.items():
         if row["status"] != "completed":
             continue
+        queued = {json.loads(line)["prompt_id"] for _, name, line in e.events[order_id] if name == "prompt_queued"}
         for prompt_id, done_at in e.prompts[order_id]:
-            if done_at is None:
+            if done_at is None and prompt_id in queued:
                 yield f"{order_id} is completed, and its prompt {prompt_id} was never carried out"
 
 
