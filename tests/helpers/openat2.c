@@ -1,6 +1,5 @@
-/* Does openat2 for programs under valgrind, which does not know it: a shared object for LD_PRELOAD. */
+/* Does openat2 for programs under valgrind, which does not know it: linked into them with --wrap=syscall. */
 #define _GNU_SOURCE
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -10,7 +9,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-long syscall(long number, ...);
+extern long __real_syscall(long number, ...);
+long __wrap_syscall(long number, ...);
 
 static int
 failed(int fd, int err)
@@ -63,9 +63,8 @@ open_beneath(int dirfd, const char *path, const struct open_how *how)
 }
 
 long
-syscall(long number, ...)
+__wrap_syscall(long number, ...)
 {
-	static long (*real)(long, ...);
 	long a[6];
 	va_list ap;
 
@@ -75,7 +74,5 @@ syscall(long number, ...)
 	va_end(ap);
 	if (number == SYS_openat2)
 		return open_beneath((int)a[0], (const char *)a[1], (const struct open_how *)a[2]);
-	if (!real)
-		*(void **)&real = dlsym(RTLD_NEXT, "syscall");
-	return real(number, a[0], a[1], a[2], a[3], a[4], a[5]);
+	return __real_syscall(number, a[0], a[1], a[2], a[3], a[4], a[5]);
 }
