@@ -237,8 +237,12 @@ agent_sandbox(struct order *o, struct failure *f)
 	struct sandbox_mount *mounts CLEAN_FREE = NULL;
 	struct inside *in = &o->sandboxes[o->sandbox == &o->sandboxes[0]];
 
-	if (o->next != NULL)
+	/* one that was ended from outside meanwhile, or could not be built then, is built again */
+	if (o->next != NULL && !o->next->failed && !loop_reader_done(&o->next->status))
 		return 0;
+	if (o->next != NULL)
+		inside_finish(o->next);
+	o->next = NULL;
 	mounts = xcalloc(o->program.mounts.n + 1, sizeof(*mounts));
 	mounts[0] = (struct sandbox_mount){
 	    .source = "/awo/order/home", .target = "/home/agent", .writable = true};
@@ -376,6 +380,8 @@ clear(struct run *r)
 	struct order *o = r->o;
 	bool over = r->end == END_CANCELLED || r->end == END_ORDER;
 
+	/* what has not told that it runs yet cannot be signalled, and goes with its sandbox */
+	over = over || (r->end != END_ITSELF && !r->inside->running);
 	if (!over && r->inside->running && !r->inside->ended) {
 		inside_signal(r->inside, SIGKILL);
 		o->processes_killed++;

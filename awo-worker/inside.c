@@ -88,6 +88,7 @@ inside_more(struct inside *in, const struct sandbox_launch *launch, struct failu
 	struct awo_err err = {0};
 
 	in->running = in->ended = in->cleared = false;
+	in->wait_status = 0;
 	/* ended from outside, perhaps: then nobody reads what is said */
 	if (loop_reader_done(&in->status))
 		return FAIL(f, internal, "the agent's sandbox is gone");

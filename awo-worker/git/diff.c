@@ -47,6 +47,8 @@ choose_paths(struct task *t, git_repository *repo, const git_tree *a, const git_
 	if (path != NULL)
 		return add_path(path, p);
 	r = treediff(repo, a != NULL ? git_tree_id(a) : NULL, git_tree_id(b), add_path, p);
+	if (r == TREEDIFF_DEEP)
+		return TASK_FAIL(t, "git", "invalid", "between the commits are " TREEDIFF_DEEP_TEXT);
 	if (r < 0)
 		return repo_fail(t, "cannot compare the commits");
 	/* an empty list would mean everything, and no tree that came in has this name */

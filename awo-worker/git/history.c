@@ -45,6 +45,7 @@ history_phase(
 {
 	struct phase_files files = PHASE_FILES_INIT;
 	CLEAN_GIT(commit) git_commit *parent = NULL;
+	int r;
 
 	if (git_commit_parentcount(c) > 1) {
 		*out = before != PHASE_NONE ? before : PHASE_IMPLEMENTING;
@@ -55,8 +56,11 @@ history_phase(
 		return 0;
 	if (git_commit_parentcount(c) == 1 && git_commit_parent(&parent, c, 0) < 0)
 		return repo_fail(t, "cannot read a commit's parent");
-	if (treediff(repo, parent != NULL ? git_commit_tree_id(parent) : NULL,
-		git_commit_tree_id(c), on_path, &files) < 0)
+	r = treediff(repo, parent != NULL ? git_commit_tree_id(parent) : NULL,
+	    git_commit_tree_id(c), on_path, &files);
+	if (r == TREEDIFF_DEEP)
+		return TASK_FAIL(t, "git", "invalid", "a commit changes " TREEDIFF_DEEP_TEXT);
+	if (r < 0)
 		return repo_fail(t, "cannot compare a commit with its parent");
 	*out = phase_of_commit(git_commit_message(c), &files);
 	return 0;

@@ -11,6 +11,7 @@
 
 #include "awo-worker/git/export.h"
 #include "awo-worker/git/repo.h"
+#include "awo-worker/git/treediff.h"
 #include "common/buf.h"
 #include "common/clean.h"
 #include "common/files.h"
@@ -51,6 +52,31 @@ count_dirty(const char *path, unsigned flags, void *arg)
 	return *n >= DIRTY_MAX ? GIT_EUSER : 0;
 }
 
+static int
+on_path(const char *path, void *arg)
+{
+	(void)path;
+	(void)arg;
+	return 0;
+}
+
+/* A few trees that hold each other twice are more directories than anybody can look into. */
+static int
+check_size(struct task *t, const git_object *tip)
+{
+	const char *have = json_string_value(json_array_get(json_object_get(t->req, "have"), 0));
+	CLEAN_GIT(commit) git_commit *before = NULL;
+	git_oid oid;
+
+	if (tip == NULL || have == NULL || git_oid_fromstr(&oid, have) < 0 ||
+	    git_commit_lookup(&before, repo_of(t), &oid) < 0)
+		return 0;
+	return treediff(repo_of(t), git_commit_tree_id(before),
+		   git_commit_tree_id((const git_commit *)tip), on_path, NULL) == TREEDIFF_DEEP
+		   ? TASK_FAIL(t, "git", "invalid", "HEAD has " TREEDIFF_DEEP_TEXT)
+		   : 0;
+}
+
 int
 verb_tree_info(struct task *t, json_t *answer)
 {
@@ -71,6 +97,8 @@ verb_tree_info(struct task *t, json_t *answer)
 	    git_reference_type(raw) == GIT_REFERENCE_SYMBOLIC &&
 	    strncmp(git_reference_symbolic_target(raw), "refs/heads/", 11) == 0)
 		branch = git_reference_symbolic_target(raw) + 11;
+	if (check_size(t, tip) < 0)
+		return -1;
 	status_options(&o);
 	r = git_status_foreach_ext(repo, &o, count_dirty, &dirty);
 	if (r < 0 && r != GIT_EUSER)

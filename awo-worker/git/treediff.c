@@ -11,13 +11,14 @@
 #include "common/buf.h"
 
 #define DEPTH_MAX 1024
+#define OPENED_MAX 200000 /* trees that hold each other twice double their number with each level */
 
 struct walk {
 	git_odb *odb;
 	treediff_fn *fn;
 	void *arg;
 	struct buf path;
-	unsigned depth;
+	unsigned depth, opened;
 };
 
 /* A tree as it is stored: "<mode in octal> <name>\0<20 bytes>" again and again. */
@@ -102,7 +103,7 @@ differ(struct walk *w, const struct entry *x, const struct entry *y)
 	buf_add(&w->path, e->name, e->name_len);
 	if (!e->is_tree)
 		r = w->fn(w->path.p, w->arg);
-	else if (w->depth == DEPTH_MAX)
+	else if (w->depth == DEPTH_MAX || ++w->opened == OPENED_MAX)
 		r = TREEDIFF_DEEP;
 	else {
 		w->depth++;

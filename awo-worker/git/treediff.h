@@ -4,7 +4,8 @@
 
 #include <git2.h>
 
-#define TREEDIFF_DEEP (-1000) /* directories within directories beyond all reason */
+#define TREEDIFF_DEEP (-1000) /* directories within directories, or of them so many, beyond all reason */
+#define TREEDIFF_DEEP_TEXT "more directories, or deeper ones, than any repository has"
 #define TREEDIFF_BAD (-1001)  /* what is named as a tree is none */
 
 /* Called for each path that one side lacks or that differs, of files only; not 0 stops and is

@@ -300,6 +300,30 @@ missing_objects(void **state)
 	free(c);
 }
 
+/* Forty trees that each hold the one before twice. */
+static void
+tree_bomb(void **state)
+{
+	char *h;
+	json_t *j;
+
+	(void)state;
+	h = strdup(sh("cd agent && p=$(printf '100644 blob %%s\\ta\\n' $(git hash-object -w --stdin </dev/null) | git mktree) && "
+		      "for i in $(seq 40); do p=$(printf \"040000 tree $p\\ta\\n040000 tree $p\\tb\\n\" | git mktree); done && "
+		      "git commit-tree -p base -m bomb $p"));
+	sh("cd agent && git update-ref HEAD %s", h);
+	j = awo("tree-info", "agent", json_pack("{s:[s]}", "have", base), NULL, "pack");
+	assert_error(j, "git", "invalid", "more directories");
+	json_decref(j);
+	/* an agent that packs it by itself */
+	sh("cd agent && p=$(git rev-parse HEAD^{tree}) && (git rev-parse HEAD; for i in $(seq 42); do echo $p; "
+	   "p=$(git rev-parse -q --verify $p:a 2>&1) || true; done) | sort -u | git pack-objects -q --stdout >../pack");
+	j = awo("import", NULL, request(h), "pack", NULL);
+	assert_error(j, "git", "invalid", "more directories");
+	json_decref(j);
+	free(h);
+}
+
 /* A submodule's commit is an object of another repository, and is missing by right. */
 static void
 submodules(void **state)
@@ -498,6 +522,7 @@ main(void)
 	    cmocka_unit_test_setup(hostile_bystander, fresh),
 	    cmocka_unit_test_setup(hostile_modules, fresh),
 	    cmocka_unit_test_setup(missing_objects, fresh),
+	    cmocka_unit_test_setup(tree_bomb, fresh),
 	    cmocka_unit_test_setup(submodules, fresh),
 	    cmocka_unit_test_setup(hostile_commits, fresh),
 	    cmocka_unit_test_setup(wrong_heads, fresh),
