@@ -333,7 +333,7 @@ memory_is_bounded(void **state)
 
 	(void)state;
 	/* four million empty objects would be hundreds of megabytes */
-	memset(line, '[', 9);
+	memset(line, ' ', len);
 	memcpy(line, "{\"a\":[", 6);
 	for (size_t i = 6; i + 3 <= len; i += 3)
 		memcpy(line + i, "{},", 3);
