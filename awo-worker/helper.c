@@ -173,7 +173,7 @@ process_over(const struct helper *h)
 static void
 end_process(struct order *o, struct helper *h)
 {
-	if (h->call.sandboxed && h->inside != &h->own) {
+	if (h->inside != NULL && h->inside != &h->own) {
 		/* for the next one, or not any more */
 		o->standing = h->inside->ended && inside_clear(h->inside);
 		if (!o->standing)

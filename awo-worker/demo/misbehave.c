@@ -198,11 +198,14 @@ do_deep(struct demo *d, const char *a)
 static void
 do_eat(struct demo *d, const char *a)
 {
+	static char *kept; /* what was eaten, one block behind the other */
 	size_t want = number(a), eaten = 0;
 	char text[80], *p;
 
 	while (eaten < want && (p = malloc(1 << 20)) != NULL) {
 		memset(p, 1, 1 << 20);
+		memcpy(p, &kept, sizeof(kept));
+		kept = p;
 		eaten += 1 << 20;
 	}
 	snprintf(text, sizeof(text), "bytes eaten: %zu of %zu", eaten, want);

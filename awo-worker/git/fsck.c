@@ -226,7 +226,7 @@ take_person(const char **p, const char *end, const char *key)
 	shut = open != NULL ? memchr(open, '>', (size_t)(eol - open)) : NULL;
 	*p = eol + 1;
 	return shut != NULL && shut + 2 < eol && shut[1] == ' ' &&
-	       memchr("0123456789-", shut[2], 11) != NULL;
+	       (shut[2] == '-' || (shut[2] >= '0' && shut[2] <= '9'));
 }
 
 const char *

@@ -122,7 +122,8 @@ skip_equal(struct side *a, struct side *b)
 	const char *nul;
 	size_t len;
 
-	while (a->p != a->end && (nul = memchr(a->p, '\0', (size_t)(a->end - a->p))) != NULL) {
+	while (a->p != a->end && b->p != b->end &&
+	       (nul = memchr(a->p, '\0', (size_t)(a->end - a->p))) != NULL) {
 		len = (size_t)(nul - a->p) + 1 + GIT_OID_RAWSZ;
 		if (len > (size_t)(a->end - a->p) || len > (size_t)(b->end - b->p) ||
 		    memcmp(a->p, b->p, len) != 0)
