@@ -30,11 +30,13 @@
 
 /* ---- what must not reach this machine, or its terminal */
 
+/* The linker's names for what it replaces; NOLINTBEGIN(bugprone-reserved-identifier) */
 void __real_store_backup(struct store *s, const char *path,
     void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg);
 void __wrap_store_backup(struct store *s, const char *path,
     void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg);
 void __wrap_log_write(enum log_lvl lvl, const char *event, const struct log_field *fields);
+/* NOLINTEND(bugprone-reserved-identifier) */
 
 /* A copy goes where its caller says; here only below the target's own directory. */
 void

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -222,7 +223,14 @@ def test_autostart_of_a_users_own_daemon(make_instance):
     assert done.returncode == 0 and "in the background" in done.stderr, done.stderr
     done = run("info", "--json")
     assert done.returncode == 0 and not done.stderr
-    os.kill(json.loads(done.stdout)["pid"], signal.SIGTERM)
+    # the pid told is the broker's, whose supervisor would start another one
+    stat = Path(f"/proc/{json.loads(done.stdout)['pid']}/stat").read_text()
+    supervisor = Path("/proc") / stat.rsplit(")", 1)[1].split()[1]
+    os.kill(int(supervisor.name), signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while supervisor.exists():
+        assert time.monotonic() < deadline, "a daemon that was told to end does not"
+        time.sleep(0.05)
 
 
 def test_text_from_agents_cannot_drive_the_terminal(instance, repo):
