@@ -295,7 +295,7 @@ on_packet(const struct sup_msg *m, int *fds, int nfds)
 static void
 supervise(void)
 {
-	struct sup_msg m;
+	struct sup_msg m = {0};
 
 	for (;;) {
 		union {
