@@ -230,8 +230,7 @@ class Sampled:
                 pids["worker"] = workers[0].pid
             for name, pid in pids.items():
                 try:
-                    with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-                        kib = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+                    kib = cancels.kibibytes(pid)
                 except (OSError, StopIteration):
                     continue
                 self.first.setdefault(name, kib)

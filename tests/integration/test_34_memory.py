@@ -20,8 +20,8 @@ def quiet(make_instance):
 
 
 def room(instance):
-    with open(f"/proc/{instance.broker_process().pid}/maps", encoding="utf-8") as f:
-        return ROOM * (16 if "libasan" in f.read() else 1)
+    # by the program: the process itself shows this to root only
+    return ROOM * (16 if b"libasan" in (instance.programs / "awod").read_bytes() else 1)
 
 
 def broker(instance):

@@ -305,13 +305,29 @@ def settled(instance, timeout=10):
         time.sleep(0.1)
 
 
+def kibibytes(pid):
+    """Proportional set size, or, where that is not for the process's own user to see, what is resident."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
+    except PermissionError:
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+
+
+def descriptors(pid):
+    """How many, or 0 where that cannot be seen."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/fd"))
+    except PermissionError:
+        return 0
+
+
 def memory(instance):
-    """Kibibytes (PSS) and descriptors of both awod processes: {name: (kib, descriptors)}."""
+    """Kibibytes and descriptors of both awod processes: {name: (kib, descriptors)}."""
     broker = instance.broker_process()
     out = {}
     for name, pid in (("supervisor", instance.process.pid), ("broker", broker.pid)):
-        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
-            pss = next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
-        out[name] = (pss, len(os.listdir(f"/proc/{pid}/fd")))
+        out[name] = (kibibytes(pid), descriptors(pid))
     return out
 
