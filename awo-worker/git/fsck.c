@@ -89,19 +89,25 @@ fsck_is_gitmodules(const char *name, size_t len)
 	       (len == 11 && strncasecmp(name, ".gitmodules", 11) == 0);
 }
 
-/* git's order: a directory's name compares as if it ended in '/'. */
-static int
-compare(const struct fsck_entry *a, const struct fsck_entry *b)
+int
+fsck_order(const char *a, size_t alen, bool a_is_tree, const char *b, size_t blen, bool b_is_tree)
 {
-	size_t n = a->len < b->len ? a->len : b->len;
-	int c = memcmp(a->name, b->name, n);
+	size_t n = alen < blen ? alen : blen;
+	int c = memcmp(a, b, n);
 	unsigned char ca, cb;
 
 	if (c != 0)
 		return c;
-	ca = a->len > n ? (unsigned char)a->name[n] : a->mode == 040000 ? '/' : 0;
-	cb = b->len > n ? (unsigned char)b->name[n] : b->mode == 040000 ? '/' : 0;
+	ca = alen > n ? (unsigned char)a[n] : a_is_tree ? '/' : 0;
+	cb = blen > n ? (unsigned char)b[n] : b_is_tree ? '/' : 0;
 	return ca < cb ? -1 : ca > cb;
+}
+
+static int
+compare(const struct fsck_entry *a, const struct fsck_entry *b)
+{
+	return fsck_order(
+	    a->name, a->len, a->mode == 040000, b->name, b->len, b->mode == 040000);
 }
 
 static int

@@ -16,6 +16,8 @@ struct fsck_entry {
 /* Called for each entry; not 0 stops. */
 typedef int fsck_entry_fn(const struct fsck_entry *e, void *arg);
 
+/* git's order of a tree's entries: a directory's name compares as if it ended in '/'. As strcmp. */
+int fsck_order(const char *a, size_t alen, bool a_is_tree, const char *b, size_t blen, bool b_is_tree);
 /* A raw tree. NULL when it is good, else why not (static). *name: the offending entry's, or NULL;
  * in the tree. */
 const char *fsck_tree(

@@ -7,6 +7,7 @@
 
 #include <string.h>
 
+#include "awo-worker/git/fsck.h"
 #include "awo-worker/git/repo.h"
 #include "common/buf.h"
 
@@ -75,21 +76,6 @@ look(const struct side *s, struct entry *e)
 	return 1;
 }
 
-/* The order of entries: a directory's name counts as ending in '/'. */
-static int
-order(const struct entry *x, const struct entry *y)
-{
-	size_t n = x->name_len < y->name_len ? x->name_len : y->name_len;
-	int c = memcmp(x->name, y->name, n);
-	unsigned char a, b;
-
-	if (c != 0)
-		return c;
-	a = (unsigned char)(x->name_len > n ? x->name[n] : x->is_tree ? '/' : '\0');
-	b = (unsigned char)(y->name_len > n ? y->name[n] : y->is_tree ? '/' : '\0');
-	return (a > b) - (a < b);
-}
-
 /* One entry, of one side or of both with one name and kind. */
 static int
 differ(struct walk *w, const struct entry *x, const struct entry *y)
@@ -147,7 +133,10 @@ compare_sides(struct walk *w, struct side *a, struct side *b)
 			return TREEDIFF_BAD;
 		if (nx == 0 && ny == 0)
 			return 0;
-		c = nx == 0 ? 1 : ny == 0 ? -1 : order(&x, &y);
+		c = nx == 0   ? 1
+		    : ny == 0 ? -1
+			      : fsck_order(x.name, x.name_len, x.is_tree, y.name, y.name_len,
+				    y.is_tree);
 		r = differ(w, c <= 0 ? &x : NULL, c >= 0 ? &y : NULL);
 		if (r != 0)
 			return r;
