@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from awo_testlib import processes
-from awo_testlib.instance import Instance
+from awo_testlib.instance import UIDS, Instance
 
 RESTART_DELAY = 0.1  # between the end of awod and its next start, as RestartSec= of a unit
 MS_REMOUNT, MS_RDONLY = 32, 1
@@ -135,7 +135,7 @@ class Service(Instance):
         base, found = str(self.base), []
         for p in processes.everything():
             ours = any(base in a for a in p.argv) or \
-                (self.system and self.uid_base <= p.uid < self.uid_base + 2_097_152)
+                (self.system and self.uid_base <= p.uid < self.uid_base + UIDS)
             if ours and p.state != "Z" and p.pid != os.getpid():
                 found.append(p)
         return found
@@ -190,6 +190,7 @@ class Service(Instance):
                 subprocess.run(["umount", "-l", point], check=False)
             if not os.environ.get("AWO_TEST_KEEP"):
                 shutil.rmtree(self.base, ignore_errors=True)
+            self.uid_claim.close()
 
 
 def is_sanitized(program):

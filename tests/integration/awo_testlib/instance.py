@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -75,6 +76,27 @@ def readable_programs(build, base):
     return target
 
 
+UIDS = 2_097_152    # what an instance takes from its --uid-base on, for orders and caches
+
+
+def claim_uids():
+    """
+    A range of uids that no other instance on this machine has, and the socket that holds the claim while it is open: who
+    ends "all processes of my uids" must not meet another's. The name is abstract: it leaves no file and goes by itself.
+    """
+    ranges = list(range(100))
+    random.shuffle(ranges)
+    for n in ranges:
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0awo-test-uids-{n}")
+        except OSError:
+            claim.close()
+            continue
+        return 1_900_000_000 + n * UIDS, claim
+    raise RuntimeError("a hundred instances run already")
+
+
 class Instance:
     def __init__(self, config=None, env=None, programs=None):
         self.system = os.geteuid() == 0
@@ -92,7 +114,7 @@ class Instance:
         self.commands = self.base / "commands"
         shutil.copytree(SOURCE / "commands", self.commands)
         self.socket = self.run_dir / "awod.sock"
-        self.uid_base = 1_900_000_000 + random.randrange(100) * 2_097_152
+        self.uid_base, self.uid_claim = claim_uids()
         self.env = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self.home), "LANG": "C.UTF-8",
                     **{k: v for k, v in os.environ.items() if k in ("ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS")},
                     **(env or {})}
@@ -221,6 +243,7 @@ class Instance:
                     if not self.base.exists():
                         break
                     time.sleep(0.1)
+            self.uid_claim.close()
 
     # ---- clients --------------------------------------------------------------------------------------------------
 
