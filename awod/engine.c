@@ -1294,8 +1294,6 @@ engine_start(struct engine *e, const char *id, engine_done *done, void *arg)
 struct prompting {
 	engine_prompt_done *done;
 	void *arg;
-	struct live *l;
-	struct change *c;
 	char *text;
 	struct order_row *before;	/* of an order that is re-opened */
 	int64_t id;
@@ -1322,37 +1320,6 @@ prompt_told(struct live *l, bool ok, void *arg)
 	maybe_free(l);
 }
 
-/* The prompt's own commit told its number; its event carries it. */
-static void
-prompt_inserted(void *arg, const struct awo_err *err, const struct store_commit *commit)
-{
-	struct prompting *p = arg;
-	struct live *l = p->l;
-	CLEAN_BUF struct buf shown = {0};
-	struct change *c;
-
-	l->commits--;
-	if (err != NULL && err->code != AWO_OK) {
-		p->done(p->arg, err, 0, "");
-		free(p->text);
-		free(p);
-		maybe_free(l);
-		return;
-	}
-	p->id = commit->rowid;
-	c = change_begin(l);
-	text_add_utf8(&shown, p->text, strlen(p->text), 1000);
-	change_event(c, "info", "prompt_queued",
-	    json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
-	/* decided now, not when the prompt arrived: the order may have ended in between */
-	if (order_is_terminal(l->row->pub.status) && order_next(l->row->pub.status, ORDER_REOPEN) != order_status_none) {
-		p->before = order_row_dup(l->row);
-		(void)apply(l, ORDER_REOPEN, NULL);
-		l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
-	}
-	change_try(c, prompt_told, p);
-}
-
 void
 engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *text, engine_prompt_done *done,
     void *arg)
@@ -1360,7 +1327,8 @@ engine_prompt(struct engine *e, const char *id, const struct caller *by, const c
 	struct awo_err err = {0};
 	struct live *l = get(e, id, &err);
 	struct prompting *p;
-	struct store_tx *tx;
+	struct change *c;
+	CLEAN_BUF struct buf shown = {0};
 
 	if (l == NULL) {
 		done(arg, &err, 0, "");
@@ -1381,12 +1349,17 @@ engine_prompt(struct engine *e, const char *id, const struct caller *by, const c
 	p = xcalloc(1, sizeof(*p));
 	p->done = done;
 	p->arg = arg;
-	p->l = l;
 	p->text = xstrdup(text);
-	tx = store_tx(e->b->store);
-	store_tx_prompt_insert(tx, id, text, (uint32_t)by->uid);
-	l->commits++;
-	store_tx_commit(tx, prompt_inserted, p);
+	c = change_begin(l);
+	p->id = store_tx_prompt_insert(change_tx(c), id, text, (uint32_t)by->uid);
+	text_add_utf8(&shown, text, strlen(text), 1000);
+	change_event(c, "info", "prompt_queued", json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
+	if (order_is_terminal(l->row->pub.status)) {
+		p->before = order_row_dup(l->row);
+		if (apply(l, ORDER_REOPEN, NULL) == 0)
+			l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
+	}
+	change_try(c, prompt_told, p);
 }
 
 static void

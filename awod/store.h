@@ -28,7 +28,7 @@ void store_close(struct store *s);
 struct store_commit {
 	const int64_t *event_ids;	/* of the events of this transaction, in the order in which they were added */
 	size_t nevents;
-	int64_t rowid;			/* of the order, prompt, ... that was inserted first */
+	int64_t rowid;			/* of the order, repository, ... that was inserted first */
 	struct order_row *row;		/* what store_tx_order_take() had: the callback's again, whether it was stored or not */
 	struct store_tx *tx;		/* for store_tx_keep() */
 };
@@ -54,7 +54,8 @@ void store_tx_order_delete(struct store_tx *tx, const char *id);		/* with steps,
 void store_tx_step_put(struct store_tx *tx, const char *id, const struct p_step *step);	/* key: order, attempt, step_number, step, timestamp */
 /* line: the complete JSON object of the event without event_id; order id NULL for events of no order (audit). */
 void store_tx_event(struct store_tx *tx, const char *id, const char *event, const char *line);
-void store_tx_prompt_insert(struct store_tx *tx, const char *id, const char *text, uint32_t by_uid);
+/* Its number, drawn at once so that an event of the same transaction can name it; numbers grow, and are not given twice. */
+int64_t store_tx_prompt_insert(struct store_tx *tx, const char *id, const char *text, uint32_t by_uid);
 void store_tx_prompt_done(struct store_tx *tx, int64_t prompt_id);
 void store_tx_repository_put(struct store_tx *tx, uint32_t owner_uid, const struct p_repository *r);
 void store_tx_repository_delete(struct store_tx *tx, uint32_t owner_uid, const char *id);

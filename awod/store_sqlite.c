@@ -352,8 +352,8 @@ st_text(enum st_id id, struct buf *b)
 			    "line) VALUES (?, ?, ?, ?, ?)");
 		break;
 	case ST_PROMPT_INSERT:
-		buf_adds(b, "INSERT INTO prompts (order_rowid, text, by_uid, created_at) VALUES "
-			    "(?, ?, ?, ?)");
+		buf_adds(b, "INSERT INTO prompts (id, order_rowid, text, by_uid, created_at) VALUES "
+			    "(?, ?, ?, ?, ?)");
 		break;
 	case ST_PROMPT_DONE:
 		buf_adds(b, "UPDATE prompts SET done_at = ? WHERE id = ? AND done_at IS NULL");
@@ -801,6 +801,7 @@ struct op {
 	bool flag; /* shared; any owner */
 	uint32_t uid;
 	int64_t n; /* prompt id */
+	int64_t at; /* when it was asked for */
 	struct order_row *row;
 	const struct p_type *type; /* of obj */
 	void *obj;
@@ -896,6 +897,7 @@ struct store {
 	struct backup_job *backup;
 
 	/* loop only */
+	int64_t last_prompt;
 	struct order_row *recent[RECENT], *lent;
 	struct owner_counts *counts[NBUCKETS];
 	int64_t totals[NSTATES];
@@ -1094,7 +1096,7 @@ store_tx_event(struct store_tx *tx, const char *id, const char *event, const cha
 	tx->nexpected++;
 }
 
-void
+int64_t
 store_tx_prompt_insert(struct store_tx *tx, const char *id, const char *text, uint32_t by_uid)
 {
 	struct op *op = add_op(tx, OP_PROMPT_INSERT);
@@ -1102,7 +1104,9 @@ store_tx_prompt_insert(struct store_tx *tx, const char *id, const char *text, ui
 	op->id = xstrdup(id);
 	op->text = xstrdup(text);
 	op->uid = by_uid;
-	op->n = clock_wall_us();
+	op->n = ++tx->s->last_prompt;
+	op->at = clock_wall_us();
+	return op->n;
 }
 
 void
@@ -1472,15 +1476,13 @@ do_prompt_insert(struct store *s, struct store_tx *tx, const struct op *op, stru
 
 	if (rowid < 0 || !(st = st_get(c, ST_PROMPT_INSERT, err)))
 		return -1;
-	sqlite3_bind_int64(st, 1, rowid);
-	bind_text(st, 2, op->text);
-	sqlite3_bind_int64(st, 3, op->uid);
-	sqlite3_bind_int64(st, 4, op->n);
+	sqlite3_bind_int64(st, 1, op->n);
+	sqlite3_bind_int64(st, 2, rowid);
+	bind_text(st, 3, op->text);
+	sqlite3_bind_int64(st, 4, op->uid);
+	sqlite3_bind_int64(st, 5, op->at);
 	rc = run(c, ST_PROMPT_INSERT, st);
-	if (rc != SQLITE_OK)
-		return failed(c, rc, err);
-	set_rowid(tx, sqlite3_last_insert_rowid(c->db));
-	return 0;
+	return rc == SQLITE_OK ? 0 : failed(c, rc, err);
 }
 
 /* A row of one of the small tables: fields, owner, what else there is. */
@@ -2412,7 +2414,11 @@ load_numbers(struct store *s, struct awo_err *err)
 		       get_number(s->writer.db,
 			   "SELECT max(coalesce((SELECT max(order_rowid) FROM work_orders), 0), "
 			   "coalesce((SELECT value FROM meta WHERE name = 'last_order'), 0))",
-			   &s->last_order, err) < 0
+			   &s->last_order, err) < 0 ||
+		       /* AUTOINCREMENT's own memory: of prompts whose order is gone, too */
+		       get_number(s->writer.db,
+			   "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'prompts'), 0)",
+			   &s->last_prompt, err) < 0
 		   ? -1
 		   : 0;
 }

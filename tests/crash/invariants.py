@@ -197,8 +197,7 @@ def transitions(e):
             if word == "started" and line["attempt"] != attempt:
                 yield f"{order_id}: attempt {line['attempt']} started after attempt {attempt} was asked for"
             if word == "retried":
-                # a prompt is stored before its event: one that nobody has acknowledged may be carried out or not
-                if state == "completed" and not prompts and not e.prompts[order_id]:
+                if state == "completed" and not prompts:
                     yield f"{order_id}: retried although it was completed and nobody prompted it"
                 attempt = line["attempt"]
             state = after
@@ -294,10 +293,19 @@ def prompts_run(e):
     for order_id, row in e.rows.items():
         if row["status"] != "completed":
             continue
-        queued = {json.loads(line)["prompt_id"] for _, name, line in e.events[order_id] if name == "prompt_queued"}
         for prompt_id, done_at in e.prompts[order_id]:
-            if done_at is None and prompt_id in queued:
+            if done_at is None:
                 yield f"{order_id} is completed, and its prompt {prompt_id} was never carried out"
+
+
+def prompts_told(e):
+    """A prompt and its event are one change, acknowledged or not."""
+    for order_id in e.rows:
+        queued = collections.Counter(json.loads(line)["prompt_id"] for _, name, line in e.events[order_id]
+                                     if name == "prompt_queued")
+        stored = collections.Counter(prompt_id for prompt_id, _ in e.prompts[order_id])
+        if queued != stored:
+            yield f"{order_id}: prompts without prompt_queued {dict(stored - queued)}, the other way {dict(queued - stored)}"
 
 
 # ---- no order run twice --------------------------------------------------------------------------------------------

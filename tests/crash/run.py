@@ -196,7 +196,7 @@ def judge(service, load, repos, line, counts, killer, report, fetched, stuck, st
     report.row("every record is whole, failures have reasons", invariants.records(e), failures_of(e, report))
     report.row("steps begin and end once", [*invariants.steps_paired(e), *invariants.step_rows(e)],
                f"{sum(len(v) for v in e.steps.values())} steps")
-    report.row("every prompt is carried out", invariants.prompts_run(e),
+    report.row("every prompt is told, and carried out", [*invariants.prompts_told(e), *invariants.prompts_run(e)],
                f"{sum(len(v) for v in e.prompts.values())} prompts")
     report.row("no order run twice", invariants.agents_once(e, "real-disk-full" in counts),
                f"{sum(len(log.named('agent_command_started')) for log in e.logs.values())} runs of agents")

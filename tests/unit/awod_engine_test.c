@@ -701,6 +701,42 @@ a_prompt_to_a_completed_order_opens_it_again(void **state)
 	assert_int_equal(in_log(r, s.id, "\"event\":\"prompt_queued\""), 1);
 }
 
+static int
+count_queued(void *arg, int64_t id, const char *order_id, const char *text)
+{
+	(void)id;
+	(void)order_id;
+	*(int *)arg += strstr(text, "\"event\":\"prompt_queued\"") != NULL;
+	return 0;
+}
+
+/* The loop has no turn between: what a crash at any moment would leave. */
+static void
+a_prompt_is_recorded_with_its_event(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+	struct caller by = {.uid = 1000, .user = "somebody"};
+	struct store_prompt *got = NULL;
+	int queued = 0;
+	size_t n = 0;
+
+	create(r, NULL, &s);
+	engine_prompt(r->b.engine, s.id, &by, "and a test", on_prompt, &p);
+	for (int i = 0; i < 5000 && n == 0; i++) {
+		usleep(1000);
+		assert_int_equal(store_prompts(r->b.store, s.id, &got, &n, NULL), 0);
+	}
+	assert_int_equal(n, 1);
+	assert_int_equal(p.calls, 0);
+	assert_int_equal(store_events(r->b.store, 0, s.id, 0, count_queued, &queued, NULL), 0);
+	assert_int_equal(queued, 1);
+	wait_calls(r, &p, 1);
+	assert_int_equal(p.code, AWO_OK);
+	free(got[0].text);
+	free(got);
+}
+
 static void
 a_retry_begins_at_the_failed_step(void **state)
 {
@@ -1349,6 +1385,7 @@ main(void)
 		T(a_worker_without_an_order_is_killed),
 		T(a_log_made_shorter_fails_the_order),
 		T(a_prompt_to_a_completed_order_opens_it_again),
+		T(a_prompt_is_recorded_with_its_event),
 		T(a_retry_begins_at_the_failed_step),
 		T(delete_removes_record_log_and_workspace),
 		T(a_pause_is_answered_when_the_attempt_ends),

@@ -940,26 +940,28 @@ test_prompts(void **state)
 	struct place *p = *state;
 	struct store_prompt *got;
 	struct store_tx *tx;
-	struct result one, two;
+	struct result res;
+	int64_t one, two;
 	size_t n;
 
 	insert(p, "wo-00000001", 1, order_status_running);
 	tx = store_tx(p->s);
-	store_tx_prompt_insert(tx, "wo-00000001", "first", 1);
-	one = commit(p, tx);
-	must(&one);
+	one = store_tx_prompt_insert(tx, "wo-00000001", "first", 1);
+	res = commit(p, tx);
+	must(&res);
 	tx = store_tx(p->s);
-	store_tx_prompt_insert(tx, "wo-00000001", "second", 1);
-	two = commit(p, tx);
-	assert_true(two.rowid > one.rowid);
+	two = store_tx_prompt_insert(tx, "wo-00000001", "second", 1);
+	res = commit(p, tx);
+	must(&res);
+	assert_true(two > one);
 	tx = store_tx(p->s);
-	store_tx_prompt_done(tx, one.rowid);
+	store_tx_prompt_done(tx, one);
 	store_tx_prompt_done(tx, 12345); /* unknown: nothing to do */
-	one = commit(p, tx);
-	must(&one);
+	res = commit(p, tx);
+	must(&res);
 	assert_int_equal(store_prompts(p->s, "wo-00000001", &got, &n, NULL), 0);
 	assert_int_equal(n, 1);
-	assert_int_equal(got[0].id, two.rowid);
+	assert_int_equal(got[0].id, two);
 	assert_string_equal(got[0].text, "second");
 	free(got[0].text);
 	free(got);
@@ -1037,12 +1039,14 @@ test_numbers_are_not_reused(void **state)
 	struct place *p = *state;
 	struct store_tx *tx;
 	struct result first, res;
-	int64_t rowid;
+	int64_t rowid, prompt;
 
 	rowid = insert(p, "wo-00000001", 1, order_status_running);
 	tx = store_tx(p->s);
 	store_tx_event(tx, "wo-00000001", "e", "a");
+	prompt = store_tx_prompt_insert(tx, "wo-00000001", "x", 1);
 	first = commit(p, tx);
+	must(&first);
 	tx = store_tx(p->s);
 	store_tx_order_delete(tx, "wo-00000001");
 	res = commit(p, tx);
@@ -1052,7 +1056,9 @@ test_numbers_are_not_reused(void **state)
 	assert_true(insert(p, "wo-00000002", 1, order_status_running) > rowid);
 	tx = store_tx(p->s);
 	store_tx_event(tx, NULL, "e", "b");
+	assert_true(store_tx_prompt_insert(tx, "wo-00000002", "y", 1) > prompt);
 	res = commit(p, tx);
+	must(&res);
 	assert_true(res.events[0] > first.events[0]);
 }
 
