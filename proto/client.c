@@ -22,7 +22,8 @@
 #define KEPT_MAX (64U << 20) /* bytes of notifications kept while a call waits */
 #define RETRY_MS 20	     /* between attempts to connect while the listener's queue is full */
 #define CONNECT_MS 5000	     /* how long these attempts go on in the background */
-#define RESTART_MS 3000	     /* how long a call goes on while the daemon is being restarted */
+#define RESTART_MS 15000     /* how long a restart of the daemon may take, counted from the end of the connection */
+#define REPEATS_MAX 5	     /* of one call: it may be what the daemon dies of */
 
 struct note {
 	STAILQ_ENTRY(note) link;
@@ -456,17 +457,19 @@ int
 client_call(struct client *c, enum p_method_id method, const void *request, void *answer,
     int timeout_ms, struct awo_err *err)
 {
-	int64_t deadline = deadline_of(timeout_ms), patience = deadline_of(RESTART_MS);
+	int64_t deadline = deadline_of(timeout_ms), patience;
 	bool sent;
+	int repeats = 0;
 
 	AWO_ASSERT(!c->base);
-	if (deadline >= 0 && deadline < patience)
-		patience = deadline;
 	if (p_methods[method].answer == &p_type_stream_answer)
 		c->follows = true;
 	while (call_once(c, method, request, answer, deadline, timeout_ms, &sent, err) < 0) {
-		if (!may_repeat(c, method, request, sent) || remaining(patience) == 0 ||
-		    connect_again(c, patience) < 0)
+		patience = deadline_of(RESTART_MS);
+		if (deadline >= 0 && deadline < patience)
+			patience = deadline;
+		if (!may_repeat(c, method, request, sent) || repeats++ == REPEATS_MAX ||
+		    remaining(patience) == 0 || connect_again(c, patience) < 0)
 			return -1;
 		if (err)
 			memset(err, 0, sizeof(*err));

@@ -20,8 +20,9 @@ struct client *client_open(const char *socket_path, int timeout_ms, struct awo_e
 /*
  * Calls and waits. request may be NULL for p_type_empty. *answer is filled (free with p_free(method's answer type)).
  * timeout_ms < 0 waits for ever. Notifications that arrive meanwhile are kept for client_next(). When the connection has ended
- * and no stream was asked for on it, what is safe to repeat is made again on a new one, for a few seconds: a request that was
- * not sent as a whole, a method that only reads, and a create with an idempotency key. Other calls may have been carried out.
+ * and no stream was asked for on it, what is safe to repeat is made again on a new one, which may take a restart's time within
+ * timeout_ms: a request that was not sent as a whole, a method that only reads, and a create with an idempotency key. Other
+ * calls may have been carried out.
  */
 int client_call(struct client *c, enum p_method_id method, const void *request, void *answer, int timeout_ms,
     struct awo_err *err);

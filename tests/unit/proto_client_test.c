@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,7 @@ struct place {
 	int listener;
 	pthread_t thread;
 	bool running;
+	atomic_int requests; /* that dies_of_it() has read */
 };
 
 static int
@@ -367,6 +369,91 @@ outlives_a_restart(void **state)
 	P_FREE(order_get, &get);
 	P_FREE(order_ref, &ref);
 	client_close(c);
+}
+
+/* Reads one request, is away for longer than a quick restart takes, and answers the second. */
+static void *
+dies_late(void *arg)
+{
+	struct place *p = arg;
+	CLEAN_BUF struct buf in = {0};
+	size_t used = 0;
+	struct p_frame f;
+	int fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd >= 0 && next_request(fd, &in, &used, &f))
+		usleep(3200000);
+	close(fd);
+	return one_connection(p);
+}
+
+static void
+outlives_a_restart_after_a_long_wait(void **state)
+{
+	struct p_order_get get = {0};
+	struct p_order_answer a;
+	struct awo_err e = {0};
+	struct client *c;
+
+	serve(*state, dies_late);
+	c = connected(*state);
+	P_SETS(order_get, &get, agent_work_order_id, "wo-12345678");
+	assert_int_equal(client_call(c, P_M_order_get, &get, &a, 10000, &e), 0);
+	assert_string_equal(a.message, "hello");
+	P_FREE(order_answer, &a);
+	P_FREE(order_get, &get);
+	client_close(c);
+}
+
+/* Each connection ends with its first request. */
+static void *
+dies_of_it(void *arg)
+{
+	struct place *p = arg;
+
+	for (;;) {
+		CLEAN_FD int fd = accept4(p->listener, NULL, NULL, SOCK_CLOEXEC);
+		CLEAN_BUF struct buf in = {0};
+		size_t used = 0;
+		struct p_frame f;
+
+		if (fd < 0 || !next_request(fd, &in, &used, &f))
+			return NULL;
+		p->requests++;
+	}
+}
+
+static void
+does_not_repeat_for_ever(void **state)
+{
+	struct place *p = *state;
+	struct p_order_get get = {0};
+	struct p_order_ref ref = {0};
+	struct p_order_answer a;
+	struct p_order_delete_answer d;
+	struct awo_err e = {0};
+	struct client *c;
+
+	serve(p, dies_of_it);
+	c = connected(p);
+	P_SETS(order_get, &get, agent_work_order_id, "wo-12345678");
+	P_SETS(order_ref, &ref, agent_work_order_id, "wo-12345678");
+	assert_int_equal(client_call(c, P_M_order_get, &get, &a, -1, &e), -1);
+	assert_int_equal(e.code, AWO_UNAVAILABLE);
+	assert_int_equal(p->requests, 6);
+	client_close(c);
+	/* what changes something is not repeated once */
+	c = connected(p);
+	assert_int_equal(client_call(c, P_M_order_delete, &ref, &d, -1, &e), -1);
+	assert_int_equal(e.code, AWO_UNAVAILABLE);
+	client_close(c);
+	/* the thread ends with a connection that asks nothing */
+	client_close(connected(p));
+	pthread_join(p->thread, NULL);
+	p->running = false;
+	assert_int_equal(p->requests, 7);
+	P_FREE(order_get, &get);
+	P_FREE(order_ref, &ref);
 }
 
 static void
@@ -751,6 +838,8 @@ main(void)
 	    WITH_PLACE(learns_of_the_end),
 	    WITH_PLACE(survives_writing_to_nobody),
 	    WITH_PLACE(outlives_a_restart),
+	    WITH_PLACE(outlives_a_restart_after_a_long_wait),
+	    WITH_PLACE(does_not_repeat_for_ever),
 	    WITH_PLACE(refuses_rubbish),
 	    WITH_PLACE(refuses_what_is_too_large),
 	    WITH_PLACE(says_why_it_cannot_connect),
