@@ -11,6 +11,7 @@
 
 #include "common/clean.h"
 #include "common/clock.h"
+#include "common/files.h"
 #include "common/log.h"
 #include "common/text.h"
 
@@ -62,31 +63,14 @@ journal_step(struct journal *j, const char *step)
 	j->step[len] = '\0';
 }
 
-/* One attempt at one line; the newline that a short write left out goes before it. */
+/* One attempt at one line. */
 static int
 put_line(struct journal *j, const struct buf *line)
 {
-	struct buf again CLEAN_BUF = {0};
-	const struct buf *b = line;
-	ssize_t n;
-
-	if (j->torn) {
-		buf_addc(&again, '\n');
-		buf_add(&again, line->p, line->len);
-		b = &again;
-	}
-	do
-		n = write(j->fd, b->p, b->len);
-	while (n < 0 && errno == EINTR);
-	if (n > 0)
-		j->size += (uint64_t)n;
-	if (n == (ssize_t)b->len) {
-		j->torn = false;
-		return 0;
-	}
-	if (n > 0)
-		j->torn = true;
-	return -1;
+	if (files_append_line(j->fd, line->p, line->len) != 0)
+		return -1;
+	j->size += line->len;
+	return 0;
 }
 
 static int

@@ -18,7 +18,6 @@ struct journal {
 	uint64_t limit, size; /* of the whole log, in bytes */
 	uint64_t dropped_lines, dropped_bytes;
 	bool exceeded; /* limit_exceeded has been written */
-	bool torn;     /* the last write was short: the next line begins with a newline */
 	bool failed;   /* a state line could not be written: the order cannot go on */
 };
 

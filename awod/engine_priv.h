@@ -155,7 +155,7 @@ void journal_append(struct live *l, int64_t event_id, const char *line);
 /* Takes in whatever is there. */
 void journal_drain(struct live *l);
 void journal_path(const struct engine *e, const struct order_row *row, char path[PATH_MAX]);
-int journal_dup_for_worker(struct live *l);		/* O_WRONLY | O_APPEND */
+int journal_dup_for_worker(struct live *l);		/* O_RDWR | O_APPEND, as files_append_line() wants it */
 
 /* ---- suplink.c, task.c */
 struct suplink *suplink_open(struct engine *e, int fd, struct awo_err *err);

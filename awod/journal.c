@@ -61,16 +61,10 @@ static int
 append_line(int fd, int64_t event_id, const char *line)
 {
 	CLEAN_BUF struct buf b = {0};
-	struct stat st;
-	size_t len = strlen(line);
-	char last;
 
-	/* a torn line of a writer that died must not swallow this one */
-	if (fstat(fd, &st) == 0 && st.st_size > 0 && pread(fd, &last, 1, st.st_size - 1) == 1 && last != '\n')
-		buf_addc(&b, '\n');
-	buf_add(&b, line, len - 1);
+	buf_add(&b, line, strlen(line) - 1);
 	buf_printf(&b, ",\"event_id\":%lld}\n", (long long)event_id);
-	return files_write_all(fd, b.p, b.len);
+	return files_append_line(fd, b.p, b.len);
 }
 
 struct sync_arg {
@@ -224,20 +218,7 @@ journal_forget(struct live *l)
 int
 journal_dup_for_worker(struct live *l)
 {
-	int fd = open_file(l->e, l->row, O_WRONLY | O_APPEND);
-	struct stat st;
-	char last;
-
-	/* half a line of ours, from a full disk, must not swallow the worker's first one */
-	if (fd >= 0 && fstat(l->log_fd, &st) == 0 && st.st_size > 0 && pread(l->log_fd, &last, 1, st.st_size - 1) == 1 &&
-	    last != '\n' && files_write_all(fd, "\n", 1) != 0) {
-		int saved = errno;
-
-		close(fd);
-		errno = saved;
-		return -1;
-	}
-	return fd;
+	return open_file(l->e, l->row, O_RDWR | O_APPEND);
 }
 
 void

@@ -139,6 +139,62 @@ files_write_all(int fd, const void *p, size_t n)
 	return 0;
 }
 
+/* Whether the n bytes that end at an offset are these, at the beginning of a line. */
+static bool
+is_line_before(int fd, off_t end, const char *line, size_t n)
+{
+	off_t begin = end - (off_t)n;
+	bool same = false;
+	char *have, before;
+
+	if (begin < 0)
+		return false;
+	have = xcalloc(1, n + 1);
+	if (pread(fd, have, n, begin) == (ssize_t)n)
+		same = memcmp(have, line, n) == 0 && (begin == 0 || (pread(fd, &before, 1, begin - 1) == 1 && before == '\n'));
+	free(have);
+	return same;
+}
+
+int
+files_append_line(int fd, const char *line, size_t n)
+{
+	/* each of the others can come between us and the end that we saw, but not for ever */
+	for (int tries = 0; tries < 8; tries++) {
+		off_t end = lseek(fd, 0, SEEK_END), now;
+		const char *p = line;
+		size_t len = n;
+		char last;
+		int r;
+
+		if (end > 0 && pread(fd, &last, 1, end - 1) == 1 && last != '\n') {
+			if (is_line_before(fd, end, line, n - 1)) {
+				p += n - 1;	/* only its end is missing */
+				len = 1;
+			} else
+				p = NULL;
+		}
+		if (p != NULL)
+			r = files_write_all(fd, p, len);
+		else {
+			/* in one write, so that what begins here is begun by nobody else */
+			char *apart = xcalloc(1, ++len);
+
+			apart[0] = '\n';
+			memcpy(apart + 1, line, n);
+			r = files_write_all(fd, apart, len);
+			free(apart);
+		}
+		if (r != 0)
+			return -1;
+		now = lseek(fd, 0, SEEK_CUR);
+		if (end < 0 || now < 0 || now == end + (off_t)len || is_line_before(fd, now, line, n))
+			return 0;
+	}
+	errno = EIO;
+	return -1;
+}
+
 /* The directory part of path, opened below dirfd; *base is what follows the last slash. */
 static int
 open_parent(int dirfd, const char *path, int flags, const char **base)

@@ -19,6 +19,12 @@ int files_open_regular(int dirfd, const char *path);
 char *files_read_fd(int fd, size_t limit, size_t *len);
 char *files_read(int dirfd, const char *path, size_t limit, size_t *len);	/* path as openat takes it */
 int files_write_all(int fd, const void *p, size_t n);				/* -1 with errno */
+/*
+ * Appends n bytes that end in a newline, as a line of their own, to a file that others append to as well (O_RDWR | O_APPEND).
+ * Half a line before them, of a writer that died or whose disk is full, does not swallow them. What was written before but
+ * for its newline is not written twice. -1 with errno: not there as a whole. Anything but a file is written to as it is.
+ */
+int files_append_line(int fd, const char *line, size_t n);
 /* Writes beside the target and renames, with fsync of file and directory. */
 int files_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode);
 /* mkdir -p below an existing dirfd, with one mode for what is made; -1 with errno. */

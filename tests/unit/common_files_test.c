@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,6 +408,101 @@ crosses_no_mount(void **state)
 	assert_int_equal(WEXITSTATUS(status), 0);
 }
 
+static char *
+whole_log(const struct place *p)
+{
+	char *text = files_read(p->fd, "log", 16 << 20, NULL);
+
+	assert_non_null(text);
+	return text;
+}
+
+static int
+open_log(const struct place *p)
+{
+	int fd = openat(p->fd, "log", O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+
+	assert_true(fd >= 0);
+	return fd;
+}
+
+static void
+appends_lines_of_their_own(void **state)
+{
+	const struct place *p = *state;
+	CLEAN_FD int ours = open_log(p), theirs = open_log(p);
+	CLEAN_FREE char *text = NULL;
+	int fds[2];
+	char got[8] = "";
+
+	assert_int_equal(files_append_line(ours, "one\n", 4), 0);
+	assert_int_equal(files_append_line(theirs, "two\n", 4), 0);
+	/* of a writer that died */
+	assert_int_equal(write(theirs, "ha", 2), 2);
+	assert_int_equal(files_append_line(ours, "three\n", 6), 0);
+	/* of our own: begun, and all there but for its end */
+	assert_int_equal(write(ours, "fou", 3), 3);
+	assert_int_equal(files_append_line(ours, "four\n", 5), 0);
+	assert_int_equal(write(ours, "five", 4), 4);
+	assert_int_equal(files_append_line(ours, "five\n", 5), 0);
+	/* that looks like it, and is not */
+	assert_int_equal(write(theirs, "!six", 4), 4);
+	assert_int_equal(files_append_line(ours, "six\n", 4), 0);
+	text = whole_log(p);
+	assert_string_equal(text, "one\ntwo\nha\nthree\nfou\nfour\nfive\n!six\nsix\n");
+	/* no file */
+	assert_int_equal(pipe2(fds, O_CLOEXEC), 0);
+	assert_int_equal(files_append_line(fds[1], "one\n", 4), 0);
+	assert_int_equal(read(fds[0], got, sizeof(got)), 4);
+	assert_string_equal(got, "one\n");
+	errno = 0;
+	assert_int_equal(files_append_line(fds[0], "one\n", 4), -1);
+	assert_int_equal(errno, EBADF);
+	close(fds[0]);
+	close(fds[1]);
+}
+
+/* Another writer leaves halves of lines at any moment. */
+static void
+appends_lines_beside_torn_ones(void **state)
+{
+	enum { LINES = 3000 };
+	const struct place *p = *state;
+	CLEAN_FD int ours = open_log(p);
+	CLEAN_FREE char *text = NULL;
+	char line[64], *at;
+	pid_t pid = fork();
+	int n = 0;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		int theirs = open_log(p);
+
+		for (int i = 0; i < 2000000; i++)
+			if (write(theirs, "half", 4) != 4)
+				break;
+		_exit(0);
+	}
+	for (int i = 0; i < LINES; i++) {
+		snprintf(line, sizeof(line), "line %d\n", i);
+		/* it may give up, and says so; then it is tried again */
+		while (files_append_line(ours, line, strlen(line)) != 0)
+			assert_int_equal(errno, EIO);
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(waitpid(pid, NULL, 0), pid);
+	text = whole_log(p);
+	at = text;
+	for (char *next; (next = strchr(at, '\n')) != NULL; at = next + 1) {
+		*next = '\0';
+		snprintf(line, sizeof(line), "line %d", n);
+		n += strcmp(at, line) == 0;
+		if (strncmp(at, "line ", 5) == 0 && strspn(at + 5, "0123456789") == strlen(at + 5))
+			assert_string_equal(at, line);
+	}
+	assert_int_equal(n, LINES);
+}
+
 static void
 seals_memory(void **state)
 {
@@ -454,6 +550,8 @@ main(void)
 	    WITH_PLACE(opens_locked_directories),
 	    WITH_PLACE(removes_deep_trees),
 	    WITH_PLACE(crosses_no_mount),
+	    WITH_PLACE(appends_lines_of_their_own),
+	    WITH_PLACE(appends_lines_beside_torn_ones),
 	    cmocka_unit_test(seals_memory),
 	    cmocka_unit_test(hashes),
 	};
