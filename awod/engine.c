@@ -969,12 +969,12 @@ settle(struct live *l)
 			free(l->error);
 			l->error = TAKE_PTR(lost);
 		}
+		/* a paused order whose worker is gone gets its retry or its end through its slot */
+		if (o->status == order_status_paused || o->status == order_status_waiting)
+			apply(l, ORDER_WAKE, NULL);
 		if (l->category == error_category_transient && o->status == order_status_running && may_retry(l))
 			requeue(l, c, l->error);
 		else {
-			/* a paused order whose worker is gone gets its end through its slot */
-			if (o->status == order_status_paused || o->status == order_status_waiting)
-				apply(l, ORDER_WAKE, NULL);
 			if (l->final == FINAL_NONE && !l->oom)
 				l->category = error_category_internal;
 			P_SETS(order, o, error_message, l->error);

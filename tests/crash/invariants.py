@@ -21,8 +21,8 @@ NEXT = {
     ("running", "retried"): "pending", ("running", "paused"): "paused", ("paused", "resumed"): "running",
     ("paused", "cancelled"): "cancelled", ("waiting", "cancelled"): "cancelled", ("waiting", "resumed"): "running",
     ("failed", "retried"): "pending", ("cancelled", "retried"): "pending", ("completed", "retried"): "pending",
-    # a frozen worker that is gone, or had just finished, comes to its end through its slot
-    ("paused", "failed"): "failed", ("paused", "completed"): "completed",
+    # a frozen worker that is gone, or had just finished, comes to its retry or its end through its slot
+    ("paused", "retried"): "pending", ("paused", "failed"): "failed", ("paused", "completed"): "completed",
 }
 
 

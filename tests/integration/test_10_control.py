@@ -107,6 +107,19 @@ def test_paused_order_survives_a_restart(instance, repo):
     instance.completed(order_id)
 
 
+def test_paused_order_whose_worker_dies_is_retried(make_instance, repo):
+    instance = make_instance({"retry": {"backoff": 1, "max_backoff": 1}})
+    order_id = begin(instance, repo, "sleep 1", step="planning")
+    instance.call("order.pause", agent_work_order_id=order_id)
+    instance.wait(order_id, "paused")
+    for worker in instance.workers():
+        worker.kill()
+    order = instance.completed(order_id, timeout=60)
+    assert order["attempt"] == 2
+    retried = instance.events(order_id, "agent_work_order_retried")
+    assert [line["by"] for line in retried] == ["awod"] and "killed by signal 9" in retried[0]["reason"]
+
+
 @pytest.mark.parametrize("config, told, name", [
     ({"step": 2}, "flood 1000000000000", "step"), ({"idle": 1}, "hang", "idle"), ({"order": 2}, "hang", "order"),
     ({"idle": 1}, "ignore-term", "idle"), ({"step": 2}, "stdout-close", "step")])

@@ -853,6 +853,36 @@ a_last_line_that_crosses_a_pause_ends_the_order(void **state)
 	wait_status(r, s.id, order_status_completed);
 }
 
+/* As one that runs: again while attempts are left, then failed for the same reason. */
+static void
+a_paused_order_whose_worker_dies_is_retried(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+	struct order_row row = {0};
+
+	create(r, NULL, &s);
+	for (int attempt = 1; attempt <= 3; attempt++) {
+		if (attempt == 1)
+			play_fetch(r, fetch_ok);
+		json_decref(play_spawn(r));
+		spin(r, 20);
+		engine_pause(r->b.engine, s.id, "somebody", on_done, &p);
+		live_acked(live_find(r->b.engine, s.id), "pause");
+		wait_calls(r, &p, attempt);
+		assert_int_equal(p.status, order_status_paused);
+		say(r, SUP_EXITED, s.id, 137);
+		wait_status(r, s.id, attempt < 3 ? order_status_pending : order_status_failed);
+		assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
+		assert_int_equal(row.pub.attempt, attempt < 3 ? attempt + 1 : 3);
+		assert_non_null(strstr(row.pub.error_message, "killed by signal 9"));
+		assert_int_equal(row.pub.error_category, attempt < 3 ? error_category_transient : error_category_internal);
+		order_row_free(&row);
+		assert_int_equal(r->b.engine->running, 0);
+	}
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 2);
+}
+
 static void
 a_new_broker_knows_a_last_line_that_was_taken(void **state)
 {
@@ -1391,6 +1421,7 @@ main(void)
 		T(a_pause_is_answered_when_the_attempt_ends),
 		T(a_cancel_is_answered_although_a_retry_follows_at_once),
 		T(a_last_line_that_crosses_a_pause_ends_the_order),
+		T(a_paused_order_whose_worker_dies_is_retried),
 		T(a_new_broker_knows_a_last_line_that_was_taken),
 		T(a_prompt_that_met_a_passing_trouble_is_run_again),
 		T(what_is_being_deleted_does_not_begin_again),
