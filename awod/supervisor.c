@@ -628,13 +628,16 @@ spawn_run(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfd
 }
 
 static void
-on_spawn(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds)
+on_spawn(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds, bool lost)
 {
 	struct sup_msg answer = {.op = SUP_SPAWNED, .kind = m->kind, .tag = m->tag};
 	struct slot *t;
 
 	memcpy(answer.id, m->id, sizeof(answer.id));
-	if (spawn_check(s, m, nfds, &answer) == 0) {
+	/* an answer all the same: the order would wait for it for ever */
+	if (lost)
+		(void)refuse(&answer, nfds < SUP_FDS_MAX ? EMFILE : EINVAL, "receive its descriptors");
+	else if (spawn_check(s, m, nfds, &answer) == 0) {
 		t = xcalloc(1, sizeof(*t));
 		t->kind = m->kind == SUP_ORDER ? SUP_ORDER : SUP_TASK;
 		t->tag = m->tag;
@@ -826,13 +829,13 @@ has_end(const char *s, size_t len)
 }
 
 static void
-on_message(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds)
+on_message(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds, bool lost)
 {
 	struct slot *t;
 
 	switch (m->op) {
 	case SUP_SPAWN:
-		on_spawn(s, m, fds, nfds);
+		on_spawn(s, m, fds, nfds, lost);
 		break;
 	case SUP_KILL:
 		if (m->kind != SUP_ORDER && m->kind != SUP_TASK)
@@ -873,11 +876,12 @@ link_read(struct supervisor *s)
 		for (size_t i = 0; i < count && nfds < SUP_FDS_MAX; i++)
 			memcpy(&fds[nfds++], CMSG_DATA(c) + i * sizeof(int), sizeof(int));
 	}
-	if (n != (ssize_t)sizeof(m) || (h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) || m.version != SUP_VERSION ||
-	    !has_end(m.id, sizeof(m.id)) || !has_end(m.cache, sizeof(m.cache)) || !has_end(m.verb, sizeof(m.verb)))
+	if (n != (ssize_t)sizeof(m) || (h.msg_flags & MSG_TRUNC) || m.version != SUP_VERSION || !has_end(m.id, sizeof(m.id)) ||
+	    !has_end(m.cache, sizeof(m.cache)) || !has_end(m.verb, sizeof(m.verb)))
 		log_error("broker_message_refused", LS("reason", "malformed"), LI("bytes", n));
 	else
-		on_message(s, &m, fds, nfds);
+		/* truncated: there was no number left for a descriptor, or there are more than there may be */
+		on_message(s, &m, fds, nfds, (h.msg_flags & MSG_CTRUNC) != 0);
 	for (int i = 0; i < nfds; i++)
 		close(fds[i]);
 	return true;

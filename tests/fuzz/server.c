@@ -1,5 +1,6 @@
 /* The broker as a whole: what clients may say to a real dispatcher, engine and store, while the supervisor's
  * tasks, workers and their logs answer anything. */
+#include <dirent.h>
 #include <errno.h>
 #include <event2/event.h>
 #include <fcntl.h>
@@ -88,7 +89,7 @@ struct worker {
 static struct {
 	struct options opt;
 	struct broker b;
-	int sup;
+	int sup, engine_end; /* of the socket between supervisor and engine */
 	bool obedient; /* workers say hello and do what they are told */
 	struct task_fds tasks[TASKS_MAX];
 	size_t ntasks;
@@ -158,7 +159,8 @@ broker_start(void)
 	snprintf(path, sizeof(path), "%s/key", rig.opt.state_dir);
 	rig.b.keys = keyring_open(path, &err);
 	FUZZ_CHECK(rig.b.keys != NULL);
-	FUZZ_CHECK(engine_open(&rig.b, pair(SOCK_SEQPACKET, &rig.sup), &err) != NULL);
+	rig.engine_end = pair(SOCK_SEQPACKET, &rig.sup);
+	FUZZ_CHECK(engine_open(&rig.b, rig.engine_end, &err) != NULL);
 	agent_versions_open(&rig.b);
 	rig.b.server = server_open(&rig.b, &err);
 	FUZZ_CHECK(rig.b.server != NULL);
@@ -179,6 +181,7 @@ broker_stop(void)
 	keyring_close(rig.b.keys);
 	config_free(rig.b.conf);
 	event_base_free(rig.b.base);
+	close(rig.engine_end);
 	close(rig.sup);
 }
 
@@ -214,6 +217,16 @@ task_end(size_t i, const char *text, size_t len, int32_t err, int32_t status)
 }
 
 static void
+worker_free(struct worker *w)
+{
+	close(w->journal);
+	close(w->listener);
+	if (w->link >= 0)
+		close(w->link);
+	buf_free(&w->said);
+}
+
+static void
 worker_end(size_t i, int32_t err, int32_t status)
 {
 	struct worker w = rig.workers[i];
@@ -224,11 +237,7 @@ worker_end(size_t i, int32_t err, int32_t status)
 		tell(&w.m, SUP_SPAWNED, err, 0);
 	else
 		tell(&w.m, SUP_EXITED, 0, status);
-	close(w.journal);
-	close(w.listener);
-	if (w.link >= 0)
-		close(w.link);
-	buf_free(&w.said);
+	worker_free(&w);
 }
 
 /* The specification of an order is one that its worker takes. */
@@ -310,6 +319,8 @@ supervise(void)
 
 		if (recvmsg(rig.sup, &h, MSG_DONTWAIT | MSG_CMSG_CLOEXEC) != (ssize_t)sizeof(m))
 			return;
+		/* else this process has no number left for a descriptor, and whose they are is not this input's doing */
+		FUZZ_CHECK((h.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) == 0);
 		if ((c = CMSG_FIRSTHDR(&h)) != NULL) {
 			nfds = (int)((c->cmsg_len - CMSG_LEN(0)) / sizeof(int));
 			FUZZ_CHECK(nfds <= 3);
@@ -828,11 +839,35 @@ settle(void)
 	fuzz_failed("a request is not answered", __FILE__, __LINE__);
 }
 
+/* What began after everything had settled: a retry was due. */
+static void
+drop_rest(void)
+{
+	while (rig.ntasks > 0)
+		close(rig.tasks[--rig.ntasks].answer);
+	while (rig.nworkers > 0)
+		worker_free(&rig.workers[--rig.nworkers]);
+}
+
+static unsigned
+count_descriptors(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	unsigned n = 0;
+
+	FUZZ_CHECK(dir != NULL);
+	while (readdir(dir) != NULL)
+		n++;
+	closedir(dir);
+	return n;
+}
+
 /* A byte for the caller, then the operations. */
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const char *const emptied[] = {"log", "run/workers", "work-orders"};
+	static unsigned descriptors; /* after the first input */
 	struct fuzz_in in = {data, size};
 	unsigned how = fuzz_u8(&in);
 	struct caller bad = {.uid = 1234, .pid = getpid(), .user = "bad", .admin = how & 1, .gateway = how & 2};
@@ -857,11 +892,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	FUZZ_CHECK(rig.b.server->nconns == 1);
 	client_close(&rig.good);
 	broker_stop();
+	drop_rest();
 	for (size_t i = 0; i < sizeof(emptied) / sizeof(emptied[0]); i++) {
 		char *path CLEAN_FREE = xasprintf("%s/%s", fuzz_dir(), emptied[i]);
 
 		if (files_remove_tree(AT_FDCWD, path, NULL) == 0 && i != 1)
 			FUZZ_CHECK(files_mkdirs(AT_FDCWD, path, 0700) == 0);
 	}
+	/* one that is lost with each input would end a process that sees many of them, or a broker */
+	if (descriptors == 0)
+		descriptors = count_descriptors();
+	FUZZ_CHECK(count_descriptors() <= descriptors);
 	return 0;
 }

@@ -789,6 +789,7 @@ body_hostile(void)
 	raw_send(&m, sizeof(m), fds, 2);
 	assert_int_equal(get_op(SUP_SPAWNED).err, EINVAL);
 	raw_send(&m, sizeof(m), fds, 8);
+	assert_int_equal(get_op(SUP_SPAWNED).err, EINVAL);
 	/* packets that are no messages: short, long, another version, unknown ops, strings without end, noise */
 	for (int i = 0; i < 64; i++) {
 		size_t n = (size_t)(1 + (i * 37) % (int)sizeof(junk));
@@ -931,6 +932,52 @@ test_adopt(void **state)
 	both_modes(body_adopt);
 }
 
+/* The supervisor has no number left for a descriptor that comes with a message. */
+static void
+body_no_numbers(void)
+{
+	struct sup_msg m = message(SUP_SPAWN, SUP_ORDER, "wo-00000005"), a;
+	struct rlimit was, low;
+	struct stat st;
+	char path[64];
+	rlim_t lowest = 0;
+
+	supervisor_start();
+	broker_meet();
+	get_op(SUP_READY);
+	do
+		snprintf(path, sizeof(path), "/proc/%d/fd/%d", (int)fx.supervisor, (int)lowest++);
+	while (lstat(path, &st) == 0);
+	assert_int_equal(prlimit(fx.supervisor, RLIMIT_NOFILE, NULL, &was), 0);
+	low = (struct rlimit){.rlim_cur = lowest - 1, .rlim_max = was.rlim_max};
+	assert_int_equal(prlimit(fx.supervisor, RLIMIT_NOFILE, &low, NULL), 0);
+	a = spawn(&m, NULL);
+	assert_int_equal(a.err, EMFILE);
+	assert_string_equal(a.id, m.id);
+	/* with one or two of three it is no better */
+	low.rlim_cur = lowest + 1;
+	assert_int_equal(prlimit(fx.supervisor, RLIMIT_NOFILE, &low, NULL), 0);
+	assert_int_equal(spawn(&m, NULL).err, EMFILE);
+	/* and it passes */
+	assert_int_equal(prlimit(fx.supervisor, RLIMIT_NOFILE, &was, NULL), 0);
+	assert_int_equal(spawn(&m, NULL).err, 0);
+	m.op = SUP_KILL;
+	raw_send(&m, sizeof(m), NULL, 0);
+	get_op(SUP_EXITED);
+}
+
+static void
+test_no_numbers(void **state)
+{
+	(void)state;
+	/* the limits of a process with other ids are not ours to set */
+	if (geteuid() != 0 && !user_namespaces())
+		skip();
+	prepare(geteuid() != 0);
+	body_no_numbers();
+	end();
+}
+
 static void
 body_broker(void)
 {
@@ -1069,6 +1116,7 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_task),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_no_numbers),
 		cmocka_unit_test(test_broker),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_foreign_directory),
