@@ -4,6 +4,7 @@
 
 #include <git2.h>
 #include <git2/sys/path.h>
+#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -218,6 +219,37 @@ take_named(const char **p, const char *end, const char *key, fsck_named_fn *each
 	return each(id.id, arg) == 0 ? 1 : -1;
 }
 
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* "seconds zone\n" at p, in a text that has a newline. */
+static bool
+is_date(const char *p)
+{
+	uint64_t t = 0;
+
+	while (*p == ' ' || *p == '\t')
+		p++;
+	if (!is_digit(*p) || (*p == '0' && p[1] != ' '))
+		return false;
+	for (; is_digit(*p); p++) {
+		/* no more seconds than a time_t holds */
+		if (t > (INT64_MAX - (uint64_t)(*p - '0')) / 10)
+			return false;
+		t = t * 10 + (uint64_t)(*p - '0');
+	}
+	if (*p++ != ' ' || (*p != '+' && *p != '-'))
+		return false;
+	for (int i = 1; i <= 4; i++) {
+		if (!is_digit(p[i]))
+			return false;
+	}
+	return p[5] == '\n';
+}
+
 /* "<key> name <mail> seconds zone\n" */
 static bool
 take_person(const char **p, const char *end, const char *key)
@@ -228,11 +260,13 @@ take_person(const char **p, const char *end, const char *key)
 	if (eol == NULL || (size_t)(eol - line) < n + 1 || memcmp(line, key, n) != 0 ||
 	    line[n] != ' ')
 		return false;
-	open = memchr(line, '<', (size_t)(eol - line));
-	shut = open != NULL ? memchr(open, '>', (size_t)(eol - open)) : NULL;
 	*p = eol + 1;
-	return shut != NULL && shut + 2 < eol && shut[1] == ' ' &&
-	       (shut[2] == '-' || (shut[2] >= '0' && shut[2] <= '9'));
+	line += n + 1;
+	open = line + strcspn(line, "<>\n");
+	if (*open != '<' || open == line || open[-1] != ' ')
+		return false;
+	shut = open + 1 + strcspn(open + 1, "<>\n");
+	return shut[0] == '>' && shut[1] == ' ' && is_date(shut + 2);
 }
 
 const char *
@@ -250,9 +284,9 @@ fsck_commit(const char *commit, size_t len, fsck_named_fn *each, void *arg)
 	if (r < 0)
 		return "a parent that was refused";
 	if (!take_person(&p, end, "author"))
-		return "no author with a date";
+		return "no author with a valid date";
 	if (!take_person(&p, end, "committer"))
-		return "no committer with a date";
+		return "no committer with a valid date";
 	return NULL;
 }
 

@@ -24,7 +24,8 @@ const char *fsck_tree(
     const void *tree, size_t len, fsck_entry_fn *each, void *arg, const char **name);
 /* Called with the 20 bytes of each object that a commit names; not 0 stops. */
 typedef int fsck_named_fn(const unsigned char *oid, void *arg);
-/* A raw commit: its tree, its parents, an author and a committer. NULL when it is good, else why not (static). */
+/* A raw commit: its tree, its parents, an author and a committer with their dates. NULL when it is good, else why not
+ * (static). */
 const char *fsck_commit(const char *commit, size_t len, fsck_named_fn *each, void *arg);
 /* The content of .gitmodules. NULL when it is good, else why not (static). */
 const char *fsck_gitmodules(const char *text, size_t len);

@@ -1,6 +1,7 @@
 /* Trees and .gitmodules that may not come in, and packs that are too large or malformed. */
 #include "tests/unit/cmocka_all.h"
 
+#include <fcntl.h>
 #include <git2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,8 @@
 #include "awo-worker/git/fsck.h"
 #include "awo-worker/git/packscan.h"
 #include "common/buf.h"
+#include "common/clean.h"
+#include "common/files.h"
 
 static const char oid[20] = "\1\2\3\4\5\6\7\10\11\12\13\14\15\16\17\20\21\22\23\24";
 
@@ -141,6 +144,149 @@ gitmodules(void **state)
 			free(exact);
 		}
 	}
+}
+
+/* ---- commits */
+
+#define TREE_SHA "4b825dc642cb6eb9a060e54bf8d69288fbee4904"
+
+static int
+take_name(const unsigned char *named, void *arg)
+{
+	(void)named;
+	++*(int *)arg;
+	return 0;
+}
+
+/* In memory of exactly its size. */
+static const char *
+commit(const char *text)
+{
+	size_t n = strlen(text);
+	char *exact = malloc(n);
+	const char *bad;
+	int named = 0;
+
+	memcpy(exact, text, n);
+	bad = fsck_commit(exact, n, take_name, &named);
+	free(exact);
+	assert_int_equal(named, 1);
+	return bad;
+}
+
+/* The commits in files of a directory, "<n>.good" and "<n>.bad": names those that git's own fsck judges otherwise. */
+static void
+ask_git(const char *dir)
+{
+	CLEAN_FREE char *command = xasprintf("cd %s && command -v git >/dev/null || exit 0; export HOME=$PWD GIT_CONFIG_NOSYSTEM=1; "
+	    "git init -q --bare r && git -C r hash-object -t tree -w /dev/null >/dev/null && for f in *.good *.bad; do "
+	    "echo \"$(git -C r hash-object -t commit -w --literally $PWD/$f) $f\"; done >ids; "
+	    "git -C r fsck --no-dangling >said 2>&1; while read id f; do "
+	    "if grep -q \"^error in commit $id\" said; then is=bad; else is=good; fi; "
+	    "[ ${f#*.} = $is ] || { echo \"git: $is\"; cat $f; }; done <ids", dir);
+	CLEAN_BUF struct buf said = {0};
+	char chunk[4096];
+	FILE *f = popen(command, "re");
+	size_t n;
+
+	assert_non_null(f);
+	while ((n = fread(chunk, 1, sizeof(chunk), f)) > 0)
+		buf_add(&said, chunk, n);
+	assert_int_equal(pclose(f), 0);
+	if (said.len > 0)
+		fail_msg("%s", said.p);
+}
+
+static void
+put_file(const char *dir, int number, bool good, const char *text)
+{
+	CLEAN_FREE char *path = xasprintf("%s/%d.%s", dir, number, good ? "good" : "bad");
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_int_equal(fwrite(text, 1, strlen(text), f), strlen(text));
+	assert_int_equal(fclose(f), 0);
+}
+
+static void
+commits(void **state)
+{
+	static const struct {
+		const char *person;
+		enum { GOOD, BAD, BAD_LATELY } as; /* LATELY: to git from 2.41 on */
+	} table[] = {
+	    {"A U Thor <a@example.org> 1700000000 +0100", GOOD},
+	    {"A U Thor <a@example.org> 0 -0000", GOOD},
+	    {"A U Thor <a@example.org> 1 +9999", GOOD},
+	    {"A <a> 9223372036854775807 +0000", GOOD},
+	    {"A <>  \t1700000000 +0000", GOOD},
+	    {" <a@example.org> 1700000000 +0000", GOOD},
+	    {"\xff A <\xff> 1700000000 +0000", GOOD},
+	    /* badDate */
+	    {"A <a@example.org> -1 +0000", BAD},
+	    {"A <a@example.org> +1 +0000", BAD_LATELY},
+	    {"A <a@example.org> now +0000", BAD},
+	    {"A <a@example.org> 17e8 +0000", BAD},
+	    {"A <a@example.org> 1700000000", BAD},
+	    {"A <a@example.org> 1700000000\t+0000", BAD},
+	    {"A <a@example.org> ", BAD},
+	    {"A <a@example.org>  ", BAD},
+	    /* zeroPaddedDate */
+	    {"A <a@example.org> 01700000000 +0000", BAD},
+	    {"A <a@example.org> 00 +0000", BAD},
+	    /* badDateOverflow */
+	    {"A <a@example.org> 9223372036854775808 +0000", BAD},
+	    {"A <a@example.org> 18446744073709551615 +0000", BAD},
+	    {"A <a@example.org> 18446744073709551617 +0000", BAD},
+	    {"A <a@example.org> 99999999999999999999999999999999 +0000", BAD},
+	    /* badTimezone */
+	    {"A <a@example.org> 1700000000 0000", BAD},
+	    {"A <a@example.org> 1700000000  +0000", BAD},
+	    {"A <a@example.org> 1700000000 +000", BAD},
+	    {"A <a@example.org> 1700000000 +00000", BAD},
+	    {"A <a@example.org> 1700000000 +0a00", BAD},
+	    {"A <a@example.org> 1700000000 UTC", BAD},
+	    {"A <a@example.org> 1700000000 +0000 ", BAD},
+	    {"A <a@example.org> 1700000000 ", BAD},
+	    /* what stands before the date */
+	    {"<a@example.org> 1700000000 +0000", BAD},
+	    {"A<a@example.org> 1700000000 +0000", BAD},
+	    {"A > <a@example.org> 1700000000 +0000", BAD},
+	    {"A <a@<example.org> 1700000000 +0000", BAD},
+	    {"A <a@example.org 1700000000 +0000", BAD},
+	    {"A a@example.org> 1700000000 +0000", BAD},
+	    {"A <a@example.org>1700000000 +0000", BAD},
+	    {"A <a@example.org>\t1700000000 +0000", BAD},
+	    {"A", BAD},
+	    {"", BAD},
+	};
+	static const char good[] = "A U Thor <a@example.org> 1700000000 +0100";
+	char dir[] = "/tmp/awo-fsck-XXXXXX";
+	int number = 0;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		for (int author = 0; author < 2; author++) {
+			CLEAN_FREE char *text = xasprintf("tree " TREE_SHA "\nauthor %s\ncommitter %s\n\nmessage\n",
+			    author ? table[i].person : good, author ? good : table[i].person);
+
+			if ((commit(text) == NULL) != (table[i].as == GOOD))
+				fail_msg("%s: %s", table[i].as == GOOD ? "refused" : "taken", text);
+			if (table[i].as != BAD_LATELY)
+				put_file(dir, number++, table[i].as == GOOD, text);
+		}
+	}
+	ask_git(dir);
+	assert_int_equal(files_remove_tree(AT_FDCWD, dir, NULL), 0);
+	/* every beginning of one ends, in bounds; the date's own line must be whole */
+	for (size_t n = 0; n < sizeof(good); n++) {
+		CLEAN_FREE char *text = xasprintf("tree " TREE_SHA "\nauthor %s\ncommitter %.*s", good, (int)n, good);
+
+		assert_non_null(commit(text));
+	}
+	assert_non_null(commit("tree " TREE_SHA "\ncommitter A <a> 1 +0000\nauthor A <a> 1 +0000\n\n"));
+	assert_non_null(commit("tree " TREE_SHA "\nauthor A <a> 1 +0000\nauthor A <a> 1 +0000\n\n"));
 }
 
 /* ---- packs
@@ -300,6 +446,7 @@ main(void)
 	    cmocka_unit_test(bad_trees),
 	    cmocka_unit_test(cut_trees),
 	    cmocka_unit_test(gitmodules),
+	    cmocka_unit_test(commits),
 	    cmocka_unit_test(good_pack),
 	    cmocka_unit_test(bombs),
 	    cmocka_unit_test(cut_packs),
