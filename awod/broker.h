@@ -27,6 +27,7 @@ struct broker {
 	struct agent_versions *agents;	/* what is known of their programs */
 	struct server *server;		/* who is connected */
 	int64_t started_us;		/* wall time */
+	int64_t restarts, restarted_us;	/* of the broker, as the supervisor tells: how often, and the last one's wall time */
 };
 
 /* The broker process: fd is its end of the supervisor's socket. Returns the exit status. */

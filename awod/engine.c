@@ -1654,6 +1654,8 @@ engine_message(struct engine *e, const struct sup_msg *m)
 		}
 		break;
 	case SUP_READY:
+		e->b->restarts = (int64_t)m->restarts;
+		e->b->restarted_us = m->restarted_us;
 		ready(e);
 		break;
 	case SUP_STOP:

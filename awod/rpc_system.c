@@ -23,6 +23,7 @@
 #define COMMANDS_MAX 10000
 #define COMMAND_BYTES 65536 /* of a command file, in which its front matter must end */
 #define DESCRIPTION_BYTES 1024
+#define RECENT_US (600 * INT64_C(1000000))
 #define DEFAULT_PATH "/usr/local/bin:/usr/bin:/bin"
 
 /* ---- workflows */
@@ -450,6 +451,24 @@ disk(const struct broker *b, struct p_health *h)
 	    (json_int_t)total, "free_bytes", (json_int_t)available, "free_percent", percent);
 }
 
+/* A broker that dies is soon back: nobody would know. */
+static void
+restarts(const struct broker *b, struct p_health *h)
+{
+	char when[CLOCK_TEXT];
+
+	P_SET(health, h, broker_restarts, b->restarts);
+	if (b->restarts == 0)
+		return;
+	P_SET(health, h, broker_restarted_at, b->restarted_us);
+	if (clock_wall_us() - b->restarted_us < RECENT_US)
+		problem(h,
+		    "the broker died and was started again, %lld time%s since awod's start, the last one at %s: "
+		    "look for broker_killed and broker_failed in awod's log",
+		    (long long)b->restarts, b->restarts == 1 ? "" : "s",
+		    clock_format(b->restarted_us, when));
+}
+
 void
 rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 {
@@ -479,6 +498,7 @@ rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 	P_SET(health, &h, uptime, (double)(clock_wall_us() - b->started_us) / 1e6);
 	if (h.uptime < 0)
 		h.uptime = 0; /* the clock was set back */
+	restarts(b, &h);
 	P_MARK(health, &h, problems);
 	P_SETS(health, &h, status, h.problems.n == 0 ? "healthy" : "degraded");
 	rpc_answer(c, &h);

@@ -53,6 +53,8 @@ struct sup_msg {
 	uint64_t bytes;		/* REMOVED: freed */
 	uint64_t cpu_us, maxrss_bytes; /* EXITED: of all that the process reaped */
 	char what[96];		/* SPAWNED with err: the step that failed, for people */
+	uint64_t restarts;	/* READY: of the broker, since the supervisor's start */
+	int64_t restarted_us;	/* READY: wall time of the last one, or 0 */
 };
 
 #endif

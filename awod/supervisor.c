@@ -90,6 +90,7 @@ struct supervisor {
 	bool out_watched;
 	bool broker_lived;		/* one has run long enough to have started well */
 	int64_t started_us, restart_us, backoff_us;	/* restart_us: when the next one is to start, or 0 */
+	uint64_t starts;
 	int listen_fds;			/* passed by the service manager: 3 and on */
 	/* the end */
 	bool stopping, quit;
@@ -981,6 +982,7 @@ broker_child(const struct supervisor *s, int fd, pid_t parent)
 static int
 broker_start(struct supervisor *s)
 {
+	struct sup_msg ready = {.op = SUP_READY};
 	pid_t self = getpid();
 	int sp[2];
 
@@ -1020,7 +1022,10 @@ broker_start(struct supervisor *s)
 		memcpy(m.id, t->id, sizeof(m.id));
 		tell(s, &m);
 	}
-	tell_op(s, SUP_READY);
+	ready.restarts = s->starts++;
+	if (ready.restarts > 0)
+		ready.restarted_us = clock_wall_us();
+	tell(s, &ready);
 	return 0;
 }
 

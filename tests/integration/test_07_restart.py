@@ -1,4 +1,5 @@
 """awod comes and goes; orders do not notice, and nothing is told twice or never."""
+import datetime
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import time
 import pytest
 
 from awo_testlib.remotes import git
+from awo_testlib.rpc import Closed
 
 ONCE = ["agent_work_order_created", "agent_work_order_started", "sandbox_created", "workspace_created",
         "workflow_started", "git_branch_created", "git_push_completed", "workflow_completed",
@@ -137,6 +139,36 @@ def test_worker_killed_while_awod_is_away(instance, repo):
         instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
         instance.call("order.cancel", agent_work_order_id=order_id)
     assert instance.call("system.health")["status"] == "healthy"
+
+
+def test_health_tells_of_a_broker_that_died(instance):
+    health = instance.call("system.health")
+    assert health["broker_restarts"] == 0 and "broker_restarted_at" not in health
+    for n in (1, 2):
+        died = instance.broker_process()
+        died.kill()
+        end = time.monotonic() + 20
+        while True:
+            try:
+                broker = instance.broker_process()
+                if broker and broker.pid != died.pid:
+                    health = instance.call("system.health")
+                    break
+            except (OSError, Closed):
+                pass
+            assert time.monotonic() < end, instance.daemon_words()
+            time.sleep(0.05)
+        assert health["broker_restarts"] == n
+        at = datetime.datetime.fromisoformat(health["broker_restarted_at"])
+        assert abs((datetime.datetime.now(datetime.timezone.utc) - at).total_seconds()) < 20
+        told = [p for p in health["problems"] if "the broker died" in p]
+        assert len(told) == 1 and f"{n} time{'s' * (n > 1)} since" in told[0] and health["status"] == "degraded"
+    for verb in ("health", "doctor"):
+        assert "the broker died and was started again, 2 times" in " ".join(instance.awoctl(verb).out.split()), verb
+    # another supervisor counts anew
+    instance.stop()
+    instance.start()
+    assert instance.call("system.health")["broker_restarts"] == 0
 
 
 @pytest.mark.parametrize("sig", [signal.SIGTERM, signal.SIGKILL])

@@ -981,6 +981,7 @@ test_no_numbers(void **state)
 static void
 body_broker(void)
 {
+	struct sup_msg ready;
 	pid_t first;
 	int64_t began;
 
@@ -994,16 +995,20 @@ body_broker(void)
 	broker_meet();
 	broker_say(0);
 	assert_int_equal(supervisor_wait(), 0);
-	/* killed, it comes again; each time later */
+	/* killed, it comes again; each time later, and told how often */
 	supervisor_start();
 	broker_meet();
-	get_op(SUP_READY);
+	ready = get_op(SUP_READY);
+	assert_int_equal(ready.restarts, 0);
+	assert_int_equal(ready.restarted_us, 0);
 	first = fx.broker_pid;
 	began = clock_mono_us();
 	for (int i = 0; i < 3; i++) {
 		assert_int_equal(kill(fx.broker_pid, SIGKILL), 0);
 		broker_meet();
-		get_op(SUP_READY);
+		ready = get_op(SUP_READY);
+		assert_int_equal(ready.restarts, i + 1);
+		assert_true(ready.restarted_us > clock_wall_us() - 20 * 1000000LL && ready.restarted_us <= clock_wall_us());
 		assert_true(fx.broker_pid != first);
 	}
 	assert_true(clock_mono_us() - began >= 600000);
