@@ -1577,15 +1577,29 @@ adopted(struct engine *e, const char *id)
 	suplink_send(e->sup, &m, NULL, 0);
 }
 
+/* Had its prompt come in time, or this process lived a moment longer, the order would have run on. */
+static int
+load_prompted(void *arg, struct order_row *r)
+{
+	struct engine *e = arg;
+
+	if (live_find(e, r->pub.agent_work_order_id) == NULL)
+		live_new(e, order_row_dup(r))->stage = LIVE_SETTLED;
+	return 0;
+}
+
 /* Every worker that lives has been announced: what should have one and has none is settled or started again. */
 static void
 ready(struct engine *e)
 {
 	struct live *l, *next;
+	struct awo_err err = {0};
 
 	if (e->ready)
 		return;
 	e->ready = true;
+	if (store_prompted(e->b->store, load_prompted, e, &err) != 0)
+		log_error("prompts_not_read", LS("error", err.msg));
 	for (l = e->all; l != NULL; l = next) {
 		enum p_order_status s = l->row->pub.status;
 
@@ -1595,6 +1609,11 @@ ready(struct engine *e)
 			if (journal_make(l) == 0)
 				journal_drain(l);
 			live_taken(l);
+			continue;
+		}
+		if (s == order_status_completed && l->commits == 0) {
+			reopen_if_prompted(l);
+			maybe_free(l);
 			continue;
 		}
 		if (s != order_status_running && s != order_status_paused && s != order_status_waiting)

@@ -108,6 +108,8 @@ int store_token_find(struct store *s, const unsigned char hash[32], uint32_t *ui
 void store_counts(struct store *s, int64_t counts[order_status_cancelled + 1]);
 /* Terminal orders by age for retention: completed before the time, not older than after_rowid has gone; row as in scan. */
 int store_terminal_before(struct store *s, int64_t before_us, int (*row)(void *arg, struct order_row *r), void *arg, struct awo_err *err);
+/* Completed orders that still have an undelivered prompt and a workspace to run it in. */
+int store_prompted(struct store *s, int (*row)(void *arg, struct order_row *r), void *arg, struct awo_err *err);
 bool store_is_healthy(struct store *s, const char **type);		/* type: "sqlite" or "memory" */
 void store_backup(struct store *s, const char *path, void (*done)(void *arg, const struct awo_err *err, int64_t size), void *arg);
 

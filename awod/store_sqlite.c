@@ -139,6 +139,7 @@ enum st_id {
 	ST_TOKEN_LIST,
 	ST_TOKEN_FIND,
 	ST_TERMINAL,
+	ST_PROMPTED,
 	ST__COUNT
 };
 
@@ -465,6 +466,11 @@ st_text(enum st_id id, struct buf *b)
 		    "WHERE execution_completed_at IS NOT NULL AND execution_completed_at < ? AND "
 		    "+status IN ('completed', 'failed', 'cancelled') ORDER BY "
 		    "execution_completed_at, order_rowid");
+		break;
+	case ST_PROMPTED:
+		add_order_select(b,
+		    "WHERE order_rowid IN (SELECT order_rowid FROM prompts WHERE done_at IS NULL) AND "
+		    "status = 'completed' AND workspace_removed = 0 AND base_sha IS NOT NULL ORDER BY order_rowid");
 		break;
 	case ST__COUNT:
 		break;
@@ -2799,6 +2805,14 @@ store_terminal_before(
 		return -1;
 	sqlite3_bind_int64(st, 1, before_us);
 	return each_order(s, ST_TERMINAL, st, row, arg, err);
+}
+
+int
+store_prompted(struct store *s, row_cb *row, void *arg, struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_PROMPTED, err);
+
+	return st ? each_order(s, ST_PROMPTED, st, row, arg, err) : -1;
 }
 
 /* Text for LIKE: '%' before and behind, what has a meaning in it escaped. */

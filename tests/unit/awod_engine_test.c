@@ -738,6 +738,47 @@ a_prompt_is_recorded_with_its_event(void **state)
 }
 
 static void
+recorded(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct seen *s = arg;
+
+	(void)commit;
+	s->calls++;
+	s->code = err != NULL ? err->code : AWO_OK;
+}
+
+/* awod ended between the record of the end and the re-opening for a prompt that came too late for the worker. */
+static void
+a_prompt_that_a_crash_left_behind_opens_the_order(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0}, p = {0};
+	struct store_tx *tx;
+	json_t *spec;
+
+	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
+	line(r, "workflow_completed", "");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+	tx = store_tx(r->b.store);
+	store_tx_prompt_insert(tx, s.id, "and a test", 1000);
+	store_tx_commit(tx, recorded, &p);
+	wait_calls(r, &p, 1);
+	assert_int_equal(p.code, AWO_OK);
+	close_engine(r);
+	open_engine(r);
+	say(r, SUP_READY, "", 0);
+	spec = play_spawn(r);
+	assert_string_equal(json_string_value(json_object_get(json_array_get(json_object_get(spec, "prompts"), 0), "text")),
+	    "and a test");
+	json_decref(spec);
+	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 1);
+}
+
+static void
 a_retry_begins_at_the_failed_step(void **state)
 {
 	struct rig *r = *state;
@@ -1416,6 +1457,7 @@ main(void)
 		T(a_log_made_shorter_fails_the_order),
 		T(a_prompt_to_a_completed_order_opens_it_again),
 		T(a_prompt_is_recorded_with_its_event),
+		T(a_prompt_that_a_crash_left_behind_opens_the_order),
 		T(a_retry_begins_at_the_failed_step),
 		T(delete_removes_record_log_and_workspace),
 		T(a_pause_is_answered_when_the_attempt_ends),
