@@ -103,6 +103,9 @@ struct engine {
 	struct change *unsaved, **unsaved_tail;	/* changes that the database did not take; tried again */
 	struct event *save_again;
 	struct deletion *deletions;	/* orders whose record is being removed */
+	char burst[3];			/* first digits that new ids share until then, or until so many are drawn */
+	int64_t burst_ends;
+	int burst_left;
 	uint64_t created, completed, failed, cancelled, retried, launches;	/* since this process started */
 	int64_t queue_wait_us, queue_waits;
 };

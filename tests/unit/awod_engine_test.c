@@ -280,8 +280,8 @@ wait_calls(struct rig *r, const struct seen *s, int calls)
 	assert_int_equal(s->calls, calls);
 }
 
-static void
-begin_create(struct rig *r, const char *key, struct seen *s)
+static struct order_row *
+new_row(void)
 {
 	struct order_row *row = xcalloc(1, sizeof(*row));
 
@@ -294,7 +294,13 @@ begin_create(struct rig *r, const char *key, struct seen *s)
 	p_strv_add(&row->pub.selected_commands, "commit");
 	row->canonical_url = xstrdup("file:///srv/none.git");
 	row->owner_uid = 1000;
-	engine_create(r->b.engine, row, key, on_done, s);
+	return row;
+}
+
+static void
+begin_create(struct rig *r, const char *key, struct seen *s)
+{
+	engine_create(r->b.engine, new_row(), key, on_done, s);
 }
 
 static void
@@ -1437,6 +1443,53 @@ an_order_whose_workspace_is_gone_begins_anew(void **state)
 	json_decref(spec);
 }
 
+#define BURST 200
+
+struct drawn {
+	char id[BURST][16];
+	struct seen seen;
+};
+
+static void
+on_drawn(void *arg, const struct awo_err *err, const struct order_row *row)
+{
+	struct drawn *d = arg;
+
+	assert_non_null(row);
+	snprintf(d->id[d->seen.calls], sizeof(d->id[0]), "%s", row->pub.agent_work_order_id);
+	on_done(&d->seen, err, row);
+}
+
+/* Together they change few pages of the index; of those that come one after the other, a few digits tell which is meant. */
+static void
+ids_of_a_burst_stand_together(void **state)
+{
+	struct rig *r = *state;
+	struct drawn *d = xcalloc(1, sizeof(*d));
+	struct seen s = {0};
+	char first[8];
+	int groups = 1, other = 0;
+
+	for (int i = 0; i < BURST; i++)
+		engine_create(r->b.engine, new_row(), NULL, on_drawn, d);
+	wait_calls(r, &d->seen, BURST);
+	for (int i = 1; i < BURST; i++) {
+		groups += strncmp(d->id[i], d->id[i - 1], 6) != 0;
+		for (int k = 0; k < i; k++)
+			assert_string_not_equal(d->id[i], d->id[k]);
+	}
+	free(d);
+	assert_in_range(groups, 3, BURST / 5);
+	for (int i = 0; i < 5; i++) {
+		spin(r, 20);
+		create(r, NULL, &s);
+		if (i == 0)
+			snprintf(first, sizeof(first), "%.6s", s.id);
+		other += strncmp(first, s.id, 6) != 0;
+	}
+	assert_int_not_equal(other, 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -1451,6 +1504,7 @@ main(void)
 		T(a_pending_order_is_cancelled_at_once),
 		T(a_worker_that_does_not_obey_a_cancel_is_killed),
 		T(a_repeated_create_with_one_key_is_one_order),
+		T(ids_of_a_burst_stand_together),
 		T(a_new_broker_goes_on),
 		T(a_new_broker_settles_what_ended_meanwhile),
 		T(a_worker_without_an_order_is_killed),
