@@ -9,8 +9,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "awod/migrations.h"
 #include "awod/store.h"
@@ -32,6 +32,7 @@
 #define PAGES 12	  /* statements kept of those that list orders */
 #define RECENT 64	/* orders that were asked for lately, kept as they were read */
 #define RECENT_TEXT 8192 /* bytes of request and error that such an order may have */
+#define RECENT_REPOSITORIES 16
 
 /* ---- errors: the only place that knows SQLite's codes */
 
@@ -876,6 +877,15 @@ struct backup_job {
 	sqlite3_backup *copy;
 };
 
+/*
+ * How a thread is told that a queue is no longer empty: one byte. A pipe, because the kernel lets the reader of one follow on
+ * the writer's processor when the writer is about to sleep; whoever waits for a condition or an eventfd is given an idle
+ * processor, and waking that takes longer than all that the thread then does for one order.
+ */
+struct bell {
+	int wait, ring;
+};
+
 struct store {
 	char *path;	    /* NULL: in memory */
 	struct conn writer; /* the thread's, after the start */
@@ -889,12 +899,13 @@ struct store {
 	pthread_t thread;
 	bool started;
 	pthread_mutex_t lock; /* the queues */
-	pthread_cond_t wake, idle;
+	pthread_cond_t idle;
 	struct job *in, **in_last;
 	struct job *out, **out_last;
-	size_t busy; /* jobs that the thread has taken and not yet handed back */
+	size_t busy;  /* jobs that the thread has taken and not yet handed back */
+	bool waiting; /* the thread, for its bell */
 	bool stop;
-	int efd;
+	struct bell jobs, answers;
 	struct event *ev;
 	atomic_bool broken;
 
@@ -921,6 +932,45 @@ unlock_turn(struct store *s)
 {
 	if (!s->path)
 		pthread_mutex_unlock(&s->turn);
+}
+
+static int
+bell_open(struct bell *b, int flags, struct awo_err *err)
+{
+	int fd[2];
+
+	if (pipe2(fd, O_CLOEXEC | flags) < 0)
+		return ERR(err, RESOURCE_EXHAUSTED, "", "pipe: %s", strerror(errno));
+	*b = (struct bell){.wait = fd[0], .ring = fd[1]};
+	return 0;
+}
+
+static void
+bell_close(struct bell *b)
+{
+	if (b->wait >= 0)
+		close(b->wait);
+	if (b->ring >= 0)
+		close(b->ring);
+	*b = (struct bell){-1, -1};
+}
+
+static void
+bell_ring(const struct bell *b)
+{
+	ssize_t n = write(b->ring, "", 1);
+
+	(void)n; /* full means that it rings already */
+}
+
+/* Until it has rung, or for less: a signal, or a ring that was not waited for. */
+static void
+bell_wait(const struct bell *b)
+{
+	char rings[64];
+	ssize_t n = read(b->wait, rings, sizeof(rings));
+
+	(void)n;
 }
 
 static struct owner_counts *
@@ -1193,12 +1243,17 @@ store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, c
 static void
 enqueue(struct store *s, struct job *job)
 {
+	bool waiting;
+
 	pthread_mutex_lock(&s->lock);
 	job->next = NULL;
 	*s->in_last = job;
 	s->in_last = &job->next;
-	pthread_cond_signal(&s->wake);
+	waiting = s->waiting;
+	s->waiting = false;
 	pthread_mutex_unlock(&s->lock);
+	if (waiting)
+		bell_ring(&s->jobs);
 }
 
 void
@@ -2000,10 +2055,10 @@ backup_step(struct store *s)
 static void
 hand_back(struct store *s, struct job *first, const struct job *end)
 {
-	uint64_t one = 1;
-	ssize_t n;
+	bool first_answer;
 
 	pthread_mutex_lock(&s->lock);
+	first_answer = !s->out;
 	while (first != end) {
 		struct job *next = first->next;
 
@@ -2016,8 +2071,8 @@ hand_back(struct store *s, struct job *first, const struct job *end)
 	if (s->busy == 0 && !s->in)
 		pthread_cond_broadcast(&s->idle);
 	pthread_mutex_unlock(&s->lock);
-	n = write(s->efd, &one, sizeof(one));
-	(void)n; /* full means that the loop has been told */
+	if (first_answer)
+		bell_ring(&s->answers);
 }
 
 /* Runs the jobs at the head of a list that belong together; returns the first that does not. */
@@ -2067,8 +2122,13 @@ store_thread(void *arg)
 		size_t n = 0;
 
 		pthread_mutex_lock(&s->lock);
-		while (!s->in && !s->stop && !s->backup)
-			pthread_cond_wait(&s->wake, &s->lock);
+		while (!s->in && !s->stop && !s->backup) {
+			s->waiting = true;
+			pthread_mutex_unlock(&s->lock);
+			bell_wait(&s->jobs);
+			pthread_mutex_lock(&s->lock);
+		}
+		s->waiting = false;
 		jobs = s->in;
 		s->in = NULL;
 		s->in_last = &s->in;
@@ -2214,12 +2274,12 @@ answer_all(struct store *s)
 static void
 on_answers(evutil_socket_t fd, short what, void *arg)
 {
-	uint64_t n;
-	ssize_t got = read(fd, &n, sizeof(n));
+	struct store *s = arg;
 
+	(void)fd;
 	(void)what;
-	(void)got; /* empty: another turn has taken it */
-	answer_all(arg);
+	bell_wait(&s->answers); /* it does not block */
+	answer_all(s);
 }
 
 void
@@ -2469,10 +2529,9 @@ start(struct store *s, struct event_base *base, struct awo_err *err)
 	sigset_t all, old;
 	int rc;
 
-	s->efd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (s->efd < 0)
-		return ERR(err, RESOURCE_EXHAUSTED, "", "eventfd: %s", strerror(errno));
-	s->ev = event_new(base, s->efd, EV_READ | EV_PERSIST, on_answers, s);
+	if (bell_open(&s->jobs, 0, err) < 0 || bell_open(&s->answers, O_NONBLOCK, err) < 0)
+		return -1;
+	s->ev = event_new(base, s->answers.wait, EV_READ | EV_PERSIST, on_answers, s);
 	if (!s->ev || event_add(s->ev, NULL) < 0)
 		return ERR(err, RESOURCE_EXHAUSTED, "", "cannot watch the store's answers");
 	/* signals are the loop's */
@@ -2497,7 +2556,7 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 	char name[17];
 
 	s->path = xstrdup(o->path);
-	s->efd = -1;
+	s->jobs = s->answers = (struct bell){-1, -1};
 	s->in_last = &s->in;
 	s->out_last = &s->out;
 	pthread_mutex_init(&s->lock, NULL);
@@ -2505,7 +2564,6 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 	pthread_mutexattr_settype(&recursive, PTHREAD_MUTEX_RECURSIVE);
 	pthread_mutex_init(&s->turn, &recursive);
 	pthread_mutexattr_destroy(&recursive);
-	pthread_cond_init(&s->wake, NULL);
 	pthread_cond_init(&s->idle, NULL);
 
 	if (s->path) {
@@ -2539,14 +2597,14 @@ store_close(struct store *s)
 		store_flush(s);
 		pthread_mutex_lock(&s->lock);
 		s->stop = true;
-		pthread_cond_signal(&s->wake);
 		pthread_mutex_unlock(&s->lock);
+		bell_ring(&s->jobs);
 		pthread_join(s->thread, NULL);
 	}
 	if (s->ev)
 		event_free(s->ev);
-	if (s->efd >= 0)
-		close(s->efd);
+	bell_close(&s->jobs);
+	bell_close(&s->answers);
 	/* the last connection that closes checkpoints and removes the write-ahead log: it must be
 	 * one that writes */
 	conn_close(&s->reader);
@@ -2563,7 +2621,6 @@ store_close(struct store *s)
 		}
 	pthread_mutex_destroy(&s->lock);
 	pthread_mutex_destroy(&s->turn);
-	pthread_cond_destroy(&s->wake);
 	pthread_cond_destroy(&s->idle);
 	free(s->path);
 	free(s);
