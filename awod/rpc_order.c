@@ -170,35 +170,26 @@ build_row(struct rpc_call *c, const struct p_order_create *q, struct awo_err *er
 {
 	const struct broker *b = rpc_broker(c);
 	const struct caller *who = rpc_caller(c);
-	struct p_repository registered = {0};
-	struct awo_err none = {0};
+	const struct p_repository *registered;
 	struct order_row *row;
 	struct p_order *o;
 	struct repo_url u;
-	bool is_registered;
-	int r;
 
 	if (repo_url_parse(q->repository_url, &u, err) != 0 ||
 	    repository_allowed(b, &u, err) != 0 || check_create(b, q, &u, err) != 0)
 		return NULL;
-	is_registered =
-	    store_repository_get(b->store, who->uid, u.canonical, &registered, &none) == 0;
+	registered = store_repository_lend(b->store, (uint32_t)who->uid, u.canonical);
 	row = xcalloc(1, sizeof(*row));
 	o = &row->pub;
-	r = plan_steps(b, q, is_registered ? &registered : NULL, &o->selected_commands, err);
-	if (r == 0) {
-		P_MARK(order, o, selected_commands);
-		P_SET(order, o, sandbox_type,
-		    q->sandbox_type != sandbox_type_none ? q->sandbox_type
-		    : is_registered			 ? registered.default_sandbox_type
-							 : sandbox_type_git_worktree);
-	}
-	if (is_registered)
-		P_FREE(repository, &registered);
-	if (r != 0) {
+	if (plan_steps(b, q, registered, &o->selected_commands, err) != 0) {
 		row_free(row);
 		return NULL;
 	}
+	P_MARK(order, o, selected_commands);
+	P_SET(order, o, sandbox_type,
+	    q->sandbox_type != sandbox_type_none ? q->sandbox_type
+	    : registered != NULL		 ? registered->default_sandbox_type
+						 : sandbox_type_git_worktree);
 	P_SETS(order, o, repository_url, u.canonical);
 	P_SETS(order, o, owner, who->user);
 	P_SETS(order, o, workflow_type, q->workflow_type);

@@ -96,6 +96,8 @@ int store_prompts(struct store *s, const char *id, struct store_prompt **out, si
 int store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
     int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg, struct awo_err *err);
 int store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struct p_repository *out, struct awo_err *err);
+/* The same, lent until the next call and not read again as long as nothing changes; NULL when there is none, or none to be read. */
+const struct p_repository *store_repository_lend(struct store *s, uint32_t uid, const char *id_or_url);
 int store_repository_list(struct store *s, uint32_t uid, struct p_repository_list_answer *out, struct awo_err *err);
 json_t *store_settings(struct store *s, struct awo_err *err);		/* object of key to value */
 int store_credential_list(struct store *s, uint32_t uid, struct p_credential_list_answer *out, struct awo_err *err);	/* own and shared */

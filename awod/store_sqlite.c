@@ -886,6 +886,14 @@ struct bell {
 	int wait, ring;
 };
 
+/* What a user has registered under an id or URL. */
+struct recent_repository {
+	uint32_t uid;
+	char *name; /* NULL: nothing is kept here */
+	bool there;
+	struct p_repository repository;
+};
+
 struct store {
 	char *path;	    /* NULL: in memory */
 	struct conn writer; /* the thread's, after the start */
@@ -916,6 +924,7 @@ struct store {
 	/* loop only */
 	int64_t last_prompt;
 	struct order_row *recent[RECENT], *lent;
+	struct recent_repository repositories[RECENT_REPOSITORIES];
 	struct owner_counts *counts[NBUCKETS];
 	int64_t totals[NSTATES];
 };
@@ -2158,16 +2167,23 @@ store_thread(void *arg)
 	}
 }
 
-/* ---- orders that were asked for lately: whoever shows or awaits an order asks again and again */
+/* ---- orders that were asked for lately: whoever shows or awaits an order asks again and again; and the same with repositories
+ * for which orders are handed in */
+
+static unsigned
+hash_of(const char *text)
+{
+	unsigned n = 0;
+
+	while (*text)
+		n = n * 31 + (unsigned char)*text++;
+	return n;
+}
 
 static struct order_row **
 recent_slot(struct store *s, const char *id)
 {
-	unsigned n = 0;
-
-	while (*id)
-		n = n * 31 + (unsigned char)*id++;
-	return &s->recent[n % RECENT];
+	return &s->recent[hash_of(id) % RECENT];
 }
 
 static size_t
@@ -2184,6 +2200,21 @@ recent_clear(struct order_row **slot)
 	*slot = NULL;
 }
 
+static void
+repository_clear(struct recent_repository *r)
+{
+	P_FREE(repository, &r->repository);
+	free(r->name);
+	memset(r, 0, sizeof(*r));
+}
+
+static void
+forget_repositories(struct store *s)
+{
+	for (int i = 0; i < RECENT_REPOSITORIES; i++)
+		repository_clear(&s->repositories[i]);
+}
+
 /* What a transaction may have changed is read again, whether it succeeded or not. */
 static void
 forget_recent(struct store *s, const struct store_tx *tx)
@@ -2193,6 +2224,8 @@ forget_recent(struct store *s, const struct store_tx *tx)
 			recent_clear(recent_slot(s, op->row->pub.agent_work_order_id));
 		else if (op->kind == OP_ORDER_DELETE)
 			recent_clear(recent_slot(s, op->id));
+		else if (op->kind == OP_REPOSITORY_PUT || op->kind == OP_REPOSITORY_DELETE)
+			forget_repositories(s);
 }
 
 /* ---- answers, in the loop */
@@ -2612,6 +2645,7 @@ store_close(struct store *s)
 	for (int i = 0; i < RECENT; i++)
 		recent_clear(&s->recent[i]);
 	recent_clear(&s->lent);
+	forget_repositories(s);
 	for (int i = 0; i < NBUCKETS; i++)
 		while (s->counts[i]) {
 			struct owner_counts *c = s->counts[i];
@@ -3135,6 +3169,24 @@ store_repository_get(struct store *s, uint32_t uid, const char *id_or_url, struc
 	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "id",
 				       "there is no registered repository %.256s", id_or_url)
 				 : read_failed(s, rc, err);
+}
+
+const struct p_repository *
+store_repository_lend(struct store *s, uint32_t uid, const char *id_or_url)
+{
+	struct recent_repository *r = &s->repositories[(hash_of(id_or_url) + uid) % RECENT_REPOSITORIES];
+	struct awo_err err = {0};
+
+	if (r->name && r->uid == uid && strcmp(r->name, id_or_url) == 0)
+		return r->there ? &r->repository : NULL;
+	repository_clear(r);
+	r->there = store_repository_get(s, uid, id_or_url, &r->repository, &err) == 0;
+	/* that there is none is worth keeping, that it could not be read is not */
+	if (r->there || err.code == AWO_NOT_FOUND) {
+		r->uid = uid;
+		r->name = xstrdup(id_or_url);
+	}
+	return r->there ? &r->repository : NULL;
 }
 
 int

@@ -1124,6 +1124,51 @@ test_repositories(void **state)
 	P_FREE(repository, &b);
 }
 
+/* What is lent follows every change, that there is none as well; users do not get each other's. */
+static void
+test_repositories_lent(void **state)
+{
+	struct place *p = *state;
+	const struct p_repository *lent;
+	struct p_repository r;
+	struct store_tx *tx;
+	struct result res;
+	char url[32];
+
+	fill(&p_type_repository, &r, true);
+	P_SETS(repository, &r, id, "00000000-0000-4000-8000-000000000001");
+	P_SETS(repository, &r, repository_url, "https://h/a");
+	assert_null(store_repository_lend(p->s, 1, "https://h/a"));
+	for (int i = 0; i < 3; i++) {
+		P_SETS(repository, &r, default_branch, i % 2 == 0 ? "main" : "trunk");
+		tx = store_tx(p->s);
+		store_tx_repository_put(tx, 1, &r);
+		res = commit(p, tx);
+		must(&res);
+		lent = store_repository_lend(p->s, 1, "https://h/a");
+		assert_non_null(lent);
+		assert_null(difference(&p_type_repository, &r, lent));
+		assert_ptr_equal(store_repository_lend(p->s, 1, "https://h/a"), lent);
+		lent = store_repository_lend(p->s, 1, r.id);
+		assert_non_null(lent);
+		assert_null(difference(&p_type_repository, &r, lent));
+		assert_null(store_repository_lend(p->s, 2, "https://h/a"));
+		/* more than are kept */
+		for (int n = 0; n < 100; n++) {
+			snprintf(url, sizeof(url), "https://h/%d", n);
+			assert_null(store_repository_lend(p->s, 1, url));
+		}
+		lent = store_repository_lend(p->s, 1, "https://h/a");
+		assert_non_null(lent);
+	}
+	tx = store_tx(p->s);
+	store_tx_repository_delete(tx, 1, r.id);
+	res = commit(p, tx);
+	must(&res);
+	assert_null(store_repository_lend(p->s, 1, "https://h/a"));
+	P_FREE(repository, &r);
+}
+
 static void
 test_settings(void **state)
 {
@@ -1583,6 +1628,7 @@ main(void)
 	    BOTH(test_events),
 	    FILE_TEST(test_numbers_are_not_reused),
 	    BOTH(test_repositories),
+	    BOTH(test_repositories_lent),
 	    BOTH(test_settings),
 	    BOTH(test_credentials),
 	    BOTH(test_tokens),
