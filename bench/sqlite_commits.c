@@ -19,7 +19,7 @@ int
 main(int argc, char **argv)
 {
 	/* what awod sets, and the least that an order needs: its id and its content */
-	static const char schema[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 8000;"
+	static const char schema[] = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000;"
 				     "CREATE TABLE IF NOT EXISTS t (n INTEGER PRIMARY KEY, id TEXT NOT NULL, content TEXT NOT NULL);"
 				     "CREATE UNIQUE INDEX IF NOT EXISTS t_id ON t (id)";
 	sqlite3 *db = NULL;
