@@ -34,21 +34,29 @@ xrealloc(void *p, size_t n, size_t size)
 	return q;
 }
 
+static char *
+copy_text(const char *s, size_t len)
+{
+	char *p = malloc(len + 1);
+
+	if (!p)
+		no_memory(len + 1);
+	if (len > 0)
+		memcpy(p, s, len);
+	p[len] = '\0';
+	return p;
+}
+
 char *
 xstrdup(const char *s)
 {
-	return s ? xstrndup(s, strlen(s)) : NULL;
+	return s ? copy_text(s, strlen(s)) : NULL;
 }
 
 char *
 xstrndup(const char *s, size_t n)
 {
-	size_t len = s ? strnlen(s, n) : 0;
-	char *p = xcalloc(len + 1, 1);
-
-	if (len > 0)
-		memcpy(p, s, len);
-	return p;
+	return copy_text(s, s ? strnlen(s, n) : 0);
 }
 
 char *
