@@ -20,9 +20,11 @@
 #define ANSWER_MAX (16U << 20)
 #define LAST_FACT_US (5 * 1000000LL) /* between the end of output and the end of the process */
 
-static const char *const programs[] = {
-    [HELPER_GIT] = "/awo/libexec/awo-git", [HELPER_FORGE] = "/awo/libexec/awo-forge"};
-static const char *const names[] = {[HELPER_GIT] = "awo-git", [HELPER_FORGE] = "awo-forge"};
+static const char *const programs[] = {[HELPER_GIT] = "/awo/libexec/awo-git-local",
+    [HELPER_GIT_REMOTE] = "/awo/libexec/awo-git",
+    [HELPER_FORGE] = "/awo/libexec/awo-forge"};
+static const char *const names[] = {
+    [HELPER_GIT] = "awo-git", [HELPER_GIT_REMOTE] = "awo-git", [HELPER_FORGE] = "awo-forge"};
 /* built from nothing; the libraries in the helpers must find no home and no settings */
 static const char *const environment[] = {
     "PATH=/usr/bin:/bin", "LANG=C.UTF-8", "HOME=/nonexistent", "TMPDIR=/tmp", NULL};

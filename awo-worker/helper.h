@@ -14,7 +14,8 @@
 
 struct order;
 
-enum helper_program { HELPER_GIT, HELPER_FORGE };
+/* Git for what lies in directories of this host, which starts faster, and for remotes. */
+enum helper_program { HELPER_GIT, HELPER_GIT_REMOTE, HELPER_FORGE };
 
 struct helper_call {
 	enum helper_program program;

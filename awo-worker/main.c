@@ -200,6 +200,13 @@ version_main(const struct args *a)
 
 /* ---- all tasks */
 
+/* What needs no other host can be done by the program that knows none. */
+static bool
+is_local_git(const struct args *a)
+{
+	return strcmp(a->program, "git") == 0 && (!has_word(a->mounts, "net") || has_word(a->mounts, "local-ro"));
+}
+
 /* Becomes the helper: request as standard input, answer as standard output. */
 static int
 task_main(struct args *a)
@@ -219,7 +226,7 @@ task_main(struct args *a)
 		return task_failed(&err);
 	}
 	name = xasprintf("awo-%s", a->program);
-	file = xasprintf("%s/%s", a->worker.libexec_dir, name);
+	file = xasprintf("%s/%s%s", a->worker.libexec_dir, name, is_local_git(a) ? "-local" : "");
 	verb = xstrdup(a->verb);
 	argv[0] = name;
 	argv[1] = verb;

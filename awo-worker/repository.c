@@ -460,7 +460,7 @@ int
 repository_push(struct order *o, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = clean_request(), *fields;
-	struct helper_call call = {.program = HELPER_GIT,
+	struct helper_call call = {.program = o->job.is_local ? HELPER_GIT : HELPER_GIT_REMOTE,
 	    .verb = "push",
 	    .request = r,
 	    .fd3 = -1,

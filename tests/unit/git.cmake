@@ -5,7 +5,8 @@ endforeach()
 # the program, beside git itself
 foreach(module fetch progress import push tree)
 	awo_unit_test(git_${module}_test SOURCES unit/git_${module}_test.c unit/git_run.c LIBS common)
-	target_compile_definitions(git_${module}_test PRIVATE AWO_GIT_PROGRAM="$<TARGET_FILE:awo-git>")
+	target_compile_definitions(git_${module}_test PRIVATE AWO_GIT_PROGRAM="$<TARGET_FILE:awo-git>"
+		AWO_GIT_LOCAL_PROGRAM="$<TARGET_FILE:awo-git-local>")
 	add_dependencies(git_${module}_test awo-git)
 	set_tests_properties(git_${module}_test PROPERTIES SKIP_RETURN_CODE 77)
 endforeach()

@@ -99,8 +99,18 @@ sh_status(const char *fmt, ...)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
+/* The program that callers take: another one where no other host is needed. */
+static const char *
+program_for(const json_t *request)
+{
+	const char *url = json_string_value(json_object_get(request, "url"));
+
+	return url == NULL || url[0] == '/' || strncmp(url, "file:", 5) == 0 ? AWO_GIT_LOCAL_PROGRAM
+									    : AWO_GIT_PROGRAM;
+}
+
 static _Noreturn void
-child(const char *verb, const char *cwd, int in, int out, const char *pack_in, const char *pack_out)
+child(const char *program, const char *verb, const char *cwd, int in, int out, const char *pack_in, const char *pack_out)
 {
 	char *argv[] = {(char[]){"awo-git"}, strdup(verb), NULL};
 	char asan[] = "ASAN_OPTIONS=detect_leaks=0";
@@ -118,7 +128,7 @@ child(const char *verb, const char *cwd, int in, int out, const char *pack_in, c
 		_exit(120);
 	if (cwd != NULL && chdir(cwd) < 0)
 		_exit(121);
-	execve(AWO_GIT_PROGRAM, argv, envp);
+	execve(program, argv, envp);
 	_exit(123);
 }
 
@@ -127,6 +137,7 @@ awo_start(struct awo_run *run, const char *verb, const char *cwd, json_t *reques
     const char *pack_in, const char *pack_out)
 {
 	CLEAN_FREE char *text = json_dumps(request, 0);
+	const char *program = program_for(request);
 	int pipe_in[2], pipe_out[2];
 
 	assert_non_null(text);
@@ -136,7 +147,7 @@ awo_start(struct awo_run *run, const char *verb, const char *cwd, json_t *reques
 	run->pid = fork();
 	assert_true(run->pid >= 0);
 	if (run->pid == 0)
-		child(verb, cwd, pipe_in[0], pipe_out[1], pack_in, pack_out);
+		child(program, verb, cwd, pipe_in[0], pipe_out[1], pack_in, pack_out);
 	close(pipe_in[0]);
 	close(pipe_out[1]);
 	assert_int_equal(files_write_all(pipe_in[1], text, strlen(text)), 0);
