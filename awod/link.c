@@ -62,7 +62,8 @@ link_listen(struct live *l, struct awo_err *err)
 	if (unlinkat(dir, "control.sock", 0) != 0 && errno != ENOENT)
 		return refuse(path, "/control.sock", err);
 	ids_hex(l->nonce, 32);
-	if (files_replace(dir, "nonce", l->nonce, strlen(l->nonce), 0600) != 0)
+	/* no worker outlives the machine */
+	if (files_replace_unsynced(dir, "nonce", l->nonce, strlen(l->nonce), 0600) != 0)
 		return refuse(path, "/nonce", err);
 	/* through the descriptor: sun_path holds 107 bytes, directories may be deeper */
 	snprintf(sa.sun_path, sizeof(sa.sun_path), "/proc/self/fd/%d/control.sock", dir);

@@ -254,7 +254,7 @@ slot_name(const struct slot *t, char *name, size_t len)
 		snprintf(name, len, "task-%llu", (unsigned long long)t->tag);
 }
 
-/* So that another supervisor finds the process again: "pid starttime boot_id uid kind tag". */
+/* So that another supervisor of this boot finds the process again: "pid starttime boot_id uid kind tag". */
 static int
 slot_write(const struct supervisor *s, const struct slot *t)
 {
@@ -267,7 +267,7 @@ slot_write(const struct supervisor *s, const struct slot *t)
 	slot_name(t, name, sizeof(name));
 	n = snprintf(text, sizeof(text), "%d %llu %s %u %u %llu\n", (int)t->pid, (unsigned long long)start, s->boot_id, t->uid,
 	    (unsigned int)t->kind, (unsigned long long)t->tag);
-	return files_replace(s->dirs.slots, name, text, (size_t)n, 0600) < 0 ? errno : 0;
+	return files_replace_unsynced(s->dirs.slots, name, text, (size_t)n, 0600) < 0 ? errno : 0;
 }
 
 static void

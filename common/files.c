@@ -217,8 +217,8 @@ open_parent(int dirfd, const char *path, int flags, const char **base)
 	return open_how(dirfd, dir, flags | O_DIRECTORY, 0, BENEATH);
 }
 
-int
-files_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode)
+static int
+replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode, bool sync)
 {
 	char temporary[24] = ".new-";
 	const char *base;
@@ -236,13 +236,25 @@ files_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode)
 	fd = openat(dir, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -1;
-	if (files_write_all(fd, p, n) == 0 && fchmod(fd, mode) == 0 && fsync(fd) == 0 &&
+	if (files_write_all(fd, p, n) == 0 && fchmod(fd, mode) == 0 && (!sync || fsync(fd) == 0) &&
 	    renameat(dir, temporary, dir, base) == 0)
-		return fsync(dir);
+		return sync ? fsync(dir) : 0;
 	saved = errno;
 	unlinkat(dir, temporary, 0);
 	errno = saved;
 	return -1;
+}
+
+int
+files_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode)
+{
+	return replace(dirfd, path, p, n, mode, true);
+}
+
+int
+files_replace_unsynced(int dirfd, const char *path, const void *p, size_t n, mode_t mode)
+{
+	return replace(dirfd, path, p, n, mode, false);
 }
 
 /* Makes one directory, when it is not there, and opens it. */

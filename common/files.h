@@ -27,6 +27,8 @@ int files_write_all(int fd, const void *p, size_t n);				/* -1 with errno */
 int files_append_line(int fd, const char *line, size_t n);
 /* Writes beside the target and renames, with fsync of file and directory. */
 int files_replace(int dirfd, const char *path, const void *p, size_t n, mode_t mode);
+/* The same without fsync, for what means nothing any more when the machine has lost its power. */
+int files_replace_unsynced(int dirfd, const char *path, const void *p, size_t n, mode_t mode);
 /* mkdir -p below an existing dirfd, with one mode for what is made; -1 with errno. */
 int files_mkdirs(int dirfd, const char *path, mode_t mode);
 /*
