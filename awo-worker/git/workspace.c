@@ -5,11 +5,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#if __has_include(<git2/sys/errors.h>)
+#include <git2/sys/errors.h> /* of later libgit2s */
+#endif
 
 #include "awo-worker/git/leftovers.h"
 #include "awo-worker/git/repo.h"
@@ -22,6 +26,7 @@
 /* In the clean repository, where no agent comes: the work tree is not complete. */
 #define UNFINISHED "awo-workspace-unfinished"
 #define PORTS_FILE ".ports.env"
+#define TWO_THREADS_FILES 50 /* fewer are not worth a second one */
 #define LISTED_MAX 10000 /* entries of a directory that are looked at */
 
 struct job {
@@ -61,14 +66,12 @@ put_file(struct job *j, const char *dir, const char *name, const char *text, mod
 
 /* The directories of a repository, in one that is there and empty, and a HEAD that names a branch. */
 static int
-make_repository(struct job *j, const char *git_dir, const char *branch, const char *config)
+make_repository(struct job *j, const char *git_dir, const char *branch, const char *config, const char *const *dirs)
 {
-	static const char *const dirs[] = {
-	    "objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info"};
 	CLEAN_FD int at = open(git_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	CLEAN_FREE char *head = xasprintf("ref: refs/heads/%s\n", branch);
 
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+	for (size_t i = 0; dirs[i] != NULL; i++) {
 		if (at < 0 || files_mkdirs(at, dirs[i], 0755) < 0)
 			return os_fail(j->t, "cannot make a repository in", git_dir);
 	}
@@ -163,6 +166,8 @@ find_base(struct job *j)
 static int
 make_clean(struct job *j)
 {
+	/* no more than is written to: every directory costs as much as a file */
+	static const char *const dirs[] = {"objects/info", "objects/pack", "refs/awo", NULL};
 	static const char config[] =
 	    "[core]\n\trepositoryformatversion = 0\n\tfilemode = true\n\tbare = true\n";
 	CLEAN_FREE char *awo = xasprintf("%s/refs/awo", j->clean_dir);
@@ -170,11 +175,9 @@ make_clean(struct job *j)
 
 	(void)snprintf(sha, sizeof(sha), "%s\n", git_oid_tostr_s(&j->base));
 	if (repo_empty_dir(j->t, j->clean_dir) < 0 ||
-	    make_repository(j, j->clean_dir, j->base_branch, config) < 0 ||
+	    make_repository(j, j->clean_dir, j->base_branch, config, dirs) < 0 ||
 	    share_objects(j, j->clean_dir) < 0)
 		return -1;
-	if (mkdir(awo, 0755) < 0)
-		return os_fail(j->t, "cannot make", awo);
 	if (put_file(j, awo, "base", sha, 0644) < 0)
 		return -1;
 	return repo_open(j->t, j->clean_dir, true, false, &j->clean);
@@ -425,13 +428,87 @@ is_attributes(const char *root, const git_tree_entry *e, void *arg)
 	return strcmp(git_tree_entry_name(e), ".gitattributes") == 0 ? GIT_EUSER : 0;
 }
 
+/* ---- checking out. Without filters by two threads: making a file is the kernel's work, which it does for both at once */
+
+struct half {
+	const char *dir; /* the work tree */
+	const git_oid *commit;
+	git_index *index; /* entries from .. to are checked out */
+	size_t from, to;
+	bool failed;
+	char why[512];
+};
+
+static int
+check_out_half(struct half *h)
+{
+	CLEAN_GIT(repository) git_repository *repo = NULL;
+	CLEAN_GIT(object) git_object *commit = NULL;
+	CLEAN_FREE char **paths = xcalloc(h->to - h->from, sizeof(*paths));
+	git_checkout_options o;
+
+	for (size_t i = h->from; i < h->to; i++)
+		paths[i - h->from] = (char *)(uintptr_t)git_index_get_byindex(h->index, i)->path;
+	(void)git_checkout_options_init(&o, GIT_CHECKOUT_OPTIONS_VERSION);
+	o.checkout_strategy = GIT_CHECKOUT_FORCE | GIT_CHECKOUT_DISABLE_PATHSPEC_MATCH | GIT_CHECKOUT_DONT_UPDATE_INDEX |
+			      GIT_CHECKOUT_DONT_WRITE_INDEX;
+	/* looking for filters takes longer than writing the file, and only attributes name one */
+	o.disable_filters = 1;
+	o.paths = (git_strarray){paths, h->to - h->from};
+	/* a repository object is for one thread */
+	return git_repository_open_ext(&repo, h->dir, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) < 0 ||
+		       git_object_lookup(&commit, repo, h->commit, GIT_OBJECT_COMMIT) < 0 ||
+		       git_checkout_tree(repo, commit, &o) < 0
+		   ? -1
+		   : 0;
+}
+
+static void *
+run_half(void *arg)
+{
+	struct half *h = arg;
+	const git_error *e;
+
+	if (h->from < h->to && check_out_half(h) < 0) {
+		e = git_error_last();
+		h->failed = true;
+		(void)snprintf(h->why, sizeof(h->why), "%s", e != NULL ? e->message : "no reason given");
+	}
+	return NULL;
+}
+
+static int
+check_out_plain(struct job *j, git_index *index)
+{
+	size_t n = git_index_entrycount(index);
+	struct half halves[2] = {{.dir = j->workspace_dir, .commit = &j->head, .index = index, .to = n}};
+	pthread_t other;
+	bool two;
+
+	halves[1] = halves[0];
+	halves[1].to = halves[0].from = (git_libgit2_features() & GIT_FEATURE_THREADS) && n >= TWO_THREADS_FILES ? n / 2 : 0;
+	two = halves[1].to > 0 && pthread_create(&other, NULL, run_half, &halves[1]) == 0;
+	run_half(&halves[0]);
+	if (two)
+		(void)pthread_join(other, NULL);
+	else
+		run_half(&halves[1]);
+	for (size_t i = 0; i < 2; i++) {
+		if (!halves[i].failed)
+			continue;
+		git_error_set_str(GIT_ERROR_CHECKOUT, halves[i].why);
+		return -1;
+	}
+	return 0;
+}
+
 /*
- * Two seconds ago, for every file: git compares whole seconds, so a file of the index's own second could
- * have changed since, and git would read all of them again at its every look, and, when it adds them, write
- * a second copy of what the read-only cache has.
+ * The index's facts of every file, and its time: two seconds ago. Git compares whole seconds, so a file of the index's own second
+ * could have changed since, and git would read all of them again at its every look, and, when it adds them, write a second copy of
+ * what the read-only cache has.
  */
 static int
-backdate(struct job *j, git_index *index)
+note_files(struct job *j, git_index *index)
 {
 	const struct timespec times[2] = {
 	    {.tv_nsec = UTIME_OMIT}, {.tv_sec = clock_wall_us() / 1000000 - 2}};
@@ -441,7 +518,7 @@ backdate(struct job *j, git_index *index)
 	if (at < 0)
 		return os_fail(j->t, "cannot open", j->workspace_dir);
 	for (size_t i = 0; i < git_index_entrycount(index); i++) {
-		/* the index's own, whose other facts stay */
+		/* the index's own */
 		git_index_entry *e = (git_index_entry *)(uintptr_t)git_index_get_byindex(index, i);
 
 		if (e->mode == GIT_FILEMODE_COMMIT)
@@ -453,6 +530,11 @@ backdate(struct job *j, git_index *index)
 		e->mtime.nanoseconds = (uint32_t)st.st_mtim.tv_nsec;
 		e->ctime.seconds = (int32_t)st.st_ctim.tv_sec;
 		e->ctime.nanoseconds = (uint32_t)st.st_ctim.tv_nsec;
+		e->dev = (uint32_t)st.st_dev;
+		e->ino = (uint32_t)st.st_ino;
+		e->uid = st.st_uid;
+		e->gid = st.st_gid;
+		e->file_size = (uint32_t)st.st_size;
 	}
 	return git_index_write(index) < 0 ? repo_fail(j->t, "cannot write the index") : 0;
 }
@@ -463,22 +545,29 @@ check_out(struct job *j)
 	CLEAN_GIT(tree) git_tree *tree = NULL;
 	CLEAN_GIT(index) git_index *index = NULL;
 	git_checkout_options o;
+	int r;
 
 	if (repo_tree_at(j->t, j->tree, &j->head, &tree) < 0)
 		return -1;
 	(void)git_checkout_options_init(&o, GIT_CHECKOUT_OPTIONS_VERSION);
 	o.checkout_strategy = GIT_CHECKOUT_FORCE | GIT_CHECKOUT_DONT_WRITE_INDEX;
-	/* looking for filters takes longer than writing the file, and only attributes name one */
-	o.disable_filters = git_tree_walk(tree, GIT_TREEWALK_PRE, is_attributes, NULL) == 0;
-	if (git_checkout_head(j->tree, &o) < 0 || git_repository_index(&index, j->tree) < 0)
+	r = git_repository_index(&index, j->tree);
+	if (r == 0 && git_tree_walk(tree, GIT_TREEWALK_PRE, is_attributes, NULL) != 0)
+		/* attributes are looked up in the index, which grows with the files */
+		r = git_checkout_head(j->tree, &o);
+	else if (r == 0 && (r = git_index_read_tree(index, tree)) == 0)
+		r = check_out_plain(j, index);
+	if (r < 0)
 		return repo_fail(
 		    j->t, "cannot check the files out (is the cache damaged? fetch with rebuild)");
-	return backdate(j, index);
+	return note_files(j, index);
 }
 
 static int
 make_tree(struct job *j, const char *branch)
 {
+	static const char *const dirs[] = {
+	    "objects/info", "objects/pack", "refs/heads", "refs/tags", "hooks", "info", NULL};
 	CLEAN_FREE char *git_dir = xasprintf("%s/.git", j->workspace_dir);
 	CLEAN_FREE char *mark = xasprintf("%s/%s", j->clean_dir, UNFINISHED);
 	CLEAN_BUF struct buf config = {0};
@@ -489,7 +578,7 @@ make_tree(struct job *j, const char *branch)
 		return -1;
 	if (mkdir(git_dir, 0755) < 0)
 		return os_fail(j->t, "cannot make", git_dir);
-	if (make_repository(j, git_dir, branch, config.p) < 0 ||
+	if (make_repository(j, git_dir, branch, config.p, dirs) < 0 ||
 	    put_file(j, git_dir, "info/exclude", "/" PORTS_FILE "\n", 0644) < 0 ||
 	    write_refs(j, branch) < 0)
 		return -1;

@@ -382,6 +382,59 @@ workspace_is_not_racy(void **state)
 	    "");
 }
 
+/* Files that two threads check out at once are what git itself would make of them. */
+static void
+workspace_of_many(void **state)
+{
+	(void)state;
+	sh("git init -q -b main many && cd many && for i in $(seq 130); do mkdir -p d$((i %% 7))/e$((i %% 3)) top; "
+	   "echo $i >d$((i %% 7))/e$((i %% 3))/f$i; echo $i >top/$i; done && chmod +x top/7 && ln -s 7 top/link && "
+	   "ln -s nowhere d0/e0/link && echo a >a && echo z >z && git add . && git commit -qm many && "
+	   "git clone -q --bare . ../many.git");
+	for (int i = 0; i < 5; i++) {
+		json_decref(awo_ok("workspace", NULL, workspace_request("many.git", "w11", "git_worktree")));
+		assert_string_equal(sh("git -C w11/workspace status --porcelain"), "");
+		assert_string_equal(sh("cd w11/workspace && GIT_TRACE2_PERF=1 git status 2>&1 >/dev/null | grep -c 'sum_scan:0$'"), "1");
+		assert_string_equal(sh("diff -r --no-dereference -x .git -x .ports.env many w11/workspace && "
+				       "test -x w11/workspace/top/7 && test ! -x w11/workspace/top/8 && "
+				       "test -L w11/workspace/d0/e0/link && echo same"),
+		    "same");
+		sh("rm -rf w11");
+	}
+	/* what fails in one of the two is told */
+	for (int i = 0; i < 2; i++) {
+		sh("rm -rf damaged.git && git clone -q --bare --no-hardlinks many damaged.git && cd damaged.git && "
+		   "o=$(git rev-parse main:%s) && rm -f objects/$(echo $o | cut -c1-2)/$(echo $o | cut -c3-)",
+		    i == 0 ? "a" : "z");
+		awo_fails("workspace", NULL, workspace_request("damaged.git", "w12", "git_worktree"), "internal", "other", "damaged");
+		sh("rm -rf w12");
+	}
+}
+
+/* A tree that names what is outside of it, or git's own directory, is not checked out. */
+static void
+workspace_hostile_names(void **state)
+{
+	static const char *const names[] = {"..", ".git", ".GIT", "."};
+
+	(void)state;
+	sh("git init -q --bare -b main evil.git && mkdir -p victim && echo safe >victim/f && touch -d 2001-01-01 victim/f");
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		json_t *j;
+
+		sh("cd evil.git && b=$(echo evil | git hash-object -w --stdin) && d=$(printf '100644 blob %%s\tf\n' $b | git mktree) && "
+		   "{ for i in $(seq 60); do printf '100644 blob %%s\tx%%02d\n' $b $i; done; printf '040000 tree %%s\t%%s\n' $d '%s'; } "
+		   "| git mktree >tree && git update-ref refs/heads/main $(git commit-tree -m evil $(cat tree))",
+		    names[i]);
+		j = awo("workspace", NULL, workspace_request("evil.git", "victim", "git_worktree"), NULL, NULL);
+		assert_false(json_is_true(json_object_get(j, "ok")));
+		json_decref(j);
+		assert_string_equal(sh("cat victim/f; date -r victim/f +%%Y; test ! -e victim/workspace/.git/f && echo none"),
+		    "safe\n2001\nnone");
+		sh("rm -rf victim/workspace victim/repository.git");
+	}
+}
+
 static void
 no_configuration_from_outside(void **state)
 {
@@ -415,6 +468,8 @@ main(void)
 	    cmocka_unit_test(workspace_tracked_ports),
 	    cmocka_unit_test(workspace_attributes_and_names),
 	    cmocka_unit_test(workspace_is_not_racy),
+	    cmocka_unit_test(workspace_of_many),
+	    cmocka_unit_test(workspace_hostile_names),
 	    cmocka_unit_test(no_configuration_from_outside),
 	};
 
