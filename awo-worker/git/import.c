@@ -328,7 +328,11 @@ accept_pack(struct import *im)
 	for (size_t i = 0; i < 2; i++) {
 		CLEAN_FREE char *from = xasprintf("%s/pack-%s.%s", im->dir, im->name, ends[i]);
 		CLEAN_FREE char *to = xasprintf("%s/pack-%s.%s", dir, im->name, ends[i]);
+		CLEAN_FD int file = open(from, O_RDONLY | O_CLOEXEC);
 
+		if (file < 0 || fsync(file) < 0)
+			return TASK_FAIL(im->t, errno == ENOSPC ? "resource" : "internal", "other",
+			    "cannot write %s to disk: %s", from, strerror(errno));
 		if (rename(from, to) < 0)
 			return TASK_FAIL(im->t, "internal", "other", "cannot move a pack to %s: %s",
 			    to, strerror(errno));
@@ -431,6 +435,9 @@ describe(struct import *im, const git_oid *base, const git_oid *head, json_t *an
 	git_oid hide[2] = {*base, {{0}}};
 	int64_t total = 0;
 
+	/* refs/awo/head may not outlive its objects, which are on the disk, when the power fails */
+	(void)git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
+
 	if (git_reference_name_to_id(&hide[1], im->repo, "refs/awo/head") < 0)
 		memset(&hide[1], 0, sizeof(hide[1]));
 	else if (!git_oid_equal(&hide[1], base) &&
@@ -503,8 +510,6 @@ verb_import(struct task *t, json_t *answer)
 	    task_int(t, "max_bytes", 2LL << 30, 1, 1LL << 40, &im->max_bytes) &&
 	    task_int(t, "max_objects", 1000000, 1, UINT32_MAX, &im->max_objects)) {
 		umask(0022);
-		/* refs/awo/head may not outlive its objects when the power fails */
-		(void)git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
 		im->dir = xasprintf("%s/" QUARANTINE, im->clean_dir);
 		/* what an earlier run left when its time was up */
 		if (repo_empty_dir(t, im->dir) == 0)
