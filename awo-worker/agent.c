@@ -30,6 +30,7 @@ enum end { END_ITSELF, END_STEP, END_IDLE, END_ORDER, END_CANCELLED };
 struct artifact {
 	int fd;
 	uint64_t left;
+	bool wanted; /* made when there is something to write */
 	bool wrote;
 	char name[160];
 };
@@ -53,21 +54,28 @@ artifact_open(struct order *o, struct artifact *a, bool keep, const char *file, 
 {
 	char path[256];
 
-	*a = (struct artifact){.fd = -1, .left = (uint64_t)o->job.limits.log_bytes};
+	*a = (struct artifact){.fd = -1, .left = (uint64_t)o->job.limits.log_bytes, .wanted = keep};
 	if (!keep)
 		return;
 	snprintf(a->name, sizeof(a->name), "outputs/%s%s", file, suffix);
 	snprintf(path, sizeof(path), "/awo/order/%s", a->name);
 	unlink(path);
-	a->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
 }
 
 static void
 artifact_add(struct order *o, struct artifact *a, const char *p, size_t n)
 {
 	json_t *fields;
+	char path[256];
 
-	if (a->fd < 0 || n == 0)
+	if (n == 0)
+		return;
+	if (a->wanted) {
+		a->wanted = false;
+		snprintf(path, sizeof(path), "/awo/order/%s", a->name);
+		a->fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0640);
+	}
+	if (a->fd < 0)
 		return;
 	if (n > a->left || files_write_all(a->fd, p, n) != 0) {
 		fields = json_object();

@@ -1,5 +1,5 @@
 /* The order's log as its worker writes it: one JSON object a line, one write a line, state lines
- * synced. */
+ * synced before it waits. */
 #include "awo-worker/journal.h"
 
 #include <errno.h>
@@ -74,22 +74,38 @@ put_line(struct journal *j, const struct buf *line)
 }
 
 static int
+failed(struct journal *j)
+{
+	log_error("journal_write_failed", LS("error", strerror(errno)));
+	j->failed = true;
+	return -1;
+}
+
+static int
 put_state(struct journal *j, const struct buf *line)
 {
 	const struct timespec pause = {.tv_nsec = PAUSE_MS * 1000000L};
 
 	for (int i = 0; i < TRIES; i++) {
 		if (put_line(j, line) == 0) {
-			/* a pipe or /dev/null under test cannot be synced */
-			if (fdatasync(j->fd) != 0 && errno != EINVAL && errno != EROFS)
-				break;
-			return 0;
+			j->unsynced = true;
+			return j->failed ? -1 : 0;
 		}
 		nanosleep(&pause, NULL);
 	}
-	log_error("journal_write_failed", LS("error", strerror(errno)));
-	j->failed = true;
-	return -1;
+	return failed(j);
+}
+
+int
+journal_sync(struct journal *j)
+{
+	if (!j->unsynced)
+		return j->failed ? -1 : 0;
+	j->unsynced = false;
+	/* a pipe or /dev/null under test cannot be synced */
+	if (fdatasync(j->fd) != 0 && errno != EINVAL && errno != EROFS)
+		return failed(j);
+	return j->failed ? -1 : 0;
 }
 
 static void

@@ -1,5 +1,5 @@
 /* The order's log as its worker writes it: one JSON object a line, one write a line, state lines
- * synced. */
+ * synced before it waits. */
 #ifndef WORKER_JOURNAL_H
 #define WORKER_JOURNAL_H
 
@@ -18,6 +18,7 @@ struct journal {
 	uint64_t limit, size; /* of the whole log, in bytes */
 	uint64_t dropped_lines, dropped_bytes;
 	bool exceeded; /* limit_exceeded has been written */
+	bool unsynced; /* a state line is not on the disk yet */
 	bool failed;   /* a state line could not be written: the order cannot go on */
 };
 
@@ -31,6 +32,11 @@ void journal_step(struct journal *j, const char *step); /* NULL: none */
  * (journal.failed is then set). Lines of agent_output beyond the limit are dropped and counted.
  */
 int journal_write(struct journal *j, enum p_event_id event, enum p_log_level level, json_t *fields);
+/*
+ * State lines are on the disk when it returns; -1 (and failed) when they cannot be. To be called before the worker waits for
+ * anything, and before it does what others see: lines that come together share one sync, and what they tell of runs meanwhile.
+ */
+int journal_sync(struct journal *j);
 /* What was dropped, told once at the end. */
 void journal_report(struct journal *j);
 

@@ -110,6 +110,8 @@ loop_turn(struct loop *l, int64_t deadline)
 	struct timeval tv;
 	int64_t left;
 
+	if (l->before_wait != NULL)
+		l->before_wait(l->ctx);
 	if (deadline != 0 && !l->frozen) {
 		left = deadline - loop_now(l);
 		if (left <= 0) {

@@ -22,6 +22,8 @@ struct loop {
 	struct loop_child *children;
 	bool frozen;
 	int64_t frozen_since, frozen_us; /* of the monotonic clock */
+	void (*before_wait)(void *ctx);	 /* called by each turn, or NULL */
+	void *ctx;
 };
 
 int loop_open(struct loop *l); /* -1 with errno */

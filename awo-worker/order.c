@@ -588,6 +588,15 @@ read_job(struct order *o, struct failure *f)
 	return 0;
 }
 
+static void
+sync_journal(void *ctx)
+{
+	struct order *o = ctx;
+
+	/* when it fails, the next state line does */
+	(void)journal_sync(&o->journal);
+}
+
 static int
 start_loop(struct order *o, struct failure *f)
 {
@@ -599,6 +608,8 @@ start_loop(struct order *o, struct failure *f)
 
 	if (loop_open(&o->loop) != 0)
 		return FAIL(f, internal, "no event loop: %s", strerror(errno));
+	o->loop.before_wait = sync_journal;
+	o->loop.ctx = o;
 	o->began = loop_now(&o->loop);
 	o->control = control_open(o->loop.base, o->args->control_fd, o->job.nonce, &handlers);
 	if (o->control == NULL)
@@ -648,7 +659,7 @@ order_main(struct worker_args *a)
 		else
 			tell_failure(&o, step, &f);
 	}
-	r = o.journal.failed ? 1 : 0;
+	r = journal_sync(&o.journal) != 0 ? 1 : 0;
 	order_free(&o);
 	return r;
 }

@@ -41,6 +41,11 @@ call_forge(struct order *o, const char *verb, json_t *request, struct failure *f
 	    request, "owner", json_string(job->forge.owner != NULL ? job->forge.owner : ""));
 	json_object_set_new(
 	    request, "repo", json_string(job->forge.repo != NULL ? job->forge.repo : ""));
+	if (journal_sync(&o->journal) != 0) {
+		json_decref(request);
+		FAIL(f, internal, "the order's log cannot be written");
+		return NULL;
+	}
 	return helper_run(o, &call, f);
 }
 

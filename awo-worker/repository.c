@@ -475,6 +475,10 @@ repository_push(struct order *o, struct failure *f)
 	/* a branch that others made is theirs: ours gets another name, but only before anybody
 	 * knows ours */
 	json_object_set_new(r, "suffix_on_conflict", json_boolean(!o->branch_on_remote));
+	if (journal_sync(&o->journal) != 0) {
+		json_decref(r);
+		return FAIL(f, internal, "the order's log cannot be written");
+	}
 	answer = helper_run(o, &call, f);
 	if (answer == NULL) {
 		failure_prefix(f, "push of %s failed: ", o->branch);
