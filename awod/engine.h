@@ -60,6 +60,7 @@ struct engine_task {
 	const char *cache;		/* 64 digits, with SUP_CACHE_*; else NULL */
 	json_t *request;
 	int timeout_ms;
+	bool early;			/* success is told before the process has ended, which may hold its cache for a moment */
 };
 /* The name of a repository's cache: 64 digits of its canonical URL. */
 void engine_cache_name(const char *canonical, char out[65]);

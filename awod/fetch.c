@@ -116,7 +116,7 @@ fetch_for(struct live *l)
 {
 	struct engine *e = l->e;
 	struct fetch *f = fetch_get(e, l->row->owner_uid, l->row->canonical_url);
-	struct engine_task t = {.program = SUP_GIT, .verb = "fetch", .flags = SUP_CACHE_RW | SUP_NET};
+	struct engine_task t = {.program = SUP_GIT, .verb = "fetch", .flags = SUP_CACHE_RW | SUP_NET, .early = true};
 	struct change *c;
 	struct repo_url u;
 

@@ -27,6 +27,7 @@ struct task {
 	struct event *deadline;
 	struct buf text;
 	bool exited, timed_out, too_long;
+	bool early;			/* as asked for */
 	bool told;			/* it said that it has done its work, and so was its caller */
 	int status;
 	char verb[32];
@@ -89,8 +90,8 @@ is_shortage(int error)
 }
 
 /*
- * Acts when both are known: the answer is complete and the process has ended. What went well needs no word from the process's
- * end, which takes as long as that of its namespaces: the answer is the last that it does.
+ * Acts when both are known: the answer is complete and the process has ended. Who cannot wait is told before, when all went well:
+ * the answer is the last that such a process does, and its end takes as long as that of its namespaces.
  */
 static void
 task_check(struct task *t)
@@ -101,9 +102,9 @@ task_check(struct task *t)
 
 	if (t->answer != NULL)
 		return;
-	if (!t->told) {
+	if (t->early && !t->told && !t->timed_out && !t->too_long) {
 		answer = last_line(t);
-		t->told = !t->timed_out && !t->too_long && json_is_true(json_object_get(answer, "ok"));
+		t->told = json_is_true(json_object_get(answer, "ok"));
 		if (t->told) {
 			t->done(t->arg, &err, answer);
 			buf_free(&t->text);
@@ -115,6 +116,8 @@ task_check(struct task *t)
 		task_free(t);
 		return;
 	}
+	if (answer == NULL)
+		answer = last_line(t);
 	error = json_object_get(answer, "error");
 	if (t->spawn_error[0] != '\0' && t->spawn_short)
 		ERR(&err, RESOURCE_EXHAUSTED, "", "%s", t->spawn_error);
@@ -209,6 +212,7 @@ engine_task(struct engine *e, const struct engine_task *in, engine_task_done *do
 	t->e = e;
 	t->tag = ++e->next_tag;
 	t->done = done;
+	t->early = in->early;
 	t->arg = arg;
 	snprintf(t->verb, sizeof(t->verb), "%s", in->verb);
 	t->next = e->tasks;

@@ -111,22 +111,28 @@ say(struct rig *r, enum sup_op op, const char *id, int status)
 	assert_int_equal(send(r->sup, &m, sizeof(m), 0), sizeof(m));
 }
 
-/* Plays the fetch task that an order's start begins with. */
+/* Plays the fetch task that an order's start begins with, but for its process's end. */
+static void
+play_fetch_answer(struct rig *r, struct packet *p, const char *text)
+{
+	assert_true(next_packet(r, p));
+	assert_int_equal(p->m.op, SUP_SPAWN);
+	assert_int_equal(p->m.kind, SUP_TASK);
+	assert_string_equal(p->m.verb, "fetch");
+	assert_int_equal(p->m.flags & SUP_CACHE_RW, SUP_CACHE_RW);
+	assert_int_equal(p->nfds, 2);
+	answer(r, &p->m, SUP_SPAWNED, 0);
+	assert_int_equal(files_write_all(p->fds[1], text, strlen(text)), 0);
+	close(p->fds[0]);
+	close(p->fds[1]);
+}
+
 static void
 play_fetch(struct rig *r, const char *text)
 {
 	struct packet p;
 
-	assert_true(next_packet(r, &p));
-	assert_int_equal(p.m.op, SUP_SPAWN);
-	assert_int_equal(p.m.kind, SUP_TASK);
-	assert_string_equal(p.m.verb, "fetch");
-	assert_int_equal(p.m.flags & SUP_CACHE_RW, SUP_CACHE_RW);
-	assert_int_equal(p.nfds, 2);
-	answer(r, &p.m, SUP_SPAWNED, 0);
-	assert_int_equal(files_write_all(p.fds[1], text, strlen(text)), 0);
-	close(p.fds[0]);
-	close(p.fds[1]);
+	play_fetch_answer(r, &p, text);
 	answer(r, &p.m, SUP_EXITED, 0);
 }
 
@@ -399,6 +405,42 @@ in_log(struct rig *r, const char *id, const char *text)
 }
 
 static const char fetch_ok[] = "{\"ok\":true,\"default_branch\":\"trunk\",\"head_sha\":\"x\"}\n";
+
+static void
+a_fetch_is_over_when_it_says_so(void **state)
+{
+	struct rig *r = *state;
+	struct seen s = {0};
+	struct packet p;
+
+	create(r, NULL, &s);
+	play_fetch_answer(r, &p, fetch_ok);
+	json_decref(play_spawn(r));
+	answer(r, &p.m, SUP_EXITED, 0);
+	line(r, "workflow_completed", "\"git_commit_count\":0");
+	say(r, SUP_EXITED, s.id, 0);
+	wait_status(r, s.id, order_status_completed);
+}
+
+/* What went wrong is known when its process has ended, which may have been killed. */
+static void
+a_failed_fetch_is_over_when_it_has_ended(void **state)
+{
+	struct rig *r = *state;
+	struct order_row row = {0};
+	struct seen s = {0};
+	struct packet p;
+
+	create(r, NULL, &s);
+	play_fetch_answer(r, &p, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"no such repository\","
+	    "\"reason\":\"not_found\"}}\n");
+	spin(r, 100);
+	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
+	assert_int_equal(row.pub.status, order_status_running);
+	order_row_free(&row);
+	answer(r, &p.m, SUP_EXITED, 1);
+	wait_status(r, s.id, order_status_failed);
+}
 
 static void
 an_order_runs_to_its_end(void **state)
@@ -1496,6 +1538,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		T(a_fetch_is_over_when_it_says_so),
+		T(a_failed_fetch_is_over_when_it_has_ended),
 		T(an_order_runs_to_its_end),
 		T(a_transient_failure_is_tried_again),
 		T(a_permanent_failure_is_not),
