@@ -201,6 +201,10 @@ replaces(void **state)
 	assert_int_equal(files_replace(at, "d/f", "two", 3, 0640), 0);
 	text = files_read(at, "d/f", 10, NULL);
 	assert_string_equal(text, "two");
+	free(text);
+	assert_int_equal(files_replace_unsynced(at, "d/f", "three", 5, 0640), 0);
+	text = files_read(at, "d/f", 10, NULL);
+	assert_string_equal(text, "three");
 	assert_int_equal(fstatat(at, "d/f", &st, AT_SYMLINK_NOFOLLOW), 0);
 	assert_int_equal(st.st_mode, S_IFREG | 0640);
 	free(text);
@@ -210,6 +214,7 @@ replaces(void **state)
 	assert_int_equal(errno, ENOENT);
 	assert_int_equal(files_replace(at, "../f", "x", 1, 0600), -1);
 	assert_int_equal(files_replace(at, "d", "x", 1, 0600), -1);
+	assert_int_equal(files_replace_unsynced(at, "d", "x", 1, 0600), -1);
 	/* nothing is left behind, not even by the failures */
 	dir = openat(at, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	list = fdopendir(TAKE_FD(dir));

@@ -254,6 +254,31 @@ text_of_any_kind(void **state)
 	}
 }
 
+static void
+state_lines_are_synced_together(void **state)
+{
+	struct journal j = open_journal(1 << 20);
+
+	(void)state;
+	assert_int_equal(journal_write(&j, P_E_agent_command_started, log_level_info, NULL), 0);
+	assert_false(j.unsynced);
+	assert_int_equal(journal_write(&j, P_E_workflow_started, log_level_info, NULL), 0);
+	assert_int_equal(journal_write(&j, P_E_step_started, log_level_info, NULL), 0);
+	assert_true(j.unsynced);
+	assert_int_equal(journal_sync(&j), 0);
+	assert_false(j.unsynced);
+	/* what did not get to the disk fails the next one, and all that ask */
+	assert_int_equal(journal_write(&j, P_E_step_completed, log_level_info, NULL), 0);
+	close(j.fd);
+	j.fd = -1;
+	assert_int_equal(journal_sync(&j), -1);
+	assert_true(j.failed);
+	assert_int_equal(journal_sync(&j), -1);
+	j.fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	assert_int_equal(journal_write(&j, P_E_workflow_completed, log_level_info, NULL), -1);
+	journal_close(&j);
+}
+
 int
 main(void)
 {
@@ -265,6 +290,7 @@ main(void)
 	    cmocka_unit_test(a_short_write_is_mended_by_a_newline),
 	    cmocka_unit_test(half_a_line_of_another_swallows_none),
 	    cmocka_unit_test(a_state_line_that_cannot_be_written_is_a_failure),
+	    cmocka_unit_test(state_lines_are_synced_together),
 	    cmocka_unit_test(text_of_any_kind),
 	};
 

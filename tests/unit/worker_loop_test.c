@@ -39,6 +39,30 @@ deadlines_stand_still_while_frozen(void **state)
 }
 
 static void
+count(void *ctx)
+{
+	++*(int *)ctx;
+}
+
+static void
+something_is_done_before_each_wait(void **state)
+{
+	struct loop l;
+	int times = 0;
+
+	(void)state;
+	assert_int_equal(loop_open(&l), 0);
+	l.before_wait = count;
+	l.ctx = &times;
+	assert_false(loop_turn(&l, loop_now(&l) + 1000));
+	assert_int_equal(times, 1);
+	/* a deadline that has passed is a turn, too */
+	assert_false(loop_turn(&l, loop_now(&l) - 1));
+	assert_int_equal(times, 2);
+	loop_close(&l);
+}
+
+static void
 children_are_seen_and_orphans_reaped(void **state)
 {
 	struct loop_child c = {0};
@@ -123,6 +147,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(deadlines_stand_still_while_frozen),
+	    cmocka_unit_test(something_is_done_before_each_wait),
 	    cmocka_unit_test(children_are_seen_and_orphans_reaped),
 	    cmocka_unit_test(bytes_go_through_a_pipe),
 	    cmocka_unit_test(a_reader_that_went_away),
