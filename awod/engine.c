@@ -279,6 +279,7 @@ struct creation {
 	engine_done *done;
 	void *arg;
 	int tries;
+	char *delivery_id, *object;	/* the webhook that it comes from, or NULL */
 };
 
 static void insert(struct creation *c);
@@ -291,6 +292,8 @@ creation_free(struct creation *c)
 	free(c->row);
 	free(c->line);
 	free(c->key);
+	free(c->delivery_id);
+	free(c->object);
 	free(c);
 }
 
@@ -334,7 +337,7 @@ inserted(void *arg, const struct awo_err *err, const struct store_commit *commit
 	    (first = engine_order(e, id, NULL)) != NULL) {
 		/* a repeated create answers with the first order */
 		c->done(c->arg, &none, first);
-	} else if (err->code == AWO_ALREADY_EXISTS && c->tries < 5) {
+	} else if (err->code == AWO_ALREADY_EXISTS && strcmp(err->field, "delivery_id") != 0 && c->tries < 5) {
 		/* the id was taken */
 		rename_order(e, c->row);
 		insert(c);
@@ -394,12 +397,21 @@ insert(struct creation *c)
 	c->line = created_line(r);
 	store_tx_event(tx, r->pub.agent_work_order_id, "agent_work_order_created", c->line);
 	c->row = NULL;
+	if (c->delivery_id != NULL)
+		store_tx_delivery(tx, &(struct store_delivery){c->delivery_id, c->object}, r->pub.agent_work_order_id);
 	store_tx_order_take(tx, r, c->key);
 	store_tx_commit(tx, inserted, c);
 }
 
 void
 engine_create(struct engine *e, struct order_row *row, const char *idempotency_key, engine_done *done, void *arg)
+{
+	engine_create_delivered(e, row, idempotency_key, NULL, done, arg);
+}
+
+void
+engine_create_delivered(struct engine *e, struct order_row *row, const char *idempotency_key,
+    const struct store_delivery *delivery, engine_done *done, void *arg)
 {
 	struct creation *c = xcalloc(1, sizeof(*c));
 	struct p_order *o = &row->pub;
@@ -431,6 +443,10 @@ engine_create(struct engine *e, struct order_row *row, const char *idempotency_k
 	c->arg = arg;
 	c->e = e;
 	c->row = row;
+	if (delivery != NULL) {
+		c->delivery_id = xstrdup(delivery->delivery_id);
+		c->object = xstrdup(delivery->object);
+	}
 	insert(c);
 }
 
@@ -1357,6 +1373,13 @@ void
 engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *text, engine_prompt_done *done,
     void *arg)
 {
+	engine_prompt_delivered(e, id, by, text, NULL, done, arg);
+}
+
+void
+engine_prompt_delivered(struct engine *e, const char *id, const struct caller *by, const char *text,
+    const struct store_delivery *delivery, engine_prompt_done *done, void *arg)
+{
 	struct awo_err err = {0};
 	struct live *l = get(e, id, &err);
 	struct prompting *p;
@@ -1385,6 +1408,8 @@ engine_prompt(struct engine *e, const char *id, const struct caller *by, const c
 	p->text = xstrdup(text);
 	tx = store_tx(e->b->store);
 	store_tx_prompt_insert(tx, id, text, (uint32_t)by->uid);
+	if (delivery != NULL)
+		store_tx_delivery(tx, delivery, id);
 	l->commits++;
 	store_tx_commit(tx, prompt_inserted, p);
 }

@@ -2,7 +2,7 @@
 set(server_room ${CMAKE_SOURCE_DIR}/awod)
 set(server_sources)
 foreach(module server listen conn dispatch stream log_lines caller audit rpc_order rpc_git rpc_logs rpc_artifact
-		rpc_repository rpc_settings rpc_credential rpc_system agent_version)
+		rpc_repository rpc_settings rpc_credential rpc_session rpc_webhook webhook access rpc_system agent_version)
 	list(APPEND server_sources ${server_room}/${module}.c)
 endforeach()
 add_library(awod_server_test_room STATIC ${server_sources})

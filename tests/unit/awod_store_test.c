@@ -224,7 +224,9 @@ test_schema(void **state)
 	check_columns(
 	    db, "credentials", &p_type_credential, 0, "credential_rowid owner_uid shared sealed");
 	check_columns(
-	    db, "api_tokens", &p_type_token, P_BIT(token, token), "token_rowid owner_uid hash");
+	    db, "api_tokens", &p_type_token, P_BIT(token, token) | P_BIT(token, uid), "token_rowid owner_uid hash");
+	check_columns(db, "sessions", &p_type_session, P_BIT(session, session) | P_BIT(session, uid),
+	    "session_rowid owner_uid is_login hash");
 	sqlite3_close(db);
 }
 
@@ -1238,6 +1240,7 @@ test_tokens(void **state)
 
 	fill(&p_type_token, &t, false);
 	P_SETS(token, &t, id, "t1");
+	P_SET(token, &t, uid, 9);
 	tx = store_tx(p->s);
 	store_tx_token_put(tx, 9, &t, hash);
 	res = commit(p, tx);
