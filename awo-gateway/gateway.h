@@ -26,7 +26,7 @@ void latency_add(struct latency *l, int64_t us);
 
 struct gateway_counters {
 	uint64_t requests, by_status[6];	/* [2] is 2xx */
-	uint64_t connections, connections_cut, connections_refused;
+	uint64_t connections, connections_cut;
 	uint64_t sse_opened, sse_dropped, sse_lines;
 	uint64_t bytes_sent;
 	uint64_t backend_lost;

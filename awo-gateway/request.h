@@ -42,6 +42,7 @@ struct request {
 	struct target target;		/* path and query, checked and decoded */
 	const struct route *route;
 	enum mount mount;
+	const char *prefix;		/* of the mount: "/api/v1" */
 	struct route_params *params;	/* values of the {names} in the route's path */
 	char id[REQUEST_ID_MAX + 1];	/* X-Request-Id: the client's own, or made */
 	int64_t began_us;		/* monotonic */
@@ -51,10 +52,9 @@ struct request {
 	/* for generic handlers */
 	json_t *args;			/* object made of body, query and path */
 	void *state;			/* the handler's own, freed by it before it answers */
-	/* the awod call that is under way */
+	bool streaming;			/* the answer has begun, and goes on */
+	/* the awod call that is under way, or NULL */
 	void (*called)(struct request *rq, const struct awo_err *err, void *answer);
-	enum p_method_id method_id;
-	int64_t called_us;
 };
 
 /* Header of the request, or NULL. */
@@ -81,8 +81,14 @@ void request_answer_json(struct request *rq, int status, struct buf *text);
 void request_answer_text(struct request *rq, int status, const char *content_type, const char *text);
 /* No body: 204, 303 with a Location that was added, ... */
 void request_answer_empty(struct request *rq, int status);
+/* Any body; it is emptied. Status 200 and GET with an ETag are the caller's business. */
+void request_send(struct request *rq, int status, struct evbuffer *body);
 /* The error's own status and {"detail": ...}: validation errors as a list with type, loc, msg and input. */
 void request_fail(struct request *rq, const struct awo_err *err);
+/* Adds what every answer carries, to one that goes on after its headers; http_done() is the caller's then. */
+void request_begin(struct request *rq);
+struct args_error;
+void request_fail_args(struct request *rq, const struct args_error *e);	/* 422 */
 /* {"detail": text} with any status. */
 void request_fail_status(struct request *rq, int status, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
