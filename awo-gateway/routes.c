@@ -6,8 +6,10 @@
 
 #include "awo-gateway/handlers.h"
 #include "awo-gateway/openapi.h"
+#include "awo-gateway/session.h"
 #include "awo-gateway/sse.h"
 #include "awo-gateway/static.h"
+#include "awo-gateway/webhook.h"
 
 static const struct {
 	const char *prefix;
