@@ -253,6 +253,15 @@ error_type(const struct p_field *f, const json_t *value)
 	return "value_error";
 }
 
+/* Whether a dotted path ends in the number of an element. */
+static bool
+is_item(const char *path)
+{
+	const char *dot = strrchr(path, '.');
+
+	return dot != NULL && dot[1] >= '0' && dot[1] <= '9';
+}
+
 void
 args_explain(const struct p_type *type, const json_t *args, const struct awo_err *err, enum origin origin,
     struct args_error *e)
@@ -262,8 +271,7 @@ args_explain(const struct p_type *type, const json_t *args, const struct awo_err
 
 	*e = (struct args_error){.err = *err, .origin = origin, .type = error_type(f, value)};
 	/* an item of a list of strings that is none */
-	if (f != NULL && f->kind == P_STRV && err->field[0] != '\0' && value != NULL && !json_is_array(value) &&
-	    !json_is_string(value))
+	if (f != NULL && f->kind == P_STRV && is_item(err->field) && value != NULL && !json_is_string(value))
 		e->type = "string_type";
 	/* secrets are not given back */
 	if (f != NULL && (strcmp(f->name, "value") == 0 || strcmp(f->name, "token") == 0))
