@@ -119,10 +119,17 @@ is_same(const struct config *c, const char *origin, const char *host)
 	return (size_t)(url - c->gateway_url) + n == strlen(origin) && strncasecmp(origin, c->gateway_url, strlen(origin)) == 0;
 }
 
+/* A page may keep its origin to itself; where the browser says whether it is the same, that decides. */
+static bool
+is_told(const struct origin_facts *f)
+{
+	return f->origin != NULL && (f->site == NULL || strcmp(f->origin, "null") != 0);
+}
+
 bool
 origin_is_foreign(const struct config *c, const struct origin_facts *f)
 {
-	if (f->origin != NULL) {
+	if (is_told(f)) {
 		if (is_same(c, f->origin, f->host))
 			return false;
 		for (size_t i = 0; i < c->gateway_cors_origins.n; i++)
@@ -144,12 +151,10 @@ tells_site(const struct config *c, const char *host)
 bool
 origin_is_own(const struct config *c, const struct origin_facts *f, bool reads)
 {
-	if (f->origin != NULL)
+	if (is_told(f))
 		return is_same(c, f->origin, f->host);
-	/* browsers add Origin to whatever changes something */
-	if (!reads)
-		return false;
 	if (f->site != NULL)
-		return strcasecmp(f->site, "same-origin") == 0 || strcasecmp(f->site, "none") == 0;
-	return !tells_site(c, f->host);
+		return strcasecmp(f->site, "same-origin") == 0 || (reads && strcasecmp(f->site, "none") == 0);
+	/* browsers add Origin to whatever changes something */
+	return reads && !tells_site(c, f->host);
 }

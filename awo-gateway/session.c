@@ -12,6 +12,7 @@
 #include "awo-gateway/static.h"
 #include "awod/config.h"
 #include "common/buf.h"
+#include "common/clean.h"
 #include "common/clock.h"
 #include "common/text.h"
 
@@ -80,6 +81,7 @@ answer_page(struct request *rq, int status, const char *title, const char *text)
 	struct buf b CLEAN_BUF = {0};
 
 	static_page_headers(rq);
+	request_add_header(rq, "Cache-Control", "no-store");
 	buf_printf(&b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title></head>\n"
 		       "<body><h1>%s</h1>\n<p>%s</p></body></html>\n", title, title, text);
 	request_answer_text(rq, status, "text/html; charset=utf-8", b.p);
@@ -102,13 +104,61 @@ opened(struct request *rq, const struct awo_err *err, void *answer)
 	}
 }
 
+/* A token in a page: only what tokens are made of. */
+static bool
+is_token(const char *s)
+{
+	return strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789_") == strlen(s);
+}
+
+static void
+ask_reader(struct request *rq, const char *token)
+{
+	struct buf text CLEAN_BUF = {0};
+
+	buf_printf(&text, "Go on only if you have just asked for this, with <code>awoctl ui</code>.</p>\n"
+		"<form method=\"post\" action=\"/ui/login\"><input type=\"hidden\" name=\"token\" value=\"%s\">"
+		"<button autofocus>Log in</button></form>\n<p>", is_token(token) ? token : "");
+	/* the form must be able to say where it comes from */
+	request_add_header(rq, "Referrer-Policy", "same-origin");
+	answer_page(rq, 200, "Log in to agent work orders", text.p);
+}
+
+static void
+open_session(struct request *rq, const char *token)
+{
+	/* lent for the encoding */
+	struct p_session_open q = {.login_token = (char *)(uintptr_t)token};
+
+	P_MARK(session_open, &q, login_token);
+	request_call_self(rq, P_M_session_open, &q, opened);
+}
+
+void
+session_confirm(struct request *rq)
+{
+	struct origin_facts facts = {.host = request_header(rq, "Host"), .origin = request_header(rq, "Origin"),
+	    .site = request_header(rq, "Sec-Fetch-Site")};
+	CLEAN_FREE char *body = NULL;
+	size_t len;
+
+	if (!origin_is_own(rq->g->conf, &facts, false)) {
+		request_fail_status(rq, 403, "only the gateway's own page asks for this");
+		return;
+	}
+	body = request_body(rq, &len);
+	if (strncmp(body, "token=", 6) != 0 || len > WHO_AUTH_MAX || strlen(body) != len || !is_token(body + 6)) {
+		request_fail_status(rq, 400, "the form of /ui/login was expected");
+		return;
+	}
+	open_session(rq, body + 6);
+}
+
 void
 session_login(struct request *rq)
 {
 	const char *token = target_param(&rq->target, "token"), *site = request_header(rq, "Sec-Fetch-Site");
 	const char *purpose = request_header(rq, "Sec-Purpose");
-	/* lent for the encoding */
-	struct p_session_open q = {.login_token = (char *)(uintptr_t)token};
 
 	if (token == NULL || *token == '\0' || strlen(token) > WHO_AUTH_MAX) {
 		answer_page(rq, 400, "This is not the whole link",
@@ -120,14 +170,12 @@ session_login(struct request *rq)
 		request_answer_empty(rq, 204);
 		return;
 	}
-	/* somebody else's page would log the reader in as somebody else */
+	/* another page has led here, of another site or a file: it may want to log the reader in as somebody else */
 	if (site != NULL && strcasecmp(site, "none") != 0 && strcasecmp(site, "same-origin") != 0) {
-		answer_page(rq, 403, "Open this link yourself",
-		    "A page of another site has led here. If the link is yours, copy it into the address bar.");
+		ask_reader(rq, token);
 		return;
 	}
-	P_MARK(session_open, &q, login_token);
-	request_call_self(rq, P_M_session_open, &q, opened);
+	open_session(rq, token);
 }
 
 /* ---- logging out */

@@ -13,6 +13,7 @@ bool session_cookie(const struct request *rq, char auth[WHO_AUTH_MAX + 1]);
 void session_clear_cookie(struct request *rq);
 
 route_handler session_login;	/* GET /ui/login?token= */
+route_handler session_confirm;	/* POST /ui/login: the same, after the reader was asked */
 route_handler session_logout;	/* DELETE /session, POST /ui/logout */
 route_handler session_show;	/* GET /session: who am I */
 

@@ -47,8 +47,9 @@ fence "proto's headers" "${include}\"proto/[a-z]+\.h" '(proto|awod|awo-worker|aw
 	'common/log.c:1:#include "proto/schema.h"'
 
 # Who starts processes: awod's supervisor and spawn; the worker's sandbox, launch and helpers; the demonstration agent, which
-# plays an agent; awoctl's connection over ssh and its doctor, which tries namespaces; gh, run by awod for its token.
+# plays an agent; awoctl's connection over ssh, its doctor, which tries namespaces, and ui, which opens a browser; gh, run by
+# awod for its token.
 fence "new processes" '(^|[^A-Za-z0-9_>.])(fork|vfork|_Fork|clone|clone3|posix_spawnp?|popen|system) ?\(|SYS_(clone3?|v?fork)' \
-	"awod/(supervisor|spawn|gh_token)\.c|awo-worker/(sandbox|launch|helper)\.c|awo-worker/demo/[^:]*|awoctl/(connect|doctor)\.c" \
+	"awod/(supervisor|spawn|gh_token)\.c|awo-worker/(sandbox|launch|helper)\.c|awo-worker/demo/[^:]*|awoctl/(cmd_ui|connect|doctor)\.c" \
 	'awod/engine.c:1:	pid = fork();'
 exit $failed
