@@ -20,13 +20,22 @@
 #define ARRIVE_US (20 * INT64_C(1000000))	/* from a request's first byte to its last */
 #define FIRST_US (10 * INT64_C(1000000))	/* from the connection to the first byte */
 #define SWEEP_MS 250
+#define READ_AHEAD ((size_t)64 << 10)
 #define BUCKETS 1024
 
+/*
+ * What is known of one connection. It belongs to evhttp, which tells nobody when it lets one go, and holding on to the
+ * bufferevent would keep its events on a descriptor that is somebody else's by then. So the socket's cookie says whether
+ * it is still there: the bufferevent may only be touched from its own callbacks.
+ */
 struct conn {
 	LIST_ENTRY(conn) all;
 	LIST_ENTRY(conn) bucket;
+	LIST_ENTRY(conn) newborn;
 	struct connections *owner;
-	struct bufferevent *bev;	/* with a reference of ours: it outlives evhttp's use of it until the sweep */
+	struct bufferevent *bev;	/* what it is found by */
+	int fd;				/* -1: evhttp has not told it to the bufferevent yet */
+	uint64_t cookie;
 	int64_t since_us;		/* of the first byte of the request that arrives, or of the connection */
 	size_t waiting;			/* bytes of it */
 	bool busy;			/* a request is being answered */
@@ -40,6 +49,8 @@ struct connections {
 	struct gateway *g;
 	struct conn_list all;
 	struct conn_list buckets[BUCKETS];
+	struct conn_list newborns;
+	struct event *name;
 	size_t n, max, waiting;
 	struct evconnlistener *listener;
 	bool paused;
@@ -52,29 +63,51 @@ bucket_of(struct connections *cs, const struct bufferevent *bev)
 	return &cs->buckets[(uintptr_t)bev / 64 % BUCKETS];
 }
 
-/* evhttp takes its callbacks away when it lets a connection go. */
-static bool
-is_gone(struct bufferevent *bev)
+static uint64_t
+cookie_of(int fd)
 {
-	bufferevent_data_cb rd, wr;
-	bufferevent_event_cb ev;
-	void *arg;
+	uint64_t cookie = 0;
+	socklen_t len = sizeof(cookie);
 
-	bufferevent_getcb(bev, &rd, &wr, &ev, &arg);
-	return rd == NULL && wr == NULL && ev == NULL;
+	return getsockopt(fd, SOL_SOCKET, SO_COOKIE, &cookie, &len) == 0 ? cookie : 0;
+}
+
+static bool
+is_gone(const struct conn *c)
+{
+	return c->fd >= 0 && cookie_of(c->fd) != c->cookie;
 }
 
 /* evhttp reads the end of the connection, and clears away. */
 static void
 cut(struct conn *c)
 {
-	evutil_socket_t fd = bufferevent_getfd(c->bev);
-
-	if (c->cut || fd < 0)
+	if (c->cut || c->fd < 0 || is_gone(c))
 		return;
 	c->cut = true;
 	c->owner->g->count.connections_cut++;
-	shutdown(fd, SHUT_RDWR);
+	shutdown(c->fd, SHUT_RDWR);
+}
+
+/* Between evhttp's accepting them and the first event of theirs, their descriptors become known. */
+static void
+name_newborns(struct connections *cs)
+{
+	struct conn *c;
+
+	while ((c = LIST_FIRST(&cs->newborns)) != NULL) {
+		LIST_REMOVE(c, newborn);
+		c->fd = bufferevent_getfd(c->bev);
+		c->cookie = c->fd >= 0 ? cookie_of(c->fd) : 0;
+	}
+}
+
+static void
+on_name(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	name_newborns(arg);
 }
 
 static void
@@ -106,9 +139,18 @@ conn_free(struct conn *c)
 	LIST_REMOVE(c, bucket);
 	cs->n--;
 	cs->waiting -= c->waiting;
-	evbuffer_remove_cb(bufferevent_get_input(c->bev), arrived, c);
-	bufferevent_decref(c->bev);
 	free(c);
+}
+
+static struct conn *
+conn_find(struct connections *cs, const struct bufferevent *bev)
+{
+	struct conn *c;
+
+	LIST_FOREACH(c, bucket_of(cs, bev), bucket)
+	if (c->bev == bev)
+		break;
+	return c;
 }
 
 static void
@@ -119,7 +161,7 @@ sweep(struct connections *cs)
 
 	for (c = LIST_FIRST(&cs->all); c != NULL; c = next) {
 		next = LIST_NEXT(c, all);
-		if (is_gone(c->bev))
+		if (is_gone(c))
 			conn_free(c);
 		else if (!c->busy && !c->idle && now - c->since_us > (c->waiting > 0 ? ARRIVE_US : FIRST_US))
 			cut(c);
@@ -154,9 +196,14 @@ connections_new(struct event_base *base, void *arg)
 
 	if (bev == NULL)
 		return NULL;
+	name_newborns(cs);
+	/* the same memory: the one that had it before is gone */
+	while ((c = conn_find(cs, bev)) != NULL)
+		conn_free(c);
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct conn){.owner = cs, .bev = bev, .since_us = clock_mono_us()};
-	bufferevent_incref(bev);
+	*c = (struct conn){.owner = cs, .bev = bev, .fd = -1, .since_us = clock_mono_us()};
+	LIST_INSERT_HEAD(&cs->newborns, c, newborn);
+	event_active(cs->name, EV_TIMEOUT, 0);
 	LIST_INSERT_HEAD(&cs->all, c, all);
 	LIST_INSERT_HEAD(bucket_of(cs, bev), c, bucket);
 	evbuffer_add_cb(bufferevent_get_input(bev), arrived, c);
@@ -170,17 +217,16 @@ void
 connections_busy(struct gateway *g, struct bufferevent *bev, bool busy)
 {
 	struct connections *cs = g->connections;
-	struct conn *c;
+	struct conn *c = conn_find(cs, bev);
 
-	LIST_FOREACH(c, bucket_of(cs, bev), bucket)
-	if (c->bev == bev)
-		break;
 	if (c == NULL)
 		return;
 	cs->waiting -= c->waiting;
 	c->waiting = 0;
 	c->busy = busy;
 	c->idle = !busy;
+	/* what a client sends while it is being answered waits in the kernel; a request may be as large as evhttp takes it */
+	bufferevent_setwatermark(bev, EV_READ, 0, busy ? READ_AHEAD : 0);
 }
 
 void
@@ -206,6 +252,7 @@ connections_open(struct gateway *g)
 	cs->g = g;
 	cs->max = CONNECTIONS_MAX;
 	LIST_INIT(&cs->all);
+	LIST_INIT(&cs->newborns);
 	for (size_t i = 0; i < BUCKETS; i++)
 		LIST_INIT(&cs->buckets[i]);
 	if (getrlimit(RLIMIT_NOFILE, &rl) == 0) {
@@ -215,7 +262,8 @@ connections_open(struct gateway *g)
 			cs->max = rl.rlim_cur > 2 * RESERVED_FDS ? (size_t)rl.rlim_cur - RESERVED_FDS : RESERVED_FDS;
 	}
 	cs->sweep = event_new(g->base, -1, EV_PERSIST, on_sweep, cs);
-	if (cs->sweep == NULL || event_add(cs->sweep, &tv) != 0) {
+	cs->name = event_new(g->base, -1, 0, on_name, cs);
+	if (cs->name == NULL || cs->sweep == NULL || event_add(cs->sweep, &tv) != 0) {
 		log_error("event_failed", LS("what", "the limits of connections"));
 		return -1;
 	}
@@ -234,6 +282,8 @@ connections_close(struct gateway *g)
 		conn_free(c);
 	if (cs->sweep != NULL)
 		event_free(cs->sweep);
+	if (cs->name != NULL)
+		event_free(cs->name);
 	free(cs);
 	g->connections = NULL;
 }

@@ -144,6 +144,10 @@ class Gateway:
         text = Path(f"/proc/{self.pid}/status").read_text()
         return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
 
+    @property
+    def is_sanitized(self):
+        return "libasan" in Path(f"/proc/{self.pid}/maps").read_text()
+
     # ---- requests -------------------------------------------------------------------------------------------------
 
     def request(self, method, path, body=None, headers=None, timeout=60):
