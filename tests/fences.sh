@@ -39,7 +39,9 @@ fence "libyaml" "${include}<yaml\.h" 'proto/yaml\.c' 'awod/config.c:1:#include <
 fence "libseccomp" "${include}<seccomp\.h" 'awo-worker/seccomp\.c' 'awo-worker/launch.c:1:#include <seccomp.h>'
 
 # a program's headers are its own; the manual pages are made from the tables of two
-fence "awod's headers" "${include}\"awod/" '(awod|docs)/[^:]*' 'awoctl/doctor.c:1:#include "awod/config.h"'
+fence "awod's headers" "${include}\"awod/[a-z_]*([^g]|[^i]g|[^f]ig)\.h" '(awod|docs)/[^:]*' 'awoctl/doctor.c:1:#include "awod/engine.h"'
+# the gateway reads the same file in the same way
+fence "awod's configuration" "${include}\"awod/config\.h" '(awod|docs|awo-gateway)/[^:]*' 'awoctl/doctor.c:1:#include "awod/config.h"'
 fence "awo-worker's headers" "${include}\"awo-worker/" 'awo-worker/[^:]*' 'awod/spawn.c:1:#include "awo-worker/job.h"'
 fence "awoctl's headers" "${include}\"awoctl/" '(awoctl|docs)/[^:]*' 'awod/main.c:1:#include "awoctl/ctl.h"'
 fence "awo-gateway's headers" "${include}\"awo-gateway/" 'awo-gateway/[^:]*' 'awod/main.c:1:#include "awo-gateway/http.h"'
