@@ -113,6 +113,7 @@ check_signature(const struct broker *b, const struct p_webhook_deliver *q, struc
 static int
 find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_err *err)
 {
+	static const char *const forms[] = {"https://", "http://", "ssh://git@"};
 	const struct config *conf = d->b->conf;
 	uint32_t only = f->uid, uid = 0;
 	bool one = !f->everybody;
@@ -126,15 +127,12 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 		one = true;
 	}
 	*found = false;
-	for (int i = 0; i < 2 && !*found; i++) {
+	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !*found; i++) {
 		struct p_repository registered;
 		struct awo_err why = {0};
 		char url[600];
 
-		if (i == 0)
-			snprintf(url, sizeof(url), "https://%s/%s", conf->github_host, d->w.repository);
-		else
-			snprintf(url, sizeof(url), "ssh://git@%s/%s", conf->github_host, d->w.repository);
+		snprintf(url, sizeof(url), "%s%s/%s", forms[i], conf->github_host, d->w.repository);
 		if (store_repository_owner(d->b->store, url, one ? &only : NULL, &uid, &registered, &why) == 0) {
 			*found = repo_url_parse(registered.repository_url, &d->url, &why) == 0;
 			P_FREE(repository, &registered);

@@ -2536,11 +2536,12 @@ static int
 migrate(struct store *s, int64_t version, const char *backup_dir, struct awo_err *err)
 {
 	sqlite3 *db = s->writer.db;
+	bool is_new = version == 0; /* there is nothing to lose */
 
 	for (; version < nmigrations; version++) {
 		char number[160];
 
-		if (version > 0 && backup_dir && backup_whole(s, backup_dir, version, err) < 0)
+		if (!is_new && backup_dir && backup_whole(s, backup_dir, version, err) < 0)
 			return -1;
 		snprintf(number, sizeof(number),
 		    "PRAGMA application_id = %d; PRAGMA user_version = %" PRId64 "; COMMIT",
