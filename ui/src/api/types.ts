@@ -973,6 +973,8 @@ export interface Health {
   queue: unknown;
   /** path, total_bytes, free_bytes, free_percent */
   disk: unknown;
+  /** load_1m, processors, memory_total_bytes, memory_available_bytes */
+  host?: unknown;
   /** seconds */
   uptime: number;
   /** why it is degraded, and what to do */

@@ -13,7 +13,7 @@ import { KeyHelp } from './key-help';
 const PLACES = [
   { to: '/agent-work-orders', label: 'Work orders', keys: 'g o' },
   { to: '/repositories', label: 'Repositories', keys: 'g r' },
-  { to: '/queue', label: 'Queue and host', keys: 'g q' },
+  { to: '/queue', label: 'Queue', keys: 'g q' },
   { to: '/settings', label: 'Settings', keys: 'g s' },
 ];
 
@@ -98,9 +98,12 @@ export function Frame({ children }: { children: ReactNode }) {
         Skip to the content
       </a>
       <header className="sticky top-0 z-20 border-b border-line bg-card">
-        <div className="mx-auto flex max-w-screen-2xl items-center gap-x-4 px-4">
-          <span className="hidden font-semibold text-accent sm:inline">AWO</span>
-          <nav aria-label="Main" className="flex min-w-0 grow gap-1 overflow-x-auto">
+        <div className="mx-auto flex max-w-screen-2xl flex-wrap items-center gap-x-4 px-3 sm:flex-nowrap sm:px-4">
+          <span className="grow py-2 font-semibold text-accent sm:grow-0">AWO</span>
+          <nav
+            aria-label="Main"
+            className="order-last flex min-w-0 basis-full gap-1 overflow-x-auto sm:order-none sm:grow sm:basis-auto"
+          >
             {PLACES.map(({ to, label }) => {
               const here = location.startsWith(to);
               return (
@@ -108,7 +111,7 @@ export function Frame({ children }: { children: ReactNode }) {
                   key={to}
                   href={to}
                   aria-current={here ? 'page' : undefined}
-                  className={`border-b-2 px-2.5 py-3 text-sm font-medium whitespace-nowrap ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
+                  className={`border-b-2 px-2 py-2 text-sm font-medium sm:px-2.5 sm:py-3 whitespace-nowrap ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
                 >
                   {label}
                 </Link>
@@ -119,7 +122,7 @@ export function Frame({ children }: { children: ReactNode }) {
           <IconButton label={`Theme: ${theme}`} onClick={changeTheme}>
             <Icon aria-hidden size={18} />
           </IconButton>
-          <IconButton label="Keys" className="hidden sm:inline-flex" onClick={() => setHelp(true)}>
+          <IconButton label="Keys" onClick={() => setHelp(true)}>
             <Keyboard aria-hidden size={18} />
           </IconButton>
           <Account />

@@ -64,9 +64,14 @@ export function repositoryName(url: string): string {
   const path = url
     .replace(/^[a-z+]+:\/\/[^/]*\//i, '')
     .replace(/^[^/@]+@[^:]+:/, '')
-    .replace(/\.git$/, '')
-    .replace(/\/+$/, '');
+    .replace(/\/+$/, '')
+    .replace(/\.git$/, '');
   return path.split('/').filter(Boolean).slice(-2).join('/') || url;
+}
+
+/** What a registered repository is called: owner/name, also where a path has more before them. */
+export function repositoryLabel(repository: { display_name: string | null; repository_url: string }): string {
+  return repositoryName(repository.display_name ?? repository.repository_url);
 }
 
 /** The page of a branch, where the repository is on a host that has pages. */

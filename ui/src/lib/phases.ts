@@ -53,7 +53,13 @@ export function phaseViews(
   lines: readonly LogLine[],
 ): PhaseView[] {
   const notes = phaseNotes(lines);
-  const current = order.current_phase;
+  // git says what is committed; the step that runs may be ahead of it
+  const running =
+    order.status === 'running' && order.current_step ? PHASE_OF_STEP[order.current_step] : undefined;
+  const current =
+    running && WORK.indexOf(running) > WORK.indexOf(order.current_phase ?? running)
+      ? running
+      : (order.current_phase ?? running);
   const planned = new Set(order.selected_commands.map((step) => PHASE_OF_STEP[step]));
   const ended = order.status === 'failed' || order.status === 'cancelled';
   const views = WORK.map((phase, at): PhaseView => {

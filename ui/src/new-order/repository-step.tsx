@@ -6,7 +6,7 @@ import { useRepositories } from '../api/queries';
 import type { Repository } from '../api/types';
 import { Button } from '../components/button';
 import { Field } from '../components/field';
-import { repositoryName } from '../lib/format';
+import { repositoryLabel, repositoryName } from '../lib/format';
 
 interface Props {
   url: string;
@@ -42,7 +42,7 @@ export function RepositoryStep({ url, problem, onUrl, onRepository }: Props) {
             <option value="">Another repository…</option>
             {repositories.map((r) => (
               <option key={r.id} value={r.id}>
-                {r.display_name ?? repositoryName(r.repository_url)}
+                {repositoryLabel(r)}
               </option>
             ))}
           </select>

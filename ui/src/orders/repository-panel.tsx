@@ -3,7 +3,7 @@ import { ChevronLeft, ChevronRight, Columns2, Plus, Rows2 } from 'lucide-react';
 import type { Order, Repository } from '../api/types';
 import { Button, IconButton } from '../components/button';
 import { isActive } from '../lib/attention';
-import { repositoryName } from '../lib/format';
+import { repositoryLabel } from '../lib/format';
 import { remember, useRemembered } from '../lib/storage';
 import { RepositoryCard } from '../repositories/repository-card';
 
@@ -63,7 +63,10 @@ export function RepositoryPanel(props: Props) {
     );
   }
   return (
-    <aside aria-label="Repositories" className={`min-w-0 space-y-3 ${side ? 'lg:w-72 lg:shrink-0' : ''}`}>
+    <aside
+      aria-label="Repositories"
+      className={`hidden min-w-0 space-y-3 lg:block ${side ? 'lg:w-72 lg:shrink-0' : ''}`}
+    >
       <div className="flex flex-wrap items-center gap-1.5">
         <input
           type="search"
@@ -125,7 +128,7 @@ export function RepositoryPanel(props: Props) {
               onSelect={() => onSelect(repository.id === selected ? null : repository.id)}
               onEdit={() => props.onEdit(repository)}
               onDelete={() => props.onDelete(repository)}
-              name={repository.display_name ?? repositoryName(repository.repository_url)}
+              name={repositoryLabel(repository)}
             />
           ))}
         </ul>

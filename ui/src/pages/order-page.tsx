@@ -109,7 +109,7 @@ function OrderView({ order }: { order: Order }) {
       <div className="card p-4">
         <LiveStats order={order} />
       </div>
-      <div className="grid items-start gap-5 lg:grid-cols-[20rem_minmax(0,1fr)]">
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-5 lg:grid-cols-[20rem_minmax(0,1fr)]">
         <div className="space-y-5">
           <StepTimeline order={order} steps={steps} />
           <PhaseTracker order={order} history={progress?.phase_history ?? []} story={story} />

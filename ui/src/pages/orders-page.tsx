@@ -8,7 +8,7 @@ import { ORDER_STATUS, type OrderStatus, type Repository } from '../api/types';
 import { Button, ButtonLink } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';
 import { STATUS_LABEL } from '../components/status';
-import { plural, repositoryName } from '../lib/format';
+import { plural, repositoryLabel } from '../lib/format';
 import { useKeys } from '../lib/keys';
 import { useNow } from '../lib/now';
 import { useRemembered } from '../lib/storage';
@@ -120,7 +120,7 @@ export function OrdersPage() {
               All Work Orders
             </Button>
             <Button small aria-pressed className="border-accent" onClick={() => undefined}>
-              {repository.display_name ?? repositoryName(repository.repository_url)}
+              {repositoryLabel(repository)}
             </Button>
           </div>
         )}
@@ -137,6 +137,19 @@ export function OrdersPage() {
               className="input pl-8"
             />
           </div>
+          <select
+            aria-label="Repository"
+            value={repositoryId ?? ''}
+            onChange={(event) => set('repo', event.target.value || null)}
+            className="input w-full lg:hidden"
+          >
+            <option value="">Every repository</option>
+            {repositories.data?.map((r) => (
+              <option key={r.id} value={r.id}>
+                {repositoryLabel(r)}
+              </option>
+            ))}
+          </select>
           <select
             aria-label="Status"
             value={status ?? ''}

@@ -156,7 +156,7 @@ export function QueuePage() {
   return (
     <div className="space-y-4">
       <h1 className="text-xl font-semibold">Queue and host</h1>
-      <div className="grid items-start gap-4 lg:grid-cols-2">
+      <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-4 lg:grid-cols-[repeat(2,minmax(0,1fr))]">
         <div className="space-y-4">
           <Panel title="Running">
             {running.length === 0 ? (

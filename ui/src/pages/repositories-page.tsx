@@ -6,7 +6,7 @@ import type { Repository } from '../api/types';
 import { Button, ButtonLink, IconButton } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';
 import { copy } from '../lib/copy';
-import { ago, repositoryName } from '../lib/format';
+import { ago, repositoryLabel } from '../lib/format';
 import { useKeys } from '../lib/keys';
 import { useNow } from '../lib/now';
 import { stepLabel } from '../lib/steps';
@@ -68,9 +68,9 @@ export function RepositoriesPage() {
             onChange={(event) => setText(event.target.value)}
           />
           {found.length === 0 && <p className="card p-4 text-soft">No repositories match your search</p>}
-          <ul className="grid gap-3 lg:grid-cols-2">
+          <ul className="grid grid-cols-[minmax(0,1fr)] gap-3 lg:grid-cols-[repeat(2,minmax(0,1fr))]">
             {found.map((r) => {
-              const name = r.display_name ?? repositoryName(r.repository_url);
+              const name = repositoryLabel(r);
               const c = counts.get(r.repository_url) ?? { total: 0, active: 0, done: 0 };
               return (
                 <li key={r.id} data-repository={r.id} className="card space-y-2 p-4">

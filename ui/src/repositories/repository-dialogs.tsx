@@ -5,7 +5,7 @@ import type { Repository, SandboxType } from '../api/types';
 import { Button } from '../components/button';
 import { Confirm, Dialog } from '../components/dialog';
 import { Field } from '../components/field';
-import { repositoryName, timestamp } from '../lib/format';
+import { repositoryLabel, timestamp } from '../lib/format';
 import { DEFAULT_STEPS } from '../lib/steps';
 import { StepPicker } from './step-picker';
 
@@ -117,7 +117,7 @@ export function EditRepositoryDialog({
     <Dialog
       open
       onOpenChange={onClose}
-      title={`Edit ${repository.display_name ?? repositoryName(repository.repository_url)}`}
+      title={`Edit ${repositoryLabel(repository)}`}
       description="What new orders of this repository begin with."
     >
       <form onSubmit={submit} className="space-y-4">
