@@ -1,4 +1,5 @@
-/* What a request says, as one JSON object that the tables can check; and what is wrong with it, in words for programs. */
+/* What a request says, as one JSON object that the tables can check; and what is wrong with it, in
+ * words for programs. */
 #include "awo-gateway/args.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ field_named(const struct p_type *type, const char *name, size_t len)
 const char *
 args_path_field(const struct p_type *type, const char *name)
 {
-	if (strcmp(name, "id") == 0 && field_named(type, "agent_work_order_id", strlen("agent_work_order_id")) != NULL)
+	if (strcmp(name, "id") == 0 &&
+	    field_named(type, "agent_work_order_id", strlen("agent_work_order_id")) != NULL)
 		return "agent_work_order_id";
 	return name;
 }
@@ -45,7 +47,8 @@ number(const char *text)
 static json_t *
 boolean(const char *text)
 {
-	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {"false", "0", "no", "off"};
+	static const char *const yes[] = {"true", "1", "yes", "on"}, *const no[] = {
+									 "false", "0", "no", "off"};
 
 	for (size_t i = 0; i < sizeof(yes) / sizeof(yes[0]); i++) {
 		if (strcmp(text, yes[i]) == 0)
@@ -133,7 +136,8 @@ parse_body(const char *body, size_t len, struct args_error *e)
 		CLEAN_BUF struct buf text = {0};
 
 		text_add_utf8(&text, error.text, strlen(error.text), 200);
-		(void)ERR(&e->err, INVALID_ARGUMENT, "", "the body is no JSON: %s", text.p != NULL ? text.p : "");
+		(void)ERR(&e->err, INVALID_ARGUMENT, "", "the body is no JSON: %s",
+		    text.p != NULL ? text.p : "");
 		e->position = error.position;
 		(void)refuse(e, "json_invalid", FROM_BODY, NULL);
 		return NULL;
@@ -148,15 +152,18 @@ parse_body(const char *body, size_t len, struct args_error *e)
 }
 
 static int
-take_path(json_t *args, const struct p_type *type, const struct route_params *params, struct args_error *e)
+take_path(json_t *args, const struct p_type *type, const struct route_params *params,
+    struct args_error *e)
 {
 	for (size_t i = 0; params != NULL && i < params->n; i++) {
 		const char *name = args_path_field(type, params->v[i].name);
 		json_t *other = json_object_get(args, name);
 
 		if (other != NULL && !json_is_null(other) &&
-		    (!json_is_string(other) || strcmp(json_string_value(other), params->v[i].value) != 0)) {
-			(void)ERR(&e->err, INVALID_ARGUMENT, name, "%s must be the one in the path, or be left out", name);
+		    (!json_is_string(other) ||
+			strcmp(json_string_value(other), params->v[i].value) != 0)) {
+			(void)ERR(&e->err, INVALID_ARGUMENT, name,
+			    "%s must be the one in the path, or be left out", name);
 			return refuse(e, "value_error", FROM_BODY, NULL);
 		}
 		json_object_set_new(args, name, json_string(params->v[i].value));
@@ -263,15 +270,16 @@ is_item(const char *path)
 }
 
 void
-args_explain(const struct p_type *type, const json_t *args, const struct awo_err *err, enum origin origin,
-    struct args_error *e)
+args_explain(const struct p_type *type, const json_t *args, const struct awo_err *err,
+    enum origin origin, struct args_error *e)
 {
 	const json_t *value = args;
 	const struct p_field *f = locate(type, err->field, &value);
 
 	*e = (struct args_error){.err = *err, .origin = origin, .type = error_type(f, value)};
 	/* an item of a list of strings that is none */
-	if (f != NULL && f->kind == P_STRV && is_item(err->field) && value != NULL && !json_is_string(value))
+	if (f != NULL && f->kind == P_STRV && is_item(err->field) && value != NULL &&
+	    !json_is_string(value))
 		e->type = "string_type";
 	/* secrets are not given back */
 	if (f != NULL && (strcmp(f->name, "value") == 0 || strcmp(f->name, "token") == 0))
@@ -282,8 +290,10 @@ args_explain(const struct p_type *type, const json_t *args, const struct awo_err
 static void
 add_loc(struct buf *b, const struct args_error *e)
 {
-	static const char *const origins[] = {
-	    [FROM_BODY] = "body", [FROM_QUERY] = "query", [FROM_PATH] = "path", [FROM_HEADER] = "header"};
+	static const char *const origins[] = {[FROM_BODY] = "body",
+	    [FROM_QUERY] = "query",
+	    [FROM_PATH] = "path",
+	    [FROM_HEADER] = "header"};
 
 	buf_printf(b, "[\"%s\"", origins[e->origin]);
 	if (strcmp(e->type, "json_invalid") == 0)

@@ -1,4 +1,5 @@
-/* The one connection to awod, which all requests and streams share, and which comes back by itself. */
+/* The one connection to awod, which all requests and streams share, and which comes back by itself.
+ */
 #include "awo-gateway/backend.h"
 
 #include <stdlib.h>
@@ -26,14 +27,14 @@ TAILQ_HEAD(call_list, call);
 
 struct backend {
 	struct gateway *g;
-	struct client *client;		/* NULL while awod is away */
-	struct call_list calls;		/* wait for their answer */
-	struct call_list lost;		/* will never have one */
+	struct client *client;	/* NULL while awod is away */
+	struct call_list calls; /* wait for their answer */
+	struct call_list lost;	/* will never have one */
 	struct event *kick, *retry;
 	long retry_ms;
 	int64_t tried_us;
-	struct awo_err why;		/* it is away */
-	bool told;			/* in the log */
+	struct awo_err why; /* it is away */
+	bool told;	    /* in the log */
 };
 
 static void
@@ -52,7 +53,8 @@ on_notify(void *arg, const char *method, struct p_slice param)
 	sse_notify(b->g, method, param);
 }
 
-/* All that waited for this connection will have no answer; what was sent may have been carried out. */
+/* All that waited for this connection will have no answer; what was sent may have been carried out.
+ */
 static void
 on_closed(void *arg, const struct awo_err *err)
 {
@@ -82,7 +84,8 @@ try_connect(struct backend *b)
 	if (b->client == NULL) {
 		b->why = err;
 		if (!b->told)
-			log_warning("awod_away", LS("socket", b->g->socket_path), LS("error", err.msg));
+			log_warning(
+			    "awod_away", LS("socket", b->g->socket_path), LS("error", err.msg));
 		b->told = true;
 		return false;
 	}
@@ -158,7 +161,8 @@ backend_call(struct gateway *g, const char *auth, enum p_method_id method, const
 		return;
 	}
 	TAILQ_INSERT_TAIL(&b->calls, c, link);
-	client_send_as(b->client, method, params, auth != NULL && *auth != '\0' ? auth : NULL, on_answer, c);
+	client_send_as(
+	    b->client, method, params, auth != NULL && *auth != '\0' ? auth : NULL, on_answer, c);
 }
 
 bool

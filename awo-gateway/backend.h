@@ -1,4 +1,5 @@
-/* The one connection to awod, which all requests and streams share, and which comes back by itself. */
+/* The one connection to awod, which all requests and streams share, and which comes back by itself.
+ */
 #ifndef GATEWAY_BACKEND_H
 #define GATEWAY_BACKEND_H
 
@@ -6,11 +7,11 @@
 
 struct gateway;
 
-int backend_open(struct gateway *g);		/* awod need not be there yet */
-void backend_close(struct gateway *g);		/* calls that wait are forgotten */
+int backend_open(struct gateway *g);   /* awod need not be there yet */
+void backend_close(struct gateway *g); /* calls that wait are forgotten */
 /*
- * As client_send_as(): done is called once, never from inside, with AWO_UNAVAILABLE when awod is away. auth NULL or "":
- * as the gateway's own user.
+ * As client_send_as(): done is called once, never from inside, with AWO_UNAVAILABLE when awod is
+ * away. auth NULL or "": as the gateway's own user.
  */
 void backend_call(struct gateway *g, const char *auth, enum p_method_id method, const void *params,
     client_answer_cb *done, void *arg);

@@ -1,4 +1,5 @@
-/* The limits of connections that evhttp has none for: how many, how long a request may take to arrive, how much waits. */
+/* The limits of connections that evhttp has none for: how many, how long a request may take to
+ * arrive, how much waits. */
 #include "awo-gateway/connections.h"
 
 #include <stdlib.h>
@@ -15,31 +16,34 @@
 #include "common/log.h"
 
 #define CONNECTIONS_MAX 4096
-#define RESERVED_FDS 96		/* for what is no connection */
-#define WAITING_MAX ((size_t)48 << 20)	/* bytes of requests that have not arrived as a whole, of all connections */
-#define ARRIVE_US (20 * INT64_C(1000000))	/* from a request's first byte to its last */
-#define FIRST_US (10 * INT64_C(1000000))	/* from the connection to the first byte */
+#define RESERVED_FDS 96 /* for what is no connection */
+#define WAITING_MAX                                                                                \
+	((size_t)48                                                                                \
+	    << 20) /* bytes of requests that have not arrived as a whole, of all connections */
+#define ARRIVE_US (20 * INT64_C(1000000)) /* from a request's first byte to its last */
+#define FIRST_US (10 * INT64_C(1000000))  /* from the connection to the first byte */
 #define SWEEP_MS 250
 #define READ_AHEAD ((size_t)64 << 10)
 #define BUCKETS 1024
 
 /*
- * What is known of one connection. It belongs to evhttp, which tells nobody when it lets one go, and holding on to the
- * bufferevent would keep its events on a descriptor that is somebody else's by then. So the socket's cookie says whether
- * it is still there: the bufferevent may only be touched from its own callbacks.
+ * What is known of one connection. It belongs to evhttp, which tells nobody when it lets one go,
+ * and holding on to the bufferevent would keep its events on a descriptor that is somebody else's
+ * by then. So the socket's cookie says whether it is still there: the bufferevent may only be
+ * touched from its own callbacks.
  */
 struct conn {
 	LIST_ENTRY(conn) all;
 	LIST_ENTRY(conn) bucket;
 	LIST_ENTRY(conn) newborn;
 	struct connections *owner;
-	struct bufferevent *bev;	/* what it is found by */
-	int fd;				/* -1: evhttp has not told it to the bufferevent yet */
+	struct bufferevent *bev; /* what it is found by */
+	int fd;			 /* -1: evhttp has not told it to the bufferevent yet */
 	uint64_t cookie;
-	int64_t since_us;		/* of the first byte of the request that arrives, or of the connection */
-	size_t waiting;			/* bytes of it */
-	bool busy;			/* a request is being answered */
-	bool idle;			/* between requests: evhttp's own timeout holds */
+	int64_t since_us; /* of the first byte of the request that arrives, or of the connection */
+	size_t waiting;	  /* bytes of it */
+	bool busy;	  /* a request is being answered */
+	bool idle;	  /* between requests: evhttp's own timeout holds */
 	bool cut;
 };
 
@@ -163,7 +167,8 @@ sweep(struct connections *cs)
 		next = LIST_NEXT(c, all);
 		if (is_gone(c))
 			conn_free(c);
-		else if (!c->busy && !c->idle && now - c->since_us > (c->waiting > 0 ? ARRIVE_US : FIRST_US))
+		else if (!c->busy && !c->idle &&
+			 now - c->since_us > (c->waiting > 0 ? ARRIVE_US : FIRST_US))
 			cut(c);
 	}
 	if (cs->listener == NULL)
@@ -225,7 +230,8 @@ connections_busy(struct gateway *g, struct bufferevent *bev, bool busy)
 	c->waiting = 0;
 	c->busy = busy;
 	c->idle = !busy;
-	/* what a client sends while it is being answered waits in the kernel; a request may be as large as evhttp takes it */
+	/* what a client sends while it is being answered waits in the kernel; a request may be as
+	 * large as evhttp takes it */
 	bufferevent_setwatermark(bev, EV_READ, 0, busy ? READ_AHEAD : 0);
 }
 
@@ -259,7 +265,9 @@ connections_open(struct gateway *g)
 		rl.rlim_cur = rl.rlim_max;
 		(void)setrlimit(RLIMIT_NOFILE, &rl);
 		if (rl.rlim_cur != RLIM_INFINITY && rl.rlim_cur < CONNECTIONS_MAX + RESERVED_FDS)
-			cs->max = rl.rlim_cur > 2 * RESERVED_FDS ? (size_t)rl.rlim_cur - RESERVED_FDS : RESERVED_FDS;
+			cs->max = rl.rlim_cur > 2 * RESERVED_FDS
+				      ? (size_t)rl.rlim_cur - RESERVED_FDS
+				      : RESERVED_FDS;
 	}
 	cs->sweep = event_new(g->base, -1, EV_PERSIST, on_sweep, cs);
 	cs->name = event_new(g->base, -1, 0, on_name, cs);

@@ -1,4 +1,5 @@
-/* The limits of connections that evhttp has none for: how many, how long a request may take to arrive, how much waits. */
+/* The limits of connections that evhttp has none for: how many, how long a request may take to
+ * arrive, how much waits. */
 #ifndef GATEWAY_CONNECTIONS_H
 #define GATEWAY_CONNECTIONS_H
 

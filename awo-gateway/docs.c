@@ -8,15 +8,22 @@
 
 /* What both forms say before the routes. */
 static const char *const about[] = {
-    "Two mounts have the same routes, each with one constant shape. Below /api/v1 (and the bare /agent-work-orders) a list is an "
-    "object with total_count and has_more, an order is in agent_work_order beside logs_url. Below /api/agent-work-orders a list "
-    "is a bare array with X-Total-Count, an order is flat, and states that older clients do not know are shown as ones that "
+    "Two mounts have the same routes, each with one constant shape. Below /api/v1 (and the bare "
+    "/agent-work-orders) a list is an "
+    "object with total_count and has_more, an order is in agent_work_order beside logs_url. Below "
+    "/api/agent-work-orders a list "
+    "is a bare array with X-Total-Count, an order is flat, and states that older clients do not "
+    "know are shown as ones that "
     "they do: waiting and paused as running, cancelled as failed.",
-    "Every path works with and without a slash at its end. Access: Authorization: Bearer and a token of awoctl token create, or "
+    "Every path works with and without a slash at its end. Access: Authorization: Bearer and a "
+    "token of awoctl token create, or "
     "the session of awoctl ui; routes marked public need neither.",
-    "Errors are {\"detail\": text}. Status 422 has a list instead, each with type, loc (where the field stands), msg and input.",
-    "GETs carry an ETag and answer If-None-Match with 304. Idempotency-Key makes a repeated POST of an order return the first "
-    "one. X-Request-Id is taken over or made; it stands in the answer, the gateway's log and the order's log. Streams are "
+    "Errors are {\"detail\": text}. Status 422 has a list instead, each with type, loc (where the "
+    "field stands), msg and input.",
+    "GETs carry an ETag and answer If-None-Match with 304. Idempotency-Key makes a repeated POST "
+    "of an order return the first "
+    "one. X-Request-Id is taken over or made; it stands in the answer, the gateway's log and the "
+    "order's log. Streams are "
     "server-sent events: replay, then live; Last-Event-ID goes on where a connection ended.",
 };
 #define NABOUT (sizeof(about) / sizeof(about[0]))
@@ -46,14 +53,24 @@ escape(struct buf *b, const char *s)
 static const char *
 scope_name(unsigned scope)
 {
-	return (scope & P_SCOPE_ADMIN) != 0 ? "admin" : (scope & P_SCOPE_WRITE) != 0 ? "write" : scope != 0 ? "read" : "public";
+	return (scope & P_SCOPE_ADMIN) != 0   ? "admin"
+	       : (scope & P_SCOPE_WRITE) != 0 ? "write"
+	       : scope != 0		      ? "read"
+					      : "public";
 }
 
 static const char *
 kind_name(const struct p_field *f)
 {
-	static const char *const names[] = {[P_STR] = "string", [P_INT] = "integer", [P_BOOL] = "boolean", [P_DBL] = "number",
-	    [P_TIME] = "time", [P_ENUM] = "string", [P_STRV] = "array of strings", [P_OBJ] = "object", [P_LIST] = "array",
+	static const char *const names[] = {[P_STR] = "string",
+	    [P_INT] = "integer",
+	    [P_BOOL] = "boolean",
+	    [P_DBL] = "number",
+	    [P_TIME] = "time",
+	    [P_ENUM] = "string",
+	    [P_STRV] = "array of strings",
+	    [P_OBJ] = "object",
+	    [P_LIST] = "array",
 	    [P_ANY] = "any"};
 
 	return names[f->kind];
@@ -96,7 +113,8 @@ route_html(struct buf *b, const struct route *r, const char *prefix)
 			struct buf text CLEAN_BUF = {0};
 
 			field_text(&text, &r->rpc->request->fields[i]);
-			buf_printf(b, "<dt><code>%s</code></dt><dd>", r->rpc->request->fields[i].name);
+			buf_printf(
+			    b, "<dt><code>%s</code></dt><dd>", r->rpc->request->fields[i].name);
 			escape(b, text.p);
 			buf_adds(b, "</dd>");
 		}
@@ -108,7 +126,8 @@ route_html(struct buf *b, const struct route *r, const char *prefix)
 			struct buf text CLEAN_BUF = {0};
 
 			field_text(&text, &r->rpc->answer->fields[i]);
-			buf_printf(b, "<dt><code>%s</code></dt><dd>", r->rpc->answer->fields[i].name);
+			buf_printf(
+			    b, "<dt><code>%s</code></dt><dd>", r->rpc->answer->fields[i].name);
 			escape(b, text.p);
 			buf_adds(b, "</dd>");
 		}
@@ -124,10 +143,13 @@ openapi_html(struct buf *b)
 	size_t n;
 
 	all = routes_all(&n);
-	buf_adds(b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
-		    "content=\"width=device-width\"><title>Agent work orders: HTTP interface</title></head>\n<body>\n"
-		    "<h1>Agent work orders: HTTP interface</h1>\n<p>Version " AWO_VERSION
-		    ". For programs: <a href=\"/openapi.json\">openapi.json</a> (OpenAPI 3.1).</p>\n");
+	buf_adds(b,
+	    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta "
+	    "name=\"viewport\" "
+	    "content=\"width=device-width\"><title>Agent work orders: HTTP "
+	    "interface</title></head>\n<body>\n"
+	    "<h1>Agent work orders: HTTP interface</h1>\n<p>Version " AWO_VERSION
+	    ". For programs: <a href=\"/openapi.json\">openapi.json</a> (OpenAPI 3.1).</p>\n");
 	for (size_t i = 0; i < NABOUT; i++) {
 		buf_adds(b, "<p>");
 		escape(b, about[i]);
@@ -162,8 +184,10 @@ openapi_markdown(struct buf *b)
 	size_t n;
 
 	all = routes_all(&n);
-	buf_adds(b, "# HTTP reference\n\nMade from the tables in `proto/` and `awo-gateway/routes.def`; `cmake --build BUILD --target "
-		    "references` makes it anew.\nThe types are in [rpc.md](rpc.md), the events of logs in [events.md](events.md).\n\n");
+	buf_adds(b, "# HTTP reference\n\nMade from the tables in `proto/` and "
+		    "`awo-gateway/routes.def`; `cmake --build BUILD --target "
+		    "references` makes it anew.\nThe types are in [rpc.md](rpc.md), the events of "
+		    "logs in [events.md](events.md).\n\n");
 	for (size_t i = 0; i < NABOUT; i++)
 		buf_printf(b, "%s\n\n", about[i]);
 	buf_adds(b, "Mounts:");
@@ -171,7 +195,9 @@ openapi_markdown(struct buf *b)
 		buf_printf(b, "%s `%s`", k > 0 ? "," : "", prefix);
 	buf_adds(b, "\n");
 	for (int at_root = 0; at_root < 2; at_root++) {
-		buf_printf(b, "\n## %s\n\n| | path | parameters | answer | scope | |\n|---|---|---|---|---|---|\n",
+		buf_printf(b,
+		    "\n## %s\n\n| | path | parameters | answer | scope | "
+		    "|\n|---|---|---|---|---|---|\n",
 		    at_root ? "At the root" : "Below a mount");
 		for (size_t i = 0; i < n; i++) {
 			const struct route *r = &all[i];
@@ -180,12 +206,14 @@ openapi_markdown(struct buf *b)
 				continue;
 			buf_printf(b, "| %s | `%s` | ", http_method_name(r->method), r->path);
 			if (r->rpc != NULL && r->rpc->request->nfields > 0)
-				buf_printf(b, "[%s](rpc.md#type-%s) as %s", r->rpc->request->name, r->rpc->request->name, takes(r));
+				buf_printf(b, "[%s](rpc.md#type-%s) as %s", r->rpc->request->name,
+				    r->rpc->request->name, takes(r));
 			buf_adds(b, " | ");
 			if (r->rpc != NULL && r->rpc->answer == &p_type_stream_answer)
 				buf_adds(b, "server-sent events");
 			else if (r->rpc != NULL && r->rpc->answer->nfields > 0)
-				buf_printf(b, "[%s](rpc.md#type-%s)", r->rpc->answer->name, r->rpc->answer->name);
+				buf_printf(b, "[%s](rpc.md#type-%s)", r->rpc->answer->name,
+				    r->rpc->answer->name);
 			buf_printf(b, " | %s | ", scope_name(r->scope));
 			cell(b, r->help);
 			buf_adds(b, " |\n");

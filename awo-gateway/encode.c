@@ -80,7 +80,8 @@ encode_accepts_gzip(const char *header)
 			n--;
 		}
 		name = strcspn(p, " \t;,");
-		if ((name == 4 && strncasecmp(p, "gzip", 4) == 0) || (name == 6 && strncasecmp(p, "x-gzip", 6) == 0))
+		if ((name == 4 && strncasecmp(p, "gzip", 4) == 0) ||
+		    (name == 6 && strncasecmp(p, "x-gzip", 6) == 0))
 			return quality(p + name, n - name) > 0;
 		if (name == 1 && *p == '*')
 			any = quality(p + name, n - name) > 0;
@@ -96,7 +97,8 @@ encode_gzip(const struct buf *in, struct buf *out)
 	size_t before = out->len;
 	bool ok = false;
 
-	if (in->len > UINT32_MAX / 2 || deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+	if (in->len > UINT32_MAX / 2 ||
+	    deflateInit2(&z, Z_BEST_SPEED, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY) != Z_OK)
 		return false;
 	/* room for one byte less than there is: more would be no gain */
 	buf_reserve(out, in->len);

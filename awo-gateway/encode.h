@@ -15,7 +15,8 @@ void encode_etag(const void *p, size_t len, char out[ETAG_TEXT]);
 bool encode_etag_matches(const char *header, const char *etag);
 /* Whether Accept-Encoding lets gzip through. NULL: no. */
 bool encode_accepts_gzip(const char *header);
-/* Appends the compressed bytes of in to out; false, and nothing appended, when that failed or made them no fewer. */
+/* Appends the compressed bytes of in to out; false, and nothing appended, when that failed or made
+ * them no fewer. */
 bool encode_gzip(const struct buf *in, struct buf *out);
 
 #endif

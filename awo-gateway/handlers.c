@@ -26,7 +26,8 @@ answered(struct request *rq, const struct awo_err *err, void *answer)
 		request_fail(rq, err);
 		return;
 	}
-	shape_answer(&text, m, answer, rq->mount, rq->prefix, rq->route->method == HTTP_GET, &shape);
+	shape_answer(
+	    &text, m, answer, rq->mount, rq->prefix, rq->route->method == HTTP_GET, &shape);
 	if (shape.total >= 0) {
 		snprintf(number, sizeof(number), "%lld", (long long)shape.total);
 		request_add_header(rq, "X-Total-Count", number);
@@ -102,10 +103,12 @@ repository_known(struct request *rq, const struct awo_err *err, void *answer)
 	}
 	if (!is_given(rq->args, "repository_url"))
 		json_object_set_new(rq->args, "repository_url", json_string(r->repository_url));
-	if (!is_given(rq->args, "sandbox_type") && p_enum_name(&p_enum_sandbox_type, (int)r->default_sandbox_type) != NULL)
+	if (!is_given(rq->args, "sandbox_type") &&
+	    p_enum_name(&p_enum_sandbox_type, (int)r->default_sandbox_type) != NULL)
 		json_object_set_new(rq->args, "sandbox_type",
 		    json_string(P_ENUM_NAME(sandbox_type, r->default_sandbox_type)));
-	if (!is_given(rq->args, "selected_commands") && !is_given(rq->args, "workflow_type") && r->default_commands.n > 0) {
+	if (!is_given(rq->args, "selected_commands") && !is_given(rq->args, "workflow_type") &&
+	    r->default_commands.n > 0) {
 		steps = json_array();
 		for (size_t i = 0; i < r->default_commands.n; i++)
 			json_array_append_new(steps, json_string(r->default_commands.v[i]));
@@ -139,7 +142,8 @@ handle_create(struct request *rq)
 		if (text == NULL) {
 			struct args_error e = {.type = "value_error", .origin = FROM_HEADER};
 
-			(void)ERR(&e.err, INVALID_ARGUMENT, "Idempotency-Key", "Idempotency-Key must be UTF-8 text");
+			(void)ERR(&e.err, INVALID_ARGUMENT, "Idempotency-Key",
+			    "Idempotency-Key must be UTF-8 text");
 			request_fail_args(rq, &e);
 			return;
 		}
@@ -167,7 +171,9 @@ health_known(struct request *rq, const struct awo_err *err, void *answer)
 		answered(rq, err, answer);
 		return;
 	}
-	buf_adds(&text, "{\"status\":\"unhealthy\",\"service\":\"agent-work-orders\",\"version\":\"" AWO_VERSION "\",\"detail\":");
+	buf_adds(&text,
+	    "{\"status\":\"unhealthy\",\"service\":\"agent-work-orders\",\"version\":\"" AWO_VERSION
+	    "\",\"detail\":");
 	text_add_json(&text, err->msg);
 	buf_addc(&text, '}');
 	request_add_header(rq, "Retry-After", "1");
@@ -236,7 +242,8 @@ credentials_known(struct request *rq, const struct awo_err *err, void *answer)
 	/* a stored token wins over the configuration's */
 	for (size_t i = 0; i < a->credentials.n; i++)
 		if (a->credentials.v[i].kind == credential_kind_github_token) {
-			json_object_set_new(settings, "github_token", json_string(a->credentials.v[i].masked));
+			json_object_set_new(
+			    settings, "github_token", json_string(a->credentials.v[i].masked));
 			break;
 		}
 	dump = json_dumps(settings, JSON_COMPACT);
@@ -294,7 +301,8 @@ handle_github_token(struct request *rq)
 		return;
 	token = json_string_value(json_object_get(rq->args, "token"));
 	if (token == NULL || *token == '\0') {
-		(void)ERR(&e.err, INVALID_ARGUMENT, "token", "token must be given: a GitHub personal access token");
+		(void)ERR(&e.err, INVALID_ARGUMENT, "token",
+		    "token must be given: a GitHub personal access token");
 		if (is_given(rq->args, "token"))
 			e.type = token != NULL ? "value_error" : "string_type";
 		request_fail_args(rq, &e);

@@ -4,7 +4,8 @@
 
 #include "awo-gateway/routes.h"
 
-/* Any method: parameters from body, query and path by its request type, the answer in the mount's shape. */
+/* Any method: parameters from body, query and path by its request type, the answer in the mount's
+ * shape. */
 route_handler handle_rpc;
 /* order.create: spellings of the requirements, Idempotency-Key, repository_id. */
 route_handler handle_create;

@@ -1,4 +1,5 @@
-/* The HTTP server: takes requests from evhttp, checks what is common to all, and hands them to their routes. */
+/* The HTTP server: takes requests from evhttp, checks what is common to all, and hands them to
+ * their routes. */
 #include "awo-gateway/http.h"
 
 #include <arpa/inet.h>
@@ -27,7 +28,7 @@
 
 #define BODY_MAX (1 << 20)
 #define HEADERS_MAX 16384
-#define IDLE_S 75	/* a connection without a request */
+#define IDLE_S 75 /* a connection without a request */
 #define BACKLOG 1024
 #define PREFLIGHT_S "600"
 
@@ -35,13 +36,13 @@ static const struct {
 	enum evhttp_cmd_type type;
 	enum http_method method;
 } methods[] = {
-	{EVHTTP_REQ_GET, HTTP_GET},
-	{EVHTTP_REQ_HEAD, HTTP_HEAD},
-	{EVHTTP_REQ_POST, HTTP_POST},
-	{EVHTTP_REQ_PUT, HTTP_PUT},
-	{EVHTTP_REQ_PATCH, HTTP_PATCH},
-	{EVHTTP_REQ_DELETE, HTTP_DELETE},
-	{EVHTTP_REQ_OPTIONS, HTTP_OPTIONS},
+    {EVHTTP_REQ_GET, HTTP_GET},
+    {EVHTTP_REQ_HEAD, HTTP_HEAD},
+    {EVHTTP_REQ_POST, HTTP_POST},
+    {EVHTTP_REQ_PUT, HTTP_PUT},
+    {EVHTTP_REQ_PATCH, HTTP_PATCH},
+    {EVHTTP_REQ_DELETE, HTTP_DELETE},
+    {EVHTTP_REQ_OPTIONS, HTTP_OPTIONS},
 };
 #define NMETHODS (sizeof(methods) / sizeof(methods[0]))
 
@@ -68,7 +69,8 @@ choose_id(struct request *rq)
 	}
 	if (process[0] == '\0')
 		ids_hex(process, 4);
-	snprintf(rq->id, sizeof(rq->id), "%s-%llx", process, (unsigned long long)++rq->g->last_request);
+	snprintf(
+	    rq->id, sizeof(rq->id), "%s-%llx", process, (unsigned long long)++rq->g->last_request);
 }
 
 /* The request's Origin, when the configuration lets pages from there call. */
@@ -110,7 +112,8 @@ answer_options(struct request *rq, unsigned allow)
 	if (rq->origin != NULL && request_header(rq, "Access-Control-Request-Method") != NULL) {
 		request_add_header(rq, "Access-Control-Allow-Methods", names);
 		request_add_header(rq, "Access-Control-Allow-Headers",
-		    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, X-Request-Id");
+		    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, "
+		    "X-Request-Id");
 		request_add_header(rq, "Access-Control-Max-Age", PREFLIGHT_S);
 	}
 	request_answer_empty(rq, 204);
@@ -132,7 +135,8 @@ route(struct request *rq)
 	rq->mount = match.mount;
 	rq->prefix = match.prefix;
 	if (match.allow == 0) {
-		request_fail_status(rq, 404, "there is nothing at this path; /docs lists what there is");
+		request_fail_status(
+		    rq, 404, "there is nothing at this path; /docs lists what there is");
 		return;
 	}
 	if (rq->method == HTTP_OPTIONS) {
@@ -145,7 +149,8 @@ route(struct request *rq)
 	}
 	if (match.route == NULL) {
 		request_add_header(rq, "Allow", route_allow(match.allow, names, sizeof(names)));
-		request_fail_status(rq, 405, "%s is not possible here; possible are %s", http_method_name(rq->method), names);
+		request_fail_status(rq, 405, "%s is not possible here; possible are %s",
+		    http_method_name(rq->method), names);
 		return;
 	}
 	rq->route = match.route;
@@ -200,8 +205,9 @@ http_done(struct request *rq, int status)
 	/* never the query: what is there may be secret */
 	CLEAN_FREE char *path = xstrndup(uri, strcspn(uri, "?"));
 	enum log_lvl level = status >= 500 ? LOG_LVL_WARNING
-			     : rq->method == HTTP_GET || rq->method == HTTP_HEAD || status >= 400 ? LOG_LVL_DEBUG
-												  : LOG_LVL_INFO;
+			     : rq->method == HTTP_GET || rq->method == HTTP_HEAD || status >= 400
+				 ? LOG_LVL_DEBUG
+				 : LOG_LVL_INFO;
 
 	if (conn != NULL)
 		connections_busy(g, evhttp_connection_get_bufferevent(conn), false);
@@ -210,9 +216,9 @@ http_done(struct request *rq, int status)
 		latency_add(&g->count.http, took);
 	g->count.by_status[status / 100 < 6 ? status / 100 : 5]++;
 	latency_add(&g->count.http, took);
-	LOG_AT(level, "http_request_answered", LS("request_id", rq->id), LS("method", http_method_name(rq->method)),
-	    LS("path", path), LI("status", status), LI("microseconds", took), LS("peer", rq->peer),
-	    LS("user", rq->who.user));
+	LOG_AT(level, "http_request_answered", LS("request_id", rq->id),
+	    LS("method", http_method_name(rq->method)), LS("path", path), LI("status", status),
+	    LI("microseconds", took), LS("peer", rq->peer), LS("user", rq->who.user));
 	g->open_requests--;
 	target_free(&rq->target);
 	json_decref(rq->args);
@@ -241,13 +247,15 @@ listen_on(const char *text)
 
 	if (colon == NULL || colon[1] == '\0')
 		return bad_listen(text);
-	host = text[0] == '[' && colon > text && colon[-1] == ']' ? xstrndup(text + 1, (size_t)(colon - text) - 2)
-								    : xstrndup(text, (size_t)(colon - text));
+	host = text[0] == '[' && colon > text && colon[-1] == ']'
+		   ? xstrndup(text + 1, (size_t)(colon - text) - 2)
+		   : xstrndup(text, (size_t)(colon - text));
 	if (strchr(host, ':') != NULL && text[0] != '[')
 		return bad_listen(text);
 	rc = getaddrinfo(*host != '\0' ? host : NULL, colon + 1, &hints, &found);
 	if (rc != 0) {
-		log_error("listen_failed", LS("gateway.listen", text), LS("error", gai_strerror(rc)));
+		log_error(
+		    "listen_failed", LS("gateway.listen", text), LS("error", gai_strerror(rc)));
 		return -1;
 	}
 	for (const struct addrinfo *a = found; a != NULL && fd < 0; a = a->ai_next) {
@@ -266,7 +274,9 @@ listen_on(const char *text)
 	freeaddrinfo(found);
 	if (fd < 0)
 		log_error("listen_failed", LS("gateway.listen", text), LS("error", strerror(saved)),
-		    LS("remedy", saved == EADDRINUSE ? "another program has this port: stop it, or set gateway.port" : ""));
+		    LS("remedy", saved == EADDRINUSE
+				     ? "another program has this port: stop it, or set gateway.port"
+				     : ""));
 	return fd;
 }
 
@@ -309,9 +319,11 @@ http_open(struct gateway *g, const char *listen, int fd)
 	evutil_make_socket_nonblocking(fd);
 	note_address(g, fd);
 	g->http = evhttp_new(g->base);
-	listener = evconnlistener_new(g->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+	listener = evconnlistener_new(
+	    g->base, NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
 	if (g->http == NULL || listener == NULL) {
-		log_error("listen_failed", LS("gateway.listen", listen), LS("error", strerror(errno)));
+		log_error(
+		    "listen_failed", LS("gateway.listen", listen), LS("error", strerror(errno)));
 		if (listener == NULL)
 			close(fd);
 		return -1;
@@ -327,7 +339,8 @@ http_open(struct gateway *g, const char *listen, int fd)
 	evhttp_set_bevcb(g->http, connections_new, g);
 	if (evhttp_bind_listener(g->http, listener) == NULL) {
 		evconnlistener_free(listener);
-		log_error("listen_failed", LS("gateway.listen", listen), LS("error", "evhttp refuses the socket"));
+		log_error("listen_failed", LS("gateway.listen", listen),
+		    LS("error", "evhttp refuses the socket"));
 		return -1;
 	}
 	connections_limit(g, listener);

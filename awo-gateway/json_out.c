@@ -54,6 +54,11 @@ add_number(struct buf *b, double value)
 		buf_adds(b, "null");
 		return;
 	}
+	/* most are counts, or nothing */
+	if (value > -1e15 && value < 1e15 && value - (double)(int64_t)value == 0) {
+		add_integer(b, (int64_t)value);
+		return;
+	}
 	snprintf(text, sizeof(text), "%.15g", value);
 	if (strtod(text, NULL) < value || strtod(text, NULL) > value)
 		snprintf(text, sizeof(text), "%.17g", value);
@@ -80,7 +85,8 @@ json_out_any(struct buf *b, const json_t *value)
 {
 	size_t before = b->len;
 
-	if (value != NULL && json_dump_callback(value, append, b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
+	if (value != NULL &&
+	    json_dump_callback(value, append, b, JSON_COMPACT | JSON_ENCODE_ANY) == 0)
 		return;
 	b->len = before;
 	buf_adds(b, "null");

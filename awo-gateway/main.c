@@ -22,9 +22,9 @@
 #include "common/log.h"
 #include "common/sd.h"
 
-#define STOP_S 5	/* that requests have to be answered when we are told to end */
+#define STOP_S 5 /* that requests have to be answered when we are told to end */
 #define STOP_LOOK_MS 20L
-#define DRAIN_MS 200L	/* for answers on their way */
+#define DRAIN_MS 200L /* for answers on their way */
 
 struct run {
 	struct gateway g;
@@ -36,7 +36,9 @@ struct run {
 static struct config *
 load(const struct options *o)
 {
-	struct config_input in = {.user_mode = o->user_mode, .config_dir = o->config_dir, .config_file = o->config_file,
+	struct config_input in = {.user_mode = o->user_mode,
+	    .config_dir = o->config_dir,
+	    .config_file = o->config_file,
 	    .environ = environ};
 	struct awo_err err = {0};
 	struct config *c = config_load(&in, &err);
@@ -84,13 +86,15 @@ drop_privileges(const struct options *o, const struct config *conf)
 	}
 	if (user == NULL || ids_of(user, &uid, &gid) != 0 || uid == 0) {
 		fprintf(stderr,
-		    "awo-gateway: started by root it needs another user to run as, but there is no user '%s': create it "
-		    "(systemd-sysusers does, from the installed awo.conf) or give --run-as\n", user != NULL ? user : "");
+		    "awo-gateway: started by root it needs another user to run as, but there is no "
+		    "user '%s': create it "
+		    "(systemd-sysusers does, from the installed awo.conf) or give --run-as\n",
+		    user != NULL ? user : "");
 		return -1;
 	}
 	pw = getpwuid(uid);
-	if ((pw != NULL ? initgroups(pw->pw_name, gid) : setgroups(0, NULL)) != 0 || setresgid(gid, gid, gid) != 0 ||
-	    setresuid(uid, uid, uid) != 0 || setuid(0) == 0) {
+	if ((pw != NULL ? initgroups(pw->pw_name, gid) : setgroups(0, NULL)) != 0 ||
+	    setresgid(gid, gid, gid) != 0 || setresuid(uid, uid, uid) != 0 || setuid(0) == 0) {
 		fprintf(stderr, "awo-gateway: cannot become user %s: %s\n", user, strerror(errno));
 		return -1;
 	}
@@ -105,8 +109,8 @@ listen_address(const struct options *o, const struct config *conf)
 	if (o->listen != NULL || conf->gateway_port == 0)
 		return xstrdup(listen);
 	colon = strrchr(listen, ':');
-	return xasprintf("%.*s:%lld", colon != NULL ? (int)(colon - listen) : (int)strlen(listen), listen,
-	    (long long)conf->gateway_port);
+	return xasprintf("%.*s:%lld", colon != NULL ? (int)(colon - listen) : (int)strlen(listen),
+	    listen, (long long)conf->gateway_port);
 }
 
 /* ---- ending */
@@ -154,6 +158,21 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 
 /* ---- running */
 
+/* evhttp switches reading off and on for each request: what cancels out need not reach the kernel.
+ */
+static struct event_base *
+new_base(void)
+{
+	struct event_config *how = event_config_new();
+	struct event_base *base = NULL;
+
+	if (how != NULL && event_config_set_flag(how, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST) == 0)
+		base = event_base_new_with_config(how);
+	if (how != NULL)
+		event_config_free(how);
+	return base;
+}
+
 static int
 open_all(struct run *r, const struct options *o)
 {
@@ -162,7 +181,7 @@ open_all(struct run *r, const struct options *o)
 	int64_t interval = sd_watchdog_us();
 	struct timeval tv = {interval / 2 / 1000000, interval / 2 % 1000000};
 
-	r->g.base = event_base_new();
+	r->g.base = new_base();
 	if (r->g.base == NULL) {
 		log_error("event_failed", LS("what", "the loop"));
 		return -1;
@@ -174,10 +193,11 @@ open_all(struct run *r, const struct options *o)
 	}
 	r->stopping = event_new(r->g.base, -1, 0, on_stopping, r);
 	r->watchdog = event_new(r->g.base, -1, EV_PERSIST, on_watchdog, r);
-	if (r->stopping == NULL || r->watchdog == NULL || (interval > 0 && event_add(r->watchdog, &tv) != 0))
+	if (r->stopping == NULL || r->watchdog == NULL ||
+	    (interval > 0 && event_add(r->watchdog, &tv) != 0))
 		return -1;
-	if (connections_open(&r->g) != 0 || http_open(&r->g, listen, sd_listen_inet()) != 0 || sse_open(&r->g) != 0 ||
-	    backend_open(&r->g) != 0 || auth_open(&r->g) != 0)
+	if (connections_open(&r->g) != 0 || http_open(&r->g, listen, sd_listen_inet()) != 0 ||
+	    sse_open(&r->g) != 0 || backend_open(&r->g) != 0 || auth_open(&r->g) != 0)
 		return -1;
 	return 0;
 }
@@ -207,7 +227,10 @@ close_all(struct run *r)
 static int
 run(const struct options *o, const struct config *conf)
 {
-	struct run r = {.g = {.conf = conf, .user_mode = o->user_mode, .socket_path = o->socket_path, .ui_dir = -1,
+	struct run r = {.g = {.conf = conf,
+			    .user_mode = o->user_mode,
+			    .socket_path = o->socket_path,
+			    .ui_dir = -1,
 			    .started_us = clock_wall_us()}};
 	int status = 1;
 
@@ -215,7 +238,8 @@ run(const struct options *o, const struct config *conf)
 	if (o->ui_dir != NULL)
 		r.g.ui_dir = open(o->ui_dir, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (open_all(&r, o) == 0) {
-		log_info("gateway_listening", LS("address", r.g.address), LS("awod", o->socket_path),
+		log_info("gateway_listening", LS("address", r.g.address),
+		    LS("awod", o->socket_path),
 		    LS("ui", r.g.ui_dir >= 0 ? o->ui_dir : "not installed"));
 		sd_ready();
 		event_base_dispatch(r.g.base);

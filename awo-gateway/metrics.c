@@ -12,9 +12,9 @@
 
 /* What the members of awod's objects are called. */
 static const char *const labels[][2] = {
-	{"orders", "state"},
-	{"rpc_requests_total", "method"},
-	{"rpc_errors_total", "code"},
+    {"orders", "state"},
+    {"rpc_requests_total", "method"},
+    {"rpc_errors_total", "code"},
 };
 
 static const char *
@@ -37,7 +37,9 @@ ends_with(const char *s, const char *end)
 static bool
 is_name(const char *s)
 {
-	return *s != '\0' && s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] == '\0';
+	return *s != '\0' &&
+	       s[strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_")] ==
+		   '\0';
 }
 
 static void
@@ -95,15 +97,18 @@ histogram(struct buf *b, const char *name, const struct latency *l)
 	for (size_t i = 0; i <= LATENCY_BUCKETS; i++) {
 		sum += l->count[i];
 		if (i < LATENCY_BUCKETS)
-			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %llu\n", name, (double)latency_us[i] / 1e6,
-			    (unsigned long long)sum);
+			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %llu\n", name,
+			    (double)latency_us[i] / 1e6, (unsigned long long)sum);
 		else
-			buf_printf(b, "awo_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)sum);
+			buf_printf(
+			    b, "awo_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)sum);
 	}
-	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %llu\n", name, (double)l->sum_us / 1e6, name, (unsigned long long)sum);
+	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %llu\n", name, (double)l->sum_us / 1e6, name,
+	    (unsigned long long)sum);
 }
 
-/* {"le": [...], "count": [...], "sum": n}: a histogram of awod, in seconds; counts are of each bucket alone. */
+/* {"le": [...], "count": [...], "sum": n}: a histogram of awod, in seconds; counts are of each
+ * bucket alone. */
 static void
 awod_histogram(struct buf *b, const char *name, const json_t *value)
 {
@@ -114,19 +119,20 @@ awod_histogram(struct buf *b, const char *name, const json_t *value)
 	for (size_t i = 0; i < json_array_size(count); i++) {
 		sum += json_integer_value(json_array_get(count, i));
 		if (i < json_array_size(le))
-			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %lld\n", name, json_number_value(json_array_get(le, i)),
-			    (long long)sum);
+			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %lld\n", name,
+			    json_number_value(json_array_get(le, i)), (long long)sum);
 		else
 			buf_printf(b, "awo_%s_bucket{le=\"+Inf\"} %lld\n", name, (long long)sum);
 	}
-	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %lld\n", name, json_number_value(json_object_get(value, "sum")), name,
-	    (long long)sum);
+	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %lld\n", name,
+	    json_number_value(json_object_get(value, "sum")), name, (long long)sum);
 }
 
 static void
 awod_metric(struct buf *b, const char *name, const json_t *value)
 {
-	bool counts = ends_with(name, "_total") || ends_with(name, "_sum") || ends_with(name, "_count");
+	bool counts =
+	    ends_with(name, "_total") || ends_with(name, "_sum") || ends_with(name, "_count");
 	const char *key;
 	json_t *v;
 
@@ -143,9 +149,8 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 		sample(b, name, NULL, NULL, json_number_value(value));
 		return;
 	}
-	json_object_foreach((json_t *)(uintptr_t)value, key, v)
-	if (json_is_number(v))
-		sample(b, name, label_of(name), key, json_number_value(v));
+	json_object_foreach((json_t *)(uintptr_t)value, key, v) if (json_is_number(v))
+	    sample(b, name, label_of(name), key, json_number_value(v));
 }
 
 void
@@ -161,7 +166,8 @@ metrics_text(struct buf *b, const struct gateway *g, const json_t *awod)
 	counter(b, "http_requests_total", g->count.requests);
 	head(b, "http_answers_total", "counter");
 	for (int i = 2; i < 6; i++)
-		buf_printf(b, "awo_http_answers_total{class=\"%dxx\"} %llu\n", i, (unsigned long long)g->count.by_status[i]);
+		buf_printf(b, "awo_http_answers_total{class=\"%dxx\"} %llu\n", i,
+		    (unsigned long long)g->count.by_status[i]);
 	histogram(b, "http_request_seconds", &g->count.http);
 	histogram(b, "gateway_rpc_seconds", &g->count.rpc);
 	counter(b, "http_bytes_sent_total", g->count.bytes_sent);

@@ -30,7 +30,8 @@ enum_schema(const struct p_enum *en)
 
 	for (size_t i = 0; i < en->nrows; i++)
 		json_array_append_new(names, json_string(en->rows[i].name));
-	return json_pack("{s:s, s:s, s:o}", "type", "string", "description", en->help, "enum", names);
+	return json_pack(
+	    "{s:s, s:s, s:o}", "type", "string", "description", en->help, "enum", names);
 }
 
 static void
@@ -87,7 +88,8 @@ field_schema(const struct p_field *f)
 	if (f->need == P_NUL && json_object_get(s, "$ref") != NULL)
 		s = json_pack("{s:[o,{s:s}]}", "anyOf", s, "type", "null");
 	else if (f->need == P_NUL && json_object_get(s, "type") != NULL)
-		json_object_set_new(s, "type", json_pack("[O,s]", json_object_get(s, "type"), "null"));
+		json_object_set_new(
+		    s, "type", json_pack("[O,s]", json_object_get(s, "type"), "null"));
 	json_object_set_new(s, "description", json_string(f->help));
 	return s;
 }
@@ -103,9 +105,11 @@ object_schema(const struct p_type *type, const struct route *without)
 		bool in_path = false;
 
 		for (size_t k = 0; without != NULL && k < without->nparts; k++) {
-			CLEAN_FREE char *name = xstrndup(without->parts[k].text, without->parts[k].len);
+			CLEAN_FREE char *name =
+			    xstrndup(without->parts[k].text, without->parts[k].len);
 
-			in_path |= without->parts[k].kind != PART_WORD && strcmp(args_path_field(type, name), f->name) == 0;
+			in_path |= without->parts[k].kind != PART_WORD &&
+				   strcmp(args_path_field(type, name), f->name) == 0;
 		}
 		if (in_path)
 			continue;
@@ -113,7 +117,8 @@ object_schema(const struct p_type *type, const struct route *without)
 		if (f->need == P_REQ)
 			json_array_append_new(required, json_string(f->name));
 	}
-	s = json_pack("{s:s, s:s, s:o}", "type", "object", "description", type->help, "properties", properties);
+	s = json_pack("{s:s, s:s, s:o}", "type", "object", "description", type->help, "properties",
+	    properties);
 	if (json_array_size(required) > 0)
 		json_object_set(s, "required", required);
 	json_decref(required);
@@ -137,8 +142,9 @@ path_parameters(const struct route *r)
 		CLEAN_FREE char *name = xstrndup(r->parts[i].text, r->parts[i].len);
 
 		if (r->parts[i].kind != PART_WORD)
-			json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:{s:s}}", "name", name, "in", "path",
-			    "required", 1, "schema", "type", "string"));
+			json_array_append_new(
+			    list, json_pack("{s:s, s:s, s:b, s:{s:s}}", "name", name, "in", "path",
+				      "required", 1, "schema", "type", "string"));
 	}
 	return list;
 }
@@ -159,7 +165,8 @@ query_parameters(json_t *list, const struct route *r)
 
 	json_object_foreach(json_object_get(body, "properties"), name, schema)
 	{
-		json_t *p = json_pack("{s:s, s:s, s:O}", "name", name, "in", "query", "schema", schema);
+		json_t *p =
+		    json_pack("{s:s, s:s, s:O}", "name", name, "in", "query", "schema", schema);
 
 		json_object_set(p, "description", json_object_get(schema, "description"));
 		for (size_t i = 0; i < json_array_size(required); i++)
@@ -172,13 +179,17 @@ query_parameters(json_t *list, const struct route *r)
 static json_t *
 request_body_schema(const struct route *r)
 {
-	json_t *schema = object_schema(r->rpc->request, r), *properties = json_object_get(schema, "properties");
+	json_t *schema = object_schema(r->rpc->request, r),
+	       *properties = json_object_get(schema, "properties");
 
 	if (r->rpc->id == P_M_order_create) {
-		json_object_set_new(properties, "initial_prompt", json_pack("{s:s, s:s}", "type", "string", "description",
-		    "another spelling of user_request"));
-		json_object_set_new(properties, "repository_id", json_pack("{s:s, s:s}", "type", "string", "description",
-		    "a registered repository: its address, sandbox and steps where the request names none"));
+		json_object_set_new(properties, "initial_prompt",
+		    json_pack("{s:s, s:s}", "type", "string", "description",
+			"another spelling of user_request"));
+		json_object_set_new(properties, "repository_id",
+		    json_pack("{s:s, s:s}", "type", "string", "description",
+			"a registered repository: its address, sandbox and steps where the request "
+			"names none"));
 	}
 	return schema;
 }
@@ -196,8 +207,9 @@ answer_schema(const struct route *r, enum mount mount)
 	if (mount == MOUNT_LEGACY && type == &p_type_repository_list_answer)
 		return json_pack("{s:s, s:o}", "type", "array", "items", refers_to("repository"));
 	if (type == &p_type_order_answer)
-		return json_pack("{s:[o,{s:s, s:{s:{s:s}}, s:[s]}]}", "allOf", refers_to("order_answer"), "type", "object",
-		    "properties", "logs_url", "type", "string", "required", "logs_url");
+		return json_pack("{s:[o,{s:s, s:{s:{s:s}}, s:[s]}]}", "allOf",
+		    refers_to("order_answer"), "type", "object", "properties", "logs_url", "type",
+		    "string", "required", "logs_url");
 	return refers_to(type->name);
 }
 
@@ -210,20 +222,26 @@ content(const char *type, json_t *schema)
 static json_t *
 responses(const struct route *r, enum mount mount)
 {
-	bool created = r->rpc != NULL && (r->rpc->id == P_M_order_create || r->rpc->id == P_M_repository_add ||
-					     r->rpc->id == P_M_token_create);
+	bool created =
+	    r->rpc != NULL && (r->rpc->id == P_M_order_create || r->rpc->id == P_M_repository_add ||
+				  r->rpc->id == P_M_token_create);
 	json_t *all = json_object(), *ok = json_pack("{s:s}", "description", r->help);
 
 	if (r->rpc != NULL && r->rpc->answer == &p_type_stream_answer)
-		json_object_set_new(ok, "content", content("text/event-stream", json_pack("{s:s}", "type", "string")));
+		json_object_set_new(ok, "content",
+		    content("text/event-stream", json_pack("{s:s}", "type", "string")));
 	else if (r->rpc != NULL && r->rpc->id == P_M_system_metrics && mount == MOUNT_ROOT)
-		json_object_set_new(ok, "content", content("text/plain", json_pack("{s:s}", "type", "string")));
+		json_object_set_new(
+		    ok, "content", content("text/plain", json_pack("{s:s}", "type", "string")));
 	else if (r->rpc != NULL)
-		json_object_set_new(ok, "content", content("application/json", answer_schema(r, mount)));
+		json_object_set_new(
+		    ok, "content", content("application/json", answer_schema(r, mount)));
 	json_object_set_new(all, created ? "201" : "200", ok);
 	if (r->rpc != NULL && r->rpc->request->nfields > 0)
-		json_object_set_new(all, "422", json_pack("{s:s}", "$ref", "#/components/responses/invalid"));
-	json_object_set_new(all, "default", json_pack("{s:s}", "$ref", "#/components/responses/error"));
+		json_object_set_new(
+		    all, "422", json_pack("{s:s}", "$ref", "#/components/responses/invalid"));
+	json_object_set_new(
+	    all, "default", json_pack("{s:s}", "$ref", "#/components/responses/error"));
 	return all;
 }
 
@@ -256,19 +274,24 @@ operation(const struct route *r, const char *prefix, enum mount mount)
 
 	operation_id(r, prefix, id, sizeof(id));
 	op = json_pack("{s:s, s:s, s:[s], s:o}", "summary", r->help, "operationId", id, "tags",
-	    mount == MOUNT_NATIVE ? "native" : mount == MOUNT_LEGACY ? "compatible" : "service", "responses",
-	    responses(r, mount));
+	    mount == MOUNT_NATIVE   ? "native"
+	    : mount == MOUNT_LEGACY ? "compatible"
+				    : "service",
+	    "responses", responses(r, mount));
 	if (r->scope == 0)
 		json_object_set_new(op, "security", json_array());
 	if (r->rpc != NULL && !has_body(r))
 		query_parameters(parameters, r);
 	else if (r->rpc != NULL && r->rpc->request->nfields > 0)
-		json_object_set_new(op, "requestBody", json_pack("{s:o}", "content",
-		    content("application/json", request_body_schema(r))));
+		json_object_set_new(op, "requestBody",
+		    json_pack(
+			"{s:o}", "content", content("application/json", request_body_schema(r))));
 	if (r->rpc != NULL && r->rpc->id == P_M_order_create)
-		json_array_append_new(parameters, json_pack("{s:s, s:s, s:s, s:{s:s}}", "name", "Idempotency-Key", "in",
-		    "header", "description", "a repeated request with the same key returns the first order", "schema", "type",
-		    "string"));
+		json_array_append_new(
+		    parameters, json_pack("{s:s, s:s, s:s, s:{s:s}}", "name", "Idempotency-Key",
+				    "in", "header", "description",
+				    "a repeated request with the same key returns the first order",
+				    "schema", "type", "string"));
 	if (json_array_size(parameters) > 0)
 		json_object_set(op, "parameters", parameters);
 	json_decref(parameters);
@@ -333,28 +356,35 @@ make_schemas(void)
 	enums = p_enums(&n);
 	for (size_t i = 0; i < n; i++)
 		json_object_set_new(schemas, enums[i]->name, enum_schema(enums[i]));
-	json_object_set_new(schemas, "error", json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties",
-	    "detail", "type", "string", "required", "detail"));
+	json_object_set_new(schemas, "error",
+	    json_pack("{s:s, s:{s:{s:s}}, s:[s]}", "type", "object", "properties", "detail", "type",
+		"string", "required", "detail"));
 	json_object_set_new(schemas, "validation_error",
-	    json_pack("{s:s, s:{s:{s:s, s:{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{}}, s:[s,s,s]}}}, s:[s]}", "type", "object",
-		"properties", "detail", "type", "array", "items", "type", "object", "properties", "type", "type", "string",
-		"loc", "type", "array", "msg", "type", "string", "input", "required", "type", "loc", "msg", "required",
-		"detail"));
+	    json_pack("{s:s, s:{s:{s:s, s:{s:s, s:{s:{s:s}, s:{s:s}, s:{s:s}, s:{}}, s:[s,s,s]}}}, "
+		      "s:[s]}",
+		"type", "object", "properties", "detail", "type", "array", "items", "type",
+		"object", "properties", "type", "type", "string", "loc", "type", "array", "msg",
+		"type", "string", "input", "required", "type", "loc", "msg", "required", "detail"));
 	return schemas;
 }
 
 json_t *
 openapi_make(void)
 {
-	json_t *root = json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:[{s:[]}, {s:[]}], s:{s:o, s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}, "
+	json_t *root = json_pack("{s:s, s:{s:s, s:s, s:s}, s:o, s:[{s:[]}, {s:[]}], s:{s:o, "
+				 "s:{s:{s:s, s:s}, s:{s:s, s:s, s:s}}, "
 				 "s:{s:{s:s, s:o}, s:{s:s, s:o}}}}",
-	    "openapi", "3.1.0", "info", "title", "Agent work orders", "version", AWO_VERSION, "description",
-	    "Runs AI coding agents as confined, observable, restartable units of work. /api/v1 has one constant shape; "
+	    "openapi", "3.1.0", "info", "title", "Agent work orders", "version", AWO_VERSION,
+	    "description",
+	    "Runs AI coding agents as confined, observable, restartable units of work. /api/v1 has "
+	    "one constant shape; "
 	    "/api/agent-work-orders has the shapes of the service that it stands in for.",
-	    "paths", make_paths(), "security", "token", "session", "components", "schemas", make_schemas(), "securitySchemes",
-	    "token", "type", "http", "scheme", "bearer", "session", "type", "apiKey", "in", "cookie", "name", "awo_session",
-	    "responses", "error", "description", "the request was not carried out; detail says why", "content",
-	    content("application/json", refers_to("error")), "invalid", "description", "a field is missing or wrong", "content",
+	    "paths", make_paths(), "security", "token", "session", "components", "schemas",
+	    make_schemas(), "securitySchemes", "token", "type", "http", "scheme", "bearer",
+	    "session", "type", "apiKey", "in", "cookie", "name", "awo_session", "responses",
+	    "error", "description", "the request was not carried out; detail says why", "content",
+	    content("application/json", refers_to("error")), "invalid", "description",
+	    "a field is missing or wrong", "content",
 	    content("application/json", refers_to("validation_error")));
 
 	AWO_ASSERT(root != NULL);

@@ -1,4 +1,5 @@
-/* This interface described: as OpenAPI 3.1 for programs, as a page and as Markdown for people, all from the tables. */
+/* This interface described: as OpenAPI 3.1 for programs, as a page and as Markdown for people, all
+ * from the tables. */
 #ifndef GATEWAY_OPENAPI_H
 #define GATEWAY_OPENAPI_H
 
@@ -10,8 +11,8 @@
 route_handler serve_openapi;
 route_handler serve_docs;
 
-json_t *openapi_make(void);			/* new reference */
-void openapi_html(struct buf *b);		/* the page /docs */
-void openapi_markdown(struct buf *b);		/* docs/http.md */
+json_t *openapi_make(void);	      /* new reference */
+void openapi_html(struct buf *b);     /* the page /docs */
+void openapi_markdown(struct buf *b); /* docs/http.md */
 
 #endif

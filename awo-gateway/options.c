@@ -14,17 +14,17 @@
 #include "proto/client.h"
 
 static const struct option long_options[] = {
-	{"user", no_argument, NULL, 'u'},
-	{"config", required_argument, NULL, 'c'},
-	{"config-dir", required_argument, NULL, 'd'},
-	{"socket", required_argument, NULL, 's'},
-	{"listen", required_argument, NULL, 'l'},
-	{"ui-dir", required_argument, NULL, 'i'},
-	{"run-as", required_argument, NULL, 'r'},
-	{"check-config", no_argument, NULL, 'k'},
-	{"version", no_argument, NULL, 'V'},
-	{"help", no_argument, NULL, 'h'},
-	{NULL, 0, NULL, 0},
+    {"user", no_argument, NULL, 'u'},
+    {"config", required_argument, NULL, 'c'},
+    {"config-dir", required_argument, NULL, 'd'},
+    {"socket", required_argument, NULL, 's'},
+    {"listen", required_argument, NULL, 'l'},
+    {"ui-dir", required_argument, NULL, 'i'},
+    {"run-as", required_argument, NULL, 'r'},
+    {"check-config", no_argument, NULL, 'k'},
+    {"version", no_argument, NULL, 'V'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
 };
 
 void
@@ -32,16 +32,21 @@ options_usage(void)
 {
 	fputs("usage: awo-gateway [--user] [options]\n"
 	      "\n"
-	      "Serves agent work orders over HTTP: the interface, live streams, the web UI and webhooks.\n"
+	      "Serves agent work orders over HTTP: the interface, live streams, the web UI and "
+	      "webhooks.\n"
 	      "\n"
 	      "  --user               serve the awod of the user who runs it\n"
-	      "  --config FILE        configuration, the same as awod's (default: config.yaml in the configuration directory)\n"
+	      "  --config FILE        configuration, the same as awod's (default: config.yaml in "
+	      "the configuration directory)\n"
 	      "  --config-dir DIR     configuration directory (/etc/awo)\n"
 	      "  --socket PATH        awod's socket (/run/awo/awod.sock)\n"
-	      "  --listen HOST:PORT   address to listen on (gateway.listen and gateway.port); port 0 takes a free one\n"
+	      "  --listen HOST:PORT   address to listen on (gateway.listen and gateway.port); port "
+	      "0 takes a free one\n"
 	      "  --ui-dir DIR         directory of the web UI's files\n"
-	      "  --run-as USER        started by root: become this user, by name or uid (socket.gateway_user)\n"
-	      "  --check-config       print the effective configuration and where each value came from\n"
+	      "  --run-as USER        started by root: become this user, by name or uid "
+	      "(socket.gateway_user)\n"
+	      "  --check-config       print the effective configuration and where each value came "
+	      "from\n"
 	      "  --version            print the version\n"
 	      "  --help               print this\n",
 	    stdout);
@@ -70,7 +75,8 @@ xdg(const char *variable, const char *fallback)
 	return home != NULL && home[0] == '/' ? xasprintf("%s%s/awo", home, fallback) : NULL;
 }
 
-/* The UI's files: beside our own executable in a build tree, else in the prefix that it was installed to. */
+/* The UI's files: beside our own executable in a build tree, else in the prefix that it was
+ * installed to. */
 static char *
 default_ui(void)
 {
@@ -97,18 +103,22 @@ default_ui(void)
 static int
 defaults(struct options *o, struct awo_err *err)
 {
-	const char *from_env = getenv("AWO_CONFIG_DIR") != NULL ? getenv("AWO_CONFIG_DIR") : getenv("ARCHON_CONFIG_DIR");
+	const char *from_env = getenv("AWO_CONFIG_DIR") != NULL ? getenv("AWO_CONFIG_DIR")
+								: getenv("ARCHON_CONFIG_DIR");
 	char room[108];
 
 	if (o->config_dir == NULL && from_env != NULL && *from_env != '\0')
 		o->config_dir = xstrdup(from_env);
 	if (o->config_dir == NULL)
-		o->config_dir = o->user_mode ? xdg("XDG_CONFIG_HOME", "/.config") : xstrdup("/etc/awo");
+		o->config_dir =
+		    o->user_mode ? xdg("XDG_CONFIG_HOME", "/.config") : xstrdup("/etc/awo");
 	if (o->config_dir == NULL)
-		return ERR(err, INVALID_ARGUMENT, "--config-dir", "there is no home directory: set HOME, or give --config-dir");
+		return ERR(err, INVALID_ARGUMENT, "--config-dir",
+		    "there is no home directory: set HOME, or give --config-dir");
 	/* in user mode the same look-up as awoctl's, which finds the user's own first */
 	if (o->socket_path == NULL)
-		o->socket_path = xstrdup(o->user_mode ? client_default_socket(room, sizeof(room)) : "/run/awo/awod.sock");
+		o->socket_path = xstrdup(o->user_mode ? client_default_socket(room, sizeof(room))
+						      : "/run/awo/awod.sock");
 	if (o->ui_dir == NULL)
 		o->ui_dir = default_ui();
 	return 0;
@@ -154,10 +164,12 @@ options_parse(struct options *o, int argc, char **argv, struct awo_err *err)
 			o->help = true;
 			return 0;
 		default:
-			return ERR(err, INVALID_ARGUMENT, "", "awo-gateway --help lists the options");
+			return ERR(
+			    err, INVALID_ARGUMENT, "", "awo-gateway --help lists the options");
 		}
 	if (optind < argc)
-		return ERR(err, INVALID_ARGUMENT, "", "unexpected argument '%s'; awo-gateway --help lists the options", argv[optind]);
+		return ERR(err, INVALID_ARGUMENT, "",
+		    "unexpected argument '%s'; awo-gateway --help lists the options", argv[optind]);
 	return defaults(o, err);
 }
 

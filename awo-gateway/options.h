@@ -9,11 +9,11 @@
 struct options {
 	bool user_mode, check_config, version, help;
 	char *config_dir;
-	char *config_file;	/* --config, or NULL */
-	char *socket_path;	/* of awod */
-	char *listen;		/* --listen, or NULL: the configuration's */
-	char *ui_dir;		/* may not be there */
-	char *run_as;		/* user to become when started by root, or NULL */
+	char *config_file; /* --config, or NULL */
+	char *socket_path; /* of awod */
+	char *listen;	   /* --listen, or NULL: the configuration's */
+	char *ui_dir;	   /* may not be there */
+	char *run_as;	   /* user to become when started by root, or NULL */
 };
 
 /* Fills *o; free with options_free() also after failure. */

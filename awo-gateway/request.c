@@ -22,8 +22,8 @@
 #define API_POLICY "default-src 'none'; frame-ancestors 'none'"
 #define RETRY_AFTER_S "1"
 
-const int64_t latency_us[LATENCY_BUCKETS] = {
-    100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000, 100000, 250000, 1000000, 5000000, 30000000};
+const int64_t latency_us[LATENCY_BUCKETS] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
+    100000, 250000, 1000000, 5000000, 30000000};
 
 void
 latency_add(struct latency *l, int64_t us)
@@ -75,12 +75,12 @@ static void
 common_headers(struct request *rq)
 {
 	static const char *const fixed[][2] = {
-		{"X-Content-Type-Options", "nosniff"},
-		{"X-Frame-Options", "DENY"},
-		{"Referrer-Policy", "no-referrer"},
-		{"Cross-Origin-Resource-Policy", "same-origin"},
-		{"Content-Security-Policy", API_POLICY},
-		{"Cache-Control", "no-store"},
+	    {"X-Content-Type-Options", "nosniff"},
+	    {"X-Frame-Options", "DENY"},
+	    {"Referrer-Policy", "no-referrer"},
+	    {"Cross-Origin-Resource-Policy", "same-origin"},
+	    {"Content-Security-Policy", API_POLICY},
+	    {"Cache-Control", "no-store"},
 	};
 
 	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
@@ -102,11 +102,13 @@ reason(int status)
 	static const struct {
 		int status;
 		const char *text;
-	} reasons[] = {{200, "OK"}, {201, "Created"}, {204, "No Content"}, {303, "See Other"}, {304, "Not Modified"},
-	    {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-	    {405, "Method Not Allowed"}, {409, "Conflict"}, {413, "Content Too Large"}, {421, "Misdirected Request"},
-	    {422, "Unprocessable Content"}, {429, "Too Many Requests"}, {500, "Internal Server Error"},
-	    {501, "Not Implemented"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"}};
+	} reasons[] = {{200, "OK"}, {201, "Created"}, {204, "No Content"}, {303, "See Other"},
+	    {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+	    {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
+	    {413, "Content Too Large"}, {421, "Misdirected Request"},
+	    {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+	    {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"}};
 
 	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
 		if (reasons[i].status == status)
@@ -151,7 +153,8 @@ send_bytes(struct request *rq, int status, struct buf *text)
 	struct evbuffer *body = evbuffer_new();
 
 	AWO_ASSERT(body != NULL);
-	if (text->len > 0 && evbuffer_add_reference(body, text->p, text->len, release, text->p) == 0)
+	if (text->len > 0 &&
+	    evbuffer_add_reference(body, text->p, text->len, release, text->p) == 0)
 		*text = (struct buf){0};
 	buf_free(text);
 	request_send(rq, status, body);
@@ -183,7 +186,8 @@ send_tagged(struct request *rq, int status, struct buf *text)
 		}
 		if (text->len >= GZIP_FROM) {
 			request_add_header(rq, "Vary", "Accept-Encoding");
-			if (encode_accepts_gzip(request_header(rq, "Accept-Encoding")) && encode_gzip(text, &packed)) {
+			if (encode_accepts_gzip(request_header(rq, "Accept-Encoding")) &&
+			    encode_gzip(text, &packed)) {
 				request_add_header(rq, "Content-Encoding", "gzip");
 				buf_free(text);
 				send_bytes(rq, status, &packed);
@@ -253,11 +257,15 @@ request_fail(struct request *rq, const struct awo_err *err)
 	int status = awo_code_http(err->code);
 
 	if (err->code == AWO_INVALID_ARGUMENT) {
-		const struct p_type *type = rq->route != NULL && rq->route->rpc != NULL ? rq->route->rpc->request : &p_type_empty;
-		bool has_body = rq->method == HTTP_POST || rq->method == HTTP_PUT || rq->method == HTTP_PATCH;
+		const struct p_type *type = rq->route != NULL && rq->route->rpc != NULL
+						? rq->route->rpc->request
+						: &p_type_empty;
+		bool has_body =
+		    rq->method == HTTP_POST || rq->method == HTTP_PUT || rq->method == HTTP_PATCH;
 		struct args_error e;
 
-		args_explain(type, rq->args, err, args_origin(type, err->field, has_body, &rq->target, rq->params), &e);
+		args_explain(type, rq->args, err,
+		    args_origin(type, err->field, has_body, &rq->target, rq->params), &e);
 		request_fail_args(rq, &e);
 		return;
 	}
@@ -288,7 +296,8 @@ request_call(struct request *rq, enum p_method_id method, const void *params, re
 }
 
 void
-request_call_self(struct request *rq, enum p_method_id method, const void *params, request_called *done)
+request_call_self(
+    struct request *rq, enum p_method_id method, const void *params, request_called *done)
 {
 	AWO_ASSERT(rq->called == NULL);
 	rq->called = done;

@@ -17,17 +17,23 @@ static const struct {
 	size_t nparts;
 	enum mount mount;
 } mounts[] = {
-	/* longest first */
-	{"/api/v1/agent-work-orders", {"api", "v1", "agent-work-orders"}, 3, MOUNT_NATIVE},
-	{"/api/v1", {"api", "v1"}, 2, MOUNT_NATIVE},
-	{"/agent-work-orders", {"agent-work-orders"}, 1, MOUNT_NATIVE},
-	{"/api/agent-work-orders/agent-work-orders", {"api", "agent-work-orders", "agent-work-orders"}, 3, MOUNT_LEGACY},
-	{"/api/agent-work-orders", {"api", "agent-work-orders"}, 2, MOUNT_LEGACY},
+    /* longest first */
+    {"/api/v1/agent-work-orders", {"api", "v1", "agent-work-orders"}, 3, MOUNT_NATIVE},
+    {"/api/v1", {"api", "v1"}, 2, MOUNT_NATIVE},
+    {"/agent-work-orders", {"agent-work-orders"}, 1, MOUNT_NATIVE},
+    {"/api/agent-work-orders/agent-work-orders", {"api", "agent-work-orders", "agent-work-orders"},
+	3, MOUNT_LEGACY},
+    {"/api/agent-work-orders", {"api", "agent-work-orders"}, 2, MOUNT_LEGACY},
 };
 #define NMOUNTS (sizeof(mounts) / sizeof(mounts[0]))
 
-static const char *const method_names[] = {[HTTP_GET] = "GET", [HTTP_HEAD] = "HEAD", [HTTP_POST] = "POST",
-    [HTTP_PUT] = "PUT", [HTTP_PATCH] = "PATCH", [HTTP_DELETE] = "DELETE", [HTTP_OPTIONS] = "OPTIONS"};
+static const char *const method_names[] = {[HTTP_GET] = "GET",
+    [HTTP_HEAD] = "HEAD",
+    [HTTP_POST] = "POST",
+    [HTTP_PUT] = "PUT",
+    [HTTP_PATCH] = "PATCH",
+    [HTTP_DELETE] = "DELETE",
+    [HTTP_OPTIONS] = "OPTIONS"};
 #define NMETHODS (sizeof(method_names) / sizeof(method_names[0]))
 
 /* Methods that want more than handle_rpc(). */
@@ -124,12 +130,17 @@ static void
 make_table(void)
 {
 	for (size_t i = 0; i < NROWS; i++)
-		add_route((struct route){.method = rows[i].method, .path = rows[i].path, .where = rows[i].where,
-		    .handler = rows[i].handler, .rpc = rows[i].rpc == P_M_NONE ? NULL : &p_methods[rows[i].rpc],
-		    .scope = rows[i].scope, .help = rows[i].help});
+		add_route((struct route){.method = rows[i].method,
+		    .path = rows[i].path,
+		    .where = rows[i].where,
+		    .handler = rows[i].handler,
+		    .rpc = rows[i].rpc == P_M_NONE ? NULL : &p_methods[rows[i].rpc],
+		    .scope = rows[i].scope,
+		    .help = rows[i].help});
 	for (size_t i = 0; i < P_M__COUNT; i++) {
 		const struct p_method *m = &p_methods[i];
-		struct route r = {.path = m->http_path, .where = AT_MOUNTS, .rpc = m, .help = m->help};
+		struct route r = {
+		    .path = m->http_path, .where = AT_MOUNTS, .rpc = m, .help = m->help};
 
 		if (m->http_method[0] == '\0')
 			continue;
@@ -162,7 +173,8 @@ fit(const struct route *r, char *const *segments, size_t n)
 			return words;
 		if (r->parts[i].kind == PART_NAME)
 			continue;
-		if (strncmp(segments[i], r->parts[i].text, r->parts[i].len) != 0 || segments[i][r->parts[i].len] != '\0')
+		if (strncmp(segments[i], r->parts[i].text, r->parts[i].len) != 0 ||
+		    segments[i][r->parts[i].len] != '\0')
 			return -1;
 		words++;
 	}
@@ -183,7 +195,8 @@ take_params(const struct route *r, char *const *segments, size_t n, struct route
 		snprintf(p->name, sizeof(p->name), "%.*s", (int)r->parts[i].len, r->parts[i].text);
 		p->value[0] = '\0';
 		for (size_t k = i; k < (r->parts[i].kind == PART_REST ? n : i + 1); k++) {
-			int got = snprintf(p->value + used, sizeof(p->value) - used, "%s%s", k > i ? "/" : "", segments[k]);
+			int got = snprintf(p->value + used, sizeof(p->value) - used, "%s%s",
+			    k > i ? "/" : "", segments[k]);
 
 			if (got < 0 || (size_t)got >= sizeof(p->value) - used)
 				return false;
@@ -196,7 +209,8 @@ take_params(const struct route *r, char *const *segments, size_t n, struct route
 
 /* Looks below one mount; what fits best is kept in *m. */
 static void
-find_below(unsigned where, char *const *segments, size_t n, enum http_method method, struct route_match *m)
+find_below(
+    unsigned where, char *const *segments, size_t n, enum http_method method, struct route_match *m)
 {
 	enum http_method wanted = method == HTTP_HEAD ? HTTP_GET : method;
 	const struct route *best = NULL, *all;
@@ -239,7 +253,8 @@ route_find(const struct target *t, enum http_method method, struct route_match *
 	for (size_t i = 0; i < NMOUNTS; i++) {
 		size_t k = 0;
 
-		while (k < mounts[i].nparts && k < t->nsegments && strcmp(segments[k], mounts[i].parts[k]) == 0)
+		while (k < mounts[i].nparts && k < t->nsegments &&
+		       strcmp(segments[k], mounts[i].parts[k]) == 0)
 			k++;
 		if (k < mounts[i].nparts)
 			continue;
@@ -258,6 +273,7 @@ route_allow(unsigned allow, char *buf, size_t len)
 	buf[0] = '\0';
 	for (size_t i = 0; i < NMETHODS; i++)
 		if (allow & 1U << i && used < len)
-			used += (size_t)snprintf(buf + used, len - used, "%s%s", used > 0 ? ", " : "", method_names[i]);
+			used += (size_t)snprintf(
+			    buf + used, len - used, "%s%s", used > 0 ? ", " : "", method_names[i]);
 	return buf;
 }

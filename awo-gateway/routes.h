@@ -12,8 +12,8 @@
 #define ROUTE_PARTS 4
 #define ROUTE_PARAMS 2
 
-#define AT_ROOT 0x1U	/* the path as it stands */
-#define AT_MOUNTS 0x2U	/* below each mount */
+#define AT_ROOT 0x1U   /* the path as it stands */
+#define AT_MOUNTS 0x2U /* below each mount */
 
 typedef void route_handler(struct request *rq);
 
@@ -23,8 +23,8 @@ struct route {
 	const char *path;
 	unsigned where;
 	route_handler *handler;
-	const struct p_method *rpc;	/* NULL: none, or several */
-	unsigned scope;			/* P_SCOPE_ bit; 0: no token is asked for */
+	const struct p_method *rpc; /* NULL: none, or several */
+	unsigned scope;		    /* P_SCOPE_ bit; 0: no token is asked for */
 	const char *help;
 	/* made of path */
 	size_t nparts;
@@ -46,11 +46,11 @@ struct route_params {
 };
 
 struct route_match {
-	const struct route *route;	/* NULL: see allow */
+	const struct route *route; /* NULL: see allow */
 	enum mount mount;
-	const char *prefix;		/* of the mount: "/api/v1" */
+	const char *prefix; /* of the mount: "/api/v1" */
 	struct route_params params;
-	unsigned allow;			/* bits 1 << enum http_method that the path has; 0: there is no such path */
+	unsigned allow; /* bits 1 << enum http_method that the path has; 0: there is no such path */
 };
 
 const char *http_method_name(enum http_method m);

@@ -30,9 +30,11 @@ order_native(struct buf *b, const struct p_order_answer *a, const char *prefix)
 	buf_addc(b, '}');
 }
 
-/* Flat; what changed an order also says so, and has it once more where clients of the other shape look. */
+/* Flat; what changed an order also says so, and has it once more where clients of the other shape
+ * look. */
 static void
-order_legacy(struct buf *b, const struct p_order_answer *a, const char *prefix, bool reads, const char *message)
+order_legacy(struct buf *b, const struct p_order_answer *a, const char *prefix, bool reads,
+    const char *message)
 {
 	buf_addc(b, '{');
 	(void)json_out_members(b, &p_type_order, &a->agent_work_order, true);
@@ -83,7 +85,8 @@ verification(struct buf *b, const struct p_repository_verify_answer *a)
 	add_optional(b, "repository_url", a->repository_url);
 	buf_addc(b, ',');
 	add_optional(b, "default_branch", a->default_branch);
-	buf_printf(b, ",\"is_accessible\":%s,\"access_verified_at\":", a->is_accessible ? "true" : "false");
+	buf_printf(b,
+	    ",\"is_accessible\":%s,\"access_verified_at\":", a->is_accessible ? "true" : "false");
 	json_out_time(b, a->access_verified_at);
 	buf_adds(b, "}}");
 }
@@ -97,8 +100,8 @@ prompt(struct buf *b, const struct p_order_prompt_answer *a)
 }
 
 void
-shape_answer(struct buf *b, const struct p_method *m, const void *answer, enum mount mount, const char *prefix,
-    bool reads, struct shape *s)
+shape_answer(struct buf *b, const struct p_method *m, const void *answer, enum mount mount,
+    const char *prefix, bool reads, struct shape *s)
 {
 	const struct p_order_answer *one = answer;
 	const struct p_order_list_answer *orders = answer;
@@ -110,18 +113,21 @@ shape_answer(struct buf *b, const struct p_method *m, const void *answer, enum m
 		s->status = 201;
 	if (m->answer == &p_type_order_answer) {
 		if (s->status == 201)
-			snprintf(s->location, sizeof(s->location), "%s/%.16s", addresses_below(prefix),
-			    one->agent_work_order.agent_work_order_id);
+			snprintf(s->location, sizeof(s->location), "%s/%.16s",
+			    addresses_below(prefix), one->agent_work_order.agent_work_order_id);
 		if (legacy)
-			order_legacy(b, one, prefix, reads, m->id == P_M_order_create ? "the order was created" : "done");
+			order_legacy(b, one, prefix, reads,
+			    m->id == P_M_order_create ? "the order was created" : "done");
 		else
 			order_native(b, one, prefix);
 	} else if (legacy && m->answer == &p_type_order_list_answer) {
 		s->total = orders->total_count;
-		list_legacy(b, &p_type_order, (const char *)orders->agent_work_orders.v, orders->agent_work_orders.n);
+		list_legacy(b, &p_type_order, (const char *)orders->agent_work_orders.v,
+		    orders->agent_work_orders.n);
 	} else if (legacy && m->answer == &p_type_repository_list_answer) {
 		s->total = repositories->total_count;
-		list_legacy(b, &p_type_repository, (const char *)repositories->repositories.v, repositories->repositories.n);
+		list_legacy(b, &p_type_repository, (const char *)repositories->repositories.v,
+		    repositories->repositories.n);
 	} else if (m->answer == &p_type_repository_verify_answer) {
 		verification(b, answer);
 	} else if (m->answer == &p_type_order_prompt_answer) {

@@ -1,4 +1,5 @@
-/* One stream of awod, which comes back by itself where it stopped: an order's log, or the events of all orders. */
+/* One stream of awod, which comes back by itself where it stopped: an order's log, or the events of
+ * all orders. */
 #include "awo-gateway/source.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 #define BUCKETS 1024
 #define RETRY_MS 100
 
-/* A call of order.watch or events.watch that waits for its answer; its source may stop meanwhile. */
+/* A call of order.watch or events.watch that waits for its answer; its source may stop meanwhile.
+ */
 struct ask {
 	LIST_ENTRY(ask) link;
 	struct sources *ss;
@@ -279,7 +281,8 @@ sources_back(struct sources *ss)
 /* ---- sources */
 
 struct source *
-source_new(struct sources *ss, const struct source_of *of, const struct source_calls *calls, void *arg)
+source_new(
+    struct sources *ss, const struct source_of *of, const struct source_calls *calls, void *arg)
 {
 	struct source *src = xcalloc(1, sizeof(*src));
 

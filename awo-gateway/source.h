@@ -1,4 +1,5 @@
-/* One stream of awod, which comes back by itself where it stopped: an order's log, or the events of all orders. */
+/* One stream of awod, which comes back by itself where it stopped: an order's log, or the events of
+ * all orders. */
 #ifndef GATEWAY_SOURCE_H
 #define GATEWAY_SOURCE_H
 
@@ -17,14 +18,14 @@ struct sources;
 struct source_of {
 	bool events;		/* of all orders, else the log of one */
 	char id[65];		/* the order's */
-	enum p_log_level level;	/* log_level_none: all */
+	enum p_log_level level; /* log_level_none: all */
 	char step[129];		/* "": all */
 	bool has_since;
 	int64_t since;
 };
 
 struct source_calls {
-	void (*began)(void *arg);		/* awod has accepted it, the first time */
+	void (*began)(void *arg); /* awod has accepted it, the first time */
 	/* A line and its position: seq, or the event's id (0: has none). */
 	void (*line)(void *arg, int64_t position, const char *line, size_t len);
 	/* Nothing follows. err: NULL when the order has ended. The source is idle. */
@@ -32,17 +33,19 @@ struct source_calls {
 };
 
 struct sources *sources_open(struct gateway *g);
-void sources_close(struct sources *ss);			/* frees what is left of them */
+void sources_close(struct sources *ss); /* frees what is left of them */
 void sources_notify(struct sources *ss, const char *method, struct p_slice param);
-void sources_lost(struct sources *ss);			/* the connection */
+void sources_lost(struct sources *ss); /* the connection */
 void sources_back(struct sources *ss);
 
 /* Idle until source_start(). of is copied. */
-struct source *source_new(struct sources *ss, const struct source_of *of, const struct source_calls *calls, void *arg);
-/* From behind a position on, for the holder of auth. resume: the position is one; else only what is new (events). */
+struct source *source_new(
+    struct sources *ss, const struct source_of *of, const struct source_calls *calls, void *arg);
+/* From behind a position on, for the holder of auth. resume: the position is one; else only what is
+ * new (events). */
 void source_start(struct source *src, const char *auth, int64_t position, bool resume);
-void source_stop(struct source *src);			/* no more calls; may be started again */
+void source_stop(struct source *src); /* no more calls; may be started again */
 bool source_is_idle(const struct source *src);
-void source_free(struct source *src);			/* NULL accepted */
+void source_free(struct source *src); /* NULL accepted */
 
 #endif

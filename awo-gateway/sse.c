@@ -19,16 +19,16 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define FLUSH_MS 20			/* lines that come together are sent together */
-#define RING_BYTES ((size_t)1 << 20)	/* newest text of a log that readers share */
+#define FLUSH_MS 20			 /* lines that come together are sent together */
+#define RING_BYTES ((size_t)1 << 20)	 /* newest text of a log that readers share */
 #define BACKLOG_HIGH ((size_t)256 << 10) /* unsent bytes of a reader: it gets no more for now */
 #define BACKLOG_LOW ((size_t)64 << 10)
-#define BACKLOG_MAX ((size_t)1 << 20)	/* of one that cannot be kept waiting: it is cut off */
-#define SEND_BUFFER (128 << 10)		/* the kernel's */
+#define BACKLOG_MAX ((size_t)1 << 20) /* of one that cannot be kept waiting: it is cut off */
+#define SEND_BUFFER (128 << 10)	      /* the kernel's */
 #define TICK_S 1
 #define KEEPALIVE_US (10 * INT64_C(1000000))
-#define STALL_US (20 * INT64_C(1000000))	/* a reader that takes nothing for so long is cut off */
-#define CHECK_US (60 * INT64_C(1000000))	/* between looks whether it may still read */
+#define STALL_US (20 * INT64_C(1000000)) /* a reader that takes nothing for so long is cut off */
+#define CHECK_US (60 * INT64_C(1000000)) /* between looks whether it may still read */
 #define READERS_MAX 3000
 #define BUCKETS 256
 
@@ -36,13 +36,13 @@
 struct chunk {
 	TAILQ_ENTRY(chunk) link;
 	unsigned refs;
-	int64_t before, last;	/* the seq before its first line, and of its last */
+	int64_t before, last; /* the seq before its first line, and of its last */
 	char *text;
 	size_t len;
 	struct mark {
 		int64_t seq;
-		size_t end;	/* of that line's event in text */
-	} *marks;
+		size_t end; /* of that line's event in text */
+	} * marks;
 	size_t nmarks;
 };
 
@@ -54,39 +54,39 @@ struct feed {
 	struct source_of of;
 	TAILQ_HEAD(chunk_list, chunk) ring;
 	size_t ring_bytes;
-	int64_t first, last;	/* the ring holds what is behind first, up to last */
-	struct buf text;	/* of the chunk that is being filled */
+	int64_t first, last; /* the ring holds what is behind first, up to last */
+	struct buf text;     /* of the chunk that is being filled */
 	struct mark *marks;
 	size_t nmarks, marks_cap;
 	int64_t before;
 	struct event *flush;
-	bool ready;		/* awod has accepted it */
-	bool ended;		/* nothing follows: nobody joins any more */
+	bool ready; /* awod has accepted it */
+	bool ended; /* nothing follows: nobody joins any more */
 	char reason[64];
 	char auth[WHO_AUTH_MAX + 1];
 	TAILQ_HEAD(reader_list, reader) readers;
 };
 
 struct reader {
-	TAILQ_ENTRY(reader) member;	/* of its feed */
+	TAILQ_ENTRY(reader) member; /* of its feed */
 	LIST_ENTRY(reader) link;
 	struct sse *s;
-	struct request *rq;		/* lives as long as the stream */
+	struct request *rq; /* lives as long as the stream */
 	struct evhttp_request *http;
-	struct feed *feed;		/* NULL: events */
-	struct source *own;		/* of events; of what the feed has no more */
+	struct feed *feed;  /* NULL: events */
+	struct source *own; /* of events; of what the feed has no more */
 	int64_t position;
-	bool started;			/* the answer has begun */
+	bool started; /* the answer has begun */
 	bool catching_up;
-	bool checking;			/* a call asks whether it may still read */
-	bool gone;			/* freed when the call has its answer */
-	struct buf text;		/* of its own source, still to be handed over */
-	uint64_t queued;		/* bytes handed over since the start */
-	uint64_t sent;			/* as last seen */
-	int64_t sent_us;		/* when that grew */
+	bool checking;	 /* a call asks whether it may still read */
+	bool gone;	 /* freed when the call has its answer */
+	struct buf text; /* of its own source, still to be handed over */
+	uint64_t queued; /* bytes handed over since the start */
+	uint64_t sent;	 /* as last seen */
+	int64_t sent_us; /* when that grew */
 	int64_t wrote_us, checked_us;
-	char order_id[12];		/* events: only of this order */
-	enum p_log_level level;		/* events: only of at least this level */
+	char order_id[12];	/* events: only of this order */
+	enum p_log_level level; /* events: only of at least this level */
 };
 
 struct sse {
@@ -96,7 +96,7 @@ struct sse {
 	LIST_HEAD(, reader) readers;
 	size_t nreaders;
 	struct event *tick;
-	struct event *flush;		/* of the readers' own texts */
+	struct event *flush; /* of the readers' own texts */
 };
 
 static void pull(struct reader *r);
@@ -210,14 +210,19 @@ feed_cut(struct feed *f)
 	if (f->text.len == 0)
 		return;
 	c = xcalloc(1, sizeof(*c));
-	*c = (struct chunk){.refs = 1, .before = f->before, .last = f->last, .len = f->text.len, .marks = f->marks,
+	*c = (struct chunk){.refs = 1,
+	    .before = f->before,
+	    .last = f->last,
+	    .len = f->text.len,
+	    .marks = f->marks,
 	    .nmarks = f->nmarks};
 	c->text = buf_take(&f->text);
 	f->marks = NULL;
 	f->nmarks = f->marks_cap = 0;
 	TAILQ_INSERT_TAIL(&f->ring, c, link);
 	f->ring_bytes += c->len;
-	while (f->ring_bytes > RING_BYTES && (c = TAILQ_FIRST(&f->ring)) != TAILQ_LAST(&f->ring, chunk_list)) {
+	while (f->ring_bytes > RING_BYTES &&
+	       (c = TAILQ_FIRST(&f->ring)) != TAILQ_LAST(&f->ring, chunk_list)) {
 		f->first = c->last;
 		f->ring_bytes -= c->len;
 		TAILQ_REMOVE(&f->ring, c, link);
@@ -307,7 +312,8 @@ reader_refuse(struct reader *r, const struct awo_err *err)
 	request_fail(rq, err);
 }
 
-/* Its reader may not read any more, or there is nothing to read. Others may go on: as one of them. */
+/* Its reader may not read any more, or there is nothing to read. Others may go on: as one of them.
+ */
 static void
 feed_ended(void *arg, const struct awo_err *err, const char *reason)
 {
@@ -336,7 +342,8 @@ feed_ended(void *arg, const struct awo_err *err, const char *reason)
 	feed_soon(f, 0);
 }
 
-static const struct source_calls feed_calls = {.began = feed_began, .line = feed_line, .ended = feed_ended};
+static const struct source_calls feed_calls = {
+    .began = feed_began, .line = feed_line, .ended = feed_ended};
 
 static struct feed *
 feed_find(struct sse *s, const struct source_of *of)
@@ -471,7 +478,8 @@ reader_drop(struct reader *r, const char *why)
 	struct evhttp_connection *conn = evhttp_request_get_connection(r->http);
 
 	r->s->g->count.sse_dropped++;
-	log_info("sse_reader_dropped", LS("request_id", r->rq->id), LS("peer", r->rq->peer), LS("reason", why));
+	log_info("sse_reader_dropped", LS("request_id", r->rq->id), LS("peer", r->rq->peer),
+	    LS("reason", why));
 	if (conn != NULL)
 		evhttp_connection_free(conn); /* calls on_close() */
 	else
@@ -495,7 +503,8 @@ reader_end(struct reader *r, const char *reason)
 	reader_close(r);
 }
 
-/* ---- what a reader of a log gets: from the feed's ring, or, when that is too new, from a source of its own */
+/* ---- what a reader of a log gets: from the feed's ring, or, when that is too new, from a source
+ * of its own */
 
 static void
 own_flush_soon(struct sse *s)
@@ -550,7 +559,8 @@ catch_ended(void *arg, const struct awo_err *err, const char *reason)
 	reader_end(r, reason);
 }
 
-static const struct source_calls catch_calls = {.began = catch_began, .line = catch_line, .ended = catch_ended};
+static const struct source_calls catch_calls = {
+    .began = catch_began, .line = catch_line, .ended = catch_ended};
 
 static void
 catch_up(struct reader *r)
@@ -597,7 +607,8 @@ pull(struct reader *r)
 			break;
 		from = chunk_offset(c, r->position);
 		c->refs++;
-		if (evbuffer_add_reference(out, c->text + from, c->len - from, chunk_sent, c) != 0) {
+		if (evbuffer_add_reference(out, c->text + from, c->len - from, chunk_sent, c) !=
+		    0) {
 			c->refs--;
 			break;
 		}
@@ -670,7 +681,8 @@ event_ended(void *arg, const struct awo_err *err, const char *reason)
 		reader_end(r, reason);
 }
 
-static const struct source_calls event_calls = {.began = event_began, .line = event_line, .ended = event_ended};
+static const struct source_calls event_calls = {
+    .began = event_began, .line = event_line, .ended = event_ended};
 
 /* ---- timers */
 
@@ -703,7 +715,8 @@ on_checked(void *arg, const struct awo_err *err, void *answer)
 	r->checking = false;
 	if (r->gone)
 		reader_free(r);
-	else if (err->code == AWO_UNAUTHENTICATED || err->code == AWO_PERMISSION_DENIED || err->code == AWO_NOT_FOUND)
+	else if (err->code == AWO_UNAUTHENTICATED || err->code == AWO_PERMISSION_DENIED ||
+		 err->code == AWO_NOT_FOUND)
 		reader_end(r, "access_ended");
 }
 
@@ -798,7 +811,8 @@ reader_new(struct request *rq)
 
 	if (s->nreaders >= READERS_MAX) {
 		request_add_header(rq, "Retry-After", "5");
-		request_fail_status(rq, 503, "%d streams are being followed already, which is the limit", READERS_MAX);
+		request_fail_status(rq, 503,
+		    "%d streams are being followed already, which is the limit", READERS_MAX);
 		return NULL;
 	}
 	r = xcalloc(1, sizeof(*r));
@@ -844,7 +858,8 @@ take_params(struct request *rq)
 	return NULL;
 }
 
-/* Last-Event-ID, which wins over the parameter; false when it is no number and the request has been answered. */
+/* Last-Event-ID, which wins over the parameter; false when it is no number and the request has been
+ * answered. */
 static bool
 last_event_id(struct request *rq, int64_t *position, bool *given)
 {
@@ -858,7 +873,8 @@ last_event_id(struct request *rq, int64_t *position, bool *given)
 	if (*end != '\0' || value < 0 || text[0] < '0' || text[0] > '9') {
 		struct args_error e = {.type = "value_error", .origin = FROM_HEADER};
 
-		(void)ERR(&e.err, INVALID_ARGUMENT, "Last-Event-ID", "Last-Event-ID must be the id of an event of this stream");
+		(void)ERR(&e.err, INVALID_ARGUMENT, "Last-Event-ID",
+		    "Last-Event-ID must be the id of an event of this stream");
 		request_fail_args(rq, &e);
 		return false;
 	}
@@ -953,7 +969,8 @@ sse_events(struct request *rq)
 		return;
 	r->position = position;
 	snprintf(r->order_id, sizeof(r->order_id), "%s", id != NULL ? id : "");
-	r->level = level != NULL ? (enum p_log_level)p_enum_value(&p_enum_log_level, level) : log_level_none;
+	r->level = level != NULL ? (enum p_log_level)p_enum_value(&p_enum_log_level, level)
+				 : log_level_none;
 	r->own = source_new(r->s->sources, &of, &event_calls, r);
 	source_start(r->own, rq->who.auth, position, resume);
 }

@@ -7,11 +7,11 @@
 #include "proto/msgpack.h"
 
 int sse_open(struct gateway *g);
-void sse_stop(struct gateway *g);	/* ends all streams of clients, who come again by themselves */
+void sse_stop(struct gateway *g); /* ends all streams of clients, who come again by themselves */
 void sse_close(struct gateway *g);
 
-route_handler sse_order;	/* order.watch */
-route_handler sse_events;	/* events.watch */
+route_handler sse_order;  /* order.watch */
+route_handler sse_events; /* events.watch */
 
 /* Of the connection to awod. */
 void sse_notify(struct gateway *g, const char *method, struct p_slice param);
@@ -19,7 +19,8 @@ void sse_backend_lost(struct gateway *g);
 void sse_backend_back(struct gateway *g);
 
 size_t sse_readers(const struct gateway *g);
-/* Appends one event: id (when it is over 0) and the line as data, with a member seq in front when with_seq. */
+/* Appends one event: id (when it is over 0) and the line as data, with a member seq in front when
+ * with_seq. */
 void sse_frame(struct buf *b, int64_t id, const char *line, size_t len, bool with_seq);
 
 #endif

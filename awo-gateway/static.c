@@ -15,31 +15,35 @@
 #include "common/files.h"
 
 #define PAGE_POLICY                                                                                \
-	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "        \
-	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+	"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src " \
+	"'self'; "                                                                                 \
+	"connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; "           \
+	"frame-ancestors 'none'"
 #define FILE_MAX ((off_t)32 << 20)
 
 static const char *const types[][2] = {
-	{"html", "text/html; charset=utf-8"},
-	{"js", "text/javascript; charset=utf-8"},
-	{"css", "text/css; charset=utf-8"},
-	{"json", "application/json"},
-	{"map", "application/json"},
-	{"svg", "image/svg+xml"},
-	{"png", "image/png"},
-	{"ico", "image/x-icon"},
-	{"webp", "image/webp"},
-	{"woff2", "font/woff2"},
-	{"webmanifest", "application/manifest+json"},
-	{"txt", "text/plain; charset=utf-8"},
+    {"html", "text/html; charset=utf-8"},
+    {"js", "text/javascript; charset=utf-8"},
+    {"css", "text/css; charset=utf-8"},
+    {"json", "application/json"},
+    {"map", "application/json"},
+    {"svg", "image/svg+xml"},
+    {"png", "image/png"},
+    {"ico", "image/x-icon"},
+    {"webp", "image/webp"},
+    {"woff2", "font/woff2"},
+    {"webmanifest", "application/manifest+json"},
+    {"txt", "text/plain; charset=utf-8"},
 };
 
 static const char no_ui[] =
     "<!doctype html>\n"
     "<html lang=\"en\"><head><meta charset=\"utf-8\"><title>Agent work orders</title></head>\n"
     "<body><h1>The web UI is not installed</h1>\n"
-    "<p>This gateway was built where npm was not found, so it has no web UI. To get it, install Node.js and npm,\n"
-    "build again and install; or start the gateway with <code>--ui-dir</code> and the directory of a built UI.</p>\n"
+    "<p>This gateway was built where npm was not found, so it has no web UI. To get it, install "
+    "Node.js and npm,\n"
+    "build again and install; or start the gateway with <code>--ui-dir</code> and the directory of "
+    "a built UI.</p>\n"
     "<p>The HTTP interface works without it: see <a href=\"/docs\">/docs</a>.</p></body></html>\n";
 
 static const char *
@@ -68,7 +72,8 @@ is_immutable(const char *path)
 	return strncmp(path, "assets/", strlen("assets/")) == 0;
 }
 
-/* Opens the file, or its compressed form where that is there and taken. -1: there is no such file. */
+/* Opens the file, or its compressed form where that is there and taken. -1: there is no such file.
+ */
 static int
 open_file(struct request *rq, const char *path, bool *packed, struct stat *st)
 {
@@ -103,11 +108,13 @@ send_file(struct request *rq, const char *path)
 		return false;
 	static_page_headers(rq);
 	snprintf(etag, sizeof(etag), "W/\"%llx-%llx\"", (unsigned long long)st.st_size,
-	    (unsigned long long)st.st_mtim.tv_sec * 1000000000ULL + (unsigned long long)st.st_mtim.tv_nsec);
+	    (unsigned long long)st.st_mtim.tv_sec * 1000000000ULL +
+		(unsigned long long)st.st_mtim.tv_nsec);
 	request_add_header(rq, "Content-Type", type_of(path));
 	request_add_header(rq, "ETag", etag);
 	request_add_header(rq, "Vary", "Accept-Encoding");
-	request_add_header(rq, "Cache-Control", is_immutable(path) ? "public, max-age=31536000, immutable" : "no-cache");
+	request_add_header(rq, "Cache-Control",
+	    is_immutable(path) ? "public, max-age=31536000, immutable" : "no-cache");
 	if (packed)
 		request_add_header(rq, "Content-Encoding", "gzip");
 	if (encode_etag_matches(request_header(rq, "If-None-Match"), etag)) {
@@ -127,7 +134,8 @@ send_file(struct request *rq, const char *path)
 void
 serve_ui(struct request *rq)
 {
-	const char *path = rq->params->n > 0 ? rq->params->v[0].value : "", *last = strrchr(path, '/');
+	const char *path = rq->params->n > 0 ? rq->params->v[0].value : "",
+		   *last = strrchr(path, '/');
 
 	if (rq->g->ui_dir < 0) {
 		static_page_headers(rq);
@@ -155,7 +163,9 @@ serve_root(struct request *rq)
 		request_answer_empty(rq, 303);
 		return;
 	}
-	buf_adds(&text, "{\"service\":\"agent-work-orders\",\"version\":\"" AWO_VERSION "\",\"status\":\"running\","
-			"\"api\":\"/api/v1\",\"docs\":\"/docs\",\"openapi\":\"/openapi.json\",\"health\":\"/health\",\"ui\":\"/ui/\"}");
+	buf_adds(&text, "{\"service\":\"agent-work-orders\",\"version\":\"" AWO_VERSION
+			"\",\"status\":\"running\","
+			"\"api\":\"/api/v1\",\"docs\":\"/docs\",\"openapi\":\"/"
+			"openapi.json\",\"health\":\"/health\",\"ui\":\"/ui/\"}");
 	request_answer_json(rq, 200, &text);
 }

@@ -20,7 +20,8 @@ hex_digit(char c)
 	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* Whether a decoded byte may stand in a path: what file systems and proxies take in different ways may not. */
+/* Whether a decoded byte may stand in a path: what file systems and proxies take in different ways
+ * may not. */
 static bool
 is_for_path(unsigned char c, bool encoded)
 {
@@ -44,7 +45,8 @@ decode(enum part part, const char *s, size_t len, char *out, struct awo_err *err
 			int lo = len - i > 2 ? hex_digit(s[i + 2]) : -1;
 
 			if (hi < 0 || lo < 0)
-				return ERR(err, INVALID_ARGUMENT, "", "a percent sign in the target is not followed by two "
+				return ERR(err, INVALID_ARGUMENT, "",
+				    "a percent sign in the target is not followed by two "
 				    "hexadecimal digits");
 			c = (unsigned char)(hi << 4 | lo);
 			i += 2;
@@ -52,7 +54,8 @@ decode(enum part part, const char *s, size_t len, char *out, struct awo_err *err
 			c = ' ';
 		}
 		if (c == '\0' || (part == PATH && !is_for_path(c, encoded)))
-			return ERR(err, INVALID_ARGUMENT, "", "the target holds a byte that may not stand there: 0x%02x%s", c,
+			return ERR(err, INVALID_ARGUMENT, "",
+			    "the target holds a byte that may not stand there: 0x%02x%s", c,
 			    encoded ? ", percent-encoded" : "");
 		out[n++] = (char)c;
 	}
@@ -73,14 +76,17 @@ parse_path(struct target *t, const char *path, size_t len, char **room, struct a
 		int got;
 
 		if (n == 0)
-			return ERR(err, INVALID_ARGUMENT, "", "the path has an empty part: two slashes in a row");
+			return ERR(err, INVALID_ARGUMENT, "",
+			    "the path has an empty part: two slashes in a row");
 		if (t->nsegments == TARGET_SEGMENTS)
-			return ERR(err, INVALID_ARGUMENT, "", "the path has more than %d parts", TARGET_SEGMENTS);
+			return ERR(err, INVALID_ARGUMENT, "", "the path has more than %d parts",
+			    TARGET_SEGMENTS);
 		got = decode(PATH, p, n, *room, err);
 		if (got < 0)
 			return -1;
 		if (strcmp(*room, ".") == 0 || strcmp(*room, "..") == 0)
-			return ERR(err, INVALID_ARGUMENT, "", "the path has a part that is only dots");
+			return ERR(
+			    err, INVALID_ARGUMENT, "", "the path has a part that is only dots");
 		t->segments[t->nsegments++] = *room;
 		*room += got + 1;
 		p += n + (slash != NULL);
@@ -100,14 +106,16 @@ parse_query(struct target *t, const char *query, char **room, struct awo_err *er
 
 		if (len > 0) {
 			if (t->nparams == TARGET_PARAMS)
-				return ERR(err, INVALID_ARGUMENT, "", "the query has more than %d parameters", TARGET_PARAMS);
+				return ERR(err, INVALID_ARGUMENT, "",
+				    "the query has more than %d parameters", TARGET_PARAMS);
 			param->name = *room;
 			got = decode(QUERY, p, name, *room, err);
 			if (got < 0)
 				return -1;
 			*room += got + 1;
 			param->value = *room;
-			got = name < len ? decode(QUERY, p + name + 1, len - name - 1, *room, err) : 0;
+			got = name < len ? decode(QUERY, p + name + 1, len - name - 1, *room, err)
+					 : 0;
 			if (got < 0)
 				return -1;
 			(*room)[got] = '\0';
@@ -127,12 +135,15 @@ target_parse(const char *raw, struct target *t, struct awo_err *err)
 
 	*t = (struct target){0};
 	if (len > TARGET_MAX)
-		return ERR(err, INVALID_ARGUMENT, "", "the target has %zu bytes; at most %d are accepted", len, TARGET_MAX);
+		return ERR(err, INVALID_ARGUMENT, "",
+		    "the target has %zu bytes; at most %d are accepted", len, TARGET_MAX);
 	if (raw[0] != '/')
-		return ERR(err, INVALID_ARGUMENT, "", "the target must be a path that begins with a slash");
+		return ERR(err, INVALID_ARGUMENT, "",
+		    "the target must be a path that begins with a slash");
 	if (strchr(raw, '#') != NULL)
 		return ERR(err, INVALID_ARGUMENT, "", "the target may not have a fragment");
-	/* decoded it is never longer; each part gets a NUL, and has a separator in the raw text but the last two */
+	/* decoded it is never longer; each part gets a NUL, and has a separator in the raw text but
+	 * the last two */
 	t->room = room = xcalloc(1, len + 2 * TARGET_PARAMS + TARGET_SEGMENTS + 2);
 	if (parse_path(t, raw, path, &room, err) == 0 &&
 	    (raw[path] == '\0' || parse_query(t, raw + path + 1, &room, err) == 0))

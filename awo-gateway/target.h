@@ -6,7 +6,7 @@
 
 #include "common/err.h"
 
-#define TARGET_MAX 8192		/* bytes of the raw target */
+#define TARGET_MAX 8192 /* bytes of the raw target */
 #define TARGET_SEGMENTS 16
 #define TARGET_PARAMS 64
 
@@ -23,11 +23,13 @@ struct target {
 };
 
 /*
- * Only origin form ("/path?query"). Refused with INVALID_ARGUMENT: empty and dot segments, encoded slashes,
- * backslashes and control characters, wrong percent signs, what is no UTF-8, too many of anything.
+ * Only origin form ("/path?query"). Refused with INVALID_ARGUMENT: empty and dot segments, encoded
+ * slashes, backslashes and control characters, wrong percent signs, what is no UTF-8, too many of
+ * anything.
  */
 int target_parse(const char *raw, struct target *t, struct awo_err *err);
 void target_free(struct target *t);
-const char *target_param(const struct target *t, const char *name);	/* the last of that name, or NULL */
+const char *target_param(
+    const struct target *t, const char *name); /* the last of that name, or NULL */
 
 #endif

@@ -21,7 +21,8 @@ answer(struct evhttp_request *request, void *arg)
 	struct evbuffer *out = evbuffer_new();
 
 	evbuffer_add_reference(out, bytes->p, bytes->len, NULL, NULL);
-	evhttp_add_header(evhttp_request_get_output_headers(request), "Content-Type", "application/json");
+	evhttp_add_header(
+	    evhttp_request_get_output_headers(request), "Content-Type", "application/json");
 	evhttp_send_reply(request, 200, "OK", out);
 	evbuffer_free(out);
 }
@@ -33,7 +34,8 @@ main(int argc, char **argv)
 	struct evhttp *http = base != NULL ? evhttp_new(base) : NULL;
 	struct bytes bytes = {0};
 
-	if (argc != 3 || http == NULL || (bytes.p = files_read(AT_FDCWD, argv[2], 1 << 24, &bytes.len)) == NULL ||
+	if (argc != 3 || http == NULL ||
+	    (bytes.p = files_read(AT_FDCWD, argv[2], 1 << 24, &bytes.len)) == NULL ||
 	    evhttp_bind_socket(http, "127.0.0.1", (ev_uint16_t)atoi(argv[1])) != 0) {
 		perror("http_bare PORT FILE");
 		return 1;

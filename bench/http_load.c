@@ -1,6 +1,6 @@
 /*
- * Loads an HTTP server: http_load get HOST:PORT PATH CONNECTIONS SECONDS, or follows streams: http_load sse HOST:PORT PATH
- * READERS SECONDS. Prints one JSON object.
+ * Loads an HTTP server: http_load get HOST:PORT PATH CONNECTIONS SECONDS, or follows streams:
+ * http_load sse HOST:PORT PATH READERS SECONDS. Prints one JSON object.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -23,8 +23,8 @@ struct conn {
 	int fd;
 	int64_t sent_us;
 	struct buf in;
-	size_t need;		/* bytes of the whole answer, 0: not known yet */
-	int64_t lines, last;	/* sse */
+	size_t need;	     /* bytes of the whole answer, 0: not known yet */
+	int64_t lines, last; /* sse */
 	bool ended;
 };
 
@@ -74,7 +74,8 @@ static int
 take_answer(struct conn *c)
 {
 	if (c->need == 0 && c->in.len > 0) {
-		const char *end = strstr(c->in.p, "\r\n\r\n"), *length = strcasestr(c->in.p, "\ncontent-length:");
+		const char *end = strstr(c->in.p, "\r\n\r\n"),
+			   *length = strcasestr(c->in.p, "\ncontent-length:");
 
 		if (end == NULL)
 			return 0;
@@ -101,7 +102,8 @@ take_lines(struct conn *c, bool sample)
 			int64_t id = strtoll(p + 4, NULL, 10);
 
 			if (id <= c->last) {
-				fprintf(stderr, "id %lld after %lld\n", (long long)id, (long long)c->last);
+				fprintf(stderr, "id %lld after %lld\n", (long long)id,
+				    (long long)c->last);
 				exit(1);
 			}
 			c->last = id;
@@ -135,7 +137,9 @@ compare(const void *a, const void *b)
 static double
 at(double part)
 {
-	return nlatencies == 0 ? 0 : (double)latencies[(size_t)((double)(nlatencies - 1) * part)] / 1000;
+	return nlatencies == 0
+		   ? 0
+		   : (double)latencies[(size_t)((double)(nlatencies - 1) * part)] / 1000;
 }
 
 int
@@ -217,9 +221,11 @@ main(int argc, char **argv)
 	}
 	end = clock_mono_us();
 	qsort(latencies, nlatencies, sizeof(*latencies), compare);
-	printf("{\"seconds\":%.2f,\"answers\":%lld,\"rate\":%.0f,\"bytes\":%lld,\"p50_ms\":%.3f,\"p95_ms\":%.3f,\"p99_ms\":%.3f,"
+	printf("{\"seconds\":%.2f,\"answers\":%lld,\"rate\":%.0f,\"bytes\":%lld,\"p50_ms\":%.3f,"
+	       "\"p95_ms\":%.3f,\"p99_ms\":%.3f,"
 	       "\"max_ms\":%.3f,\"ended\":%zu,\"lines_most\":%lld,\"lines_least\":%lld}\n",
-	    (double)(end - began) / 1e6, (long long)answers, (double)answers * 1e6 / (double)(end - began), (long long)bytes,
-	    at(0.5), at(0.95), at(0.99), at(1), ended, (long long)most, (long long)least);
+	    (double)(end - began) / 1e6, (long long)answers,
+	    (double)answers * 1e6 / (double)(end - began), (long long)bytes, at(0.5), at(0.95),
+	    at(0.99), at(1), ended, (long long)most, (long long)least);
 	return 0;
 }

@@ -9,7 +9,8 @@
 
 /* The parameters as JSON text, or the error's; the caller frees. */
 static char *
-make(const struct p_type *type, const char *body, const char *target, const char *name, const char *value)
+make(const struct p_type *type, const char *body, const char *target, const char *name,
+    const char *value)
 {
 	struct route_params params = {0};
 	struct args_error e = {0};
@@ -35,7 +36,8 @@ make(const struct p_type *type, const char *body, const char *target, const char
 			free(text);
 			p_free(type, obj);
 		} else {
-			args_explain(type, args, &err, args_origin(type, err.field, *body != '\0', &t, &params), &e);
+			args_explain(type, args, &err,
+			    args_origin(type, err.field, *body != '\0', &t, &params), &e);
 			args_error_json(&out, &e);
 		}
 		free(obj);
@@ -64,14 +66,18 @@ static void
 values_come_from_everywhere(void **state)
 {
 	(void)state;
-	ASSERT_MADE("{\"agent_work_order_id\":\"wo-1\",\"limit\":7,\"step\":\"planning\",\"tail\":true}", &p_type_order_logs, "",
-	    "/?limit=7&step=planning&tail=yes&other=1", "id", "wo-1");
+	ASSERT_MADE(
+	    "{\"agent_work_order_id\":\"wo-1\",\"limit\":7,\"step\":\"planning\",\"tail\":true}",
+	    &p_type_order_logs, "", "/?limit=7&step=planning&tail=yes&other=1", "id", "wo-1");
 	ASSERT_MADE("{\"id\":\"x\"}", &p_type_repository_ref, "", "/", "id", "x");
-	ASSERT_MADE("{\"agent_work_order_id\":\"wo-1\",\"prompt_text\":\"hi\"}", &p_type_order_prompt,
-	    "{\"agent_work_order_id\":\"wo-1\",\"prompt_text\":\"hi\"}", "/", "id", "wo-1");
+	ASSERT_MADE("{\"agent_work_order_id\":\"wo-1\",\"prompt_text\":\"hi\"}",
+	    &p_type_order_prompt, "{\"agent_work_order_id\":\"wo-1\",\"prompt_text\":\"hi\"}", "/",
+	    "id", "wo-1");
 	/* the body wins over the query, and a form's empty choice is none */
-	ASSERT_MADE("{\"limit\":2}", &p_type_order_list, "{\"limit\":2}", "/?limit=1&status=", NULL, NULL);
-	ASSERT_MADE("{\"selected_commands\":[\"planning\",\"execute\",\"commit\"]}", &p_type_workflow_validate, "",
+	ASSERT_MADE(
+	    "{\"limit\":2}", &p_type_order_list, "{\"limit\":2}", "/?limit=1&status=", NULL, NULL);
+	ASSERT_MADE("{\"selected_commands\":[\"planning\",\"execute\",\"commit\"]}",
+	    &p_type_workflow_validate, "",
 	    "/?selected_commands=planning,execute&selected_commands=commit", NULL, NULL);
 	ASSERT_MADE("{}", &p_type_order_list, " \n", "/", NULL, NULL);
 }
@@ -80,38 +86,48 @@ static void
 errors_name_type_and_place(void **state)
 {
 	(void)state;
-	ASSERT_REFUSED("{\"type\":\"missing\",\"loc\":[\"body\",\"repository_url\"],", &p_type_order_create, "{}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"missing\",\"loc\":[\"body\",\"repository_url\"],", &p_type_order_create,
-	    "{\"repository_url\":null}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"string_type\",\"loc\":[\"body\",\"repository_url\"],", &p_type_order_create,
-	    "{\"repository_url\":1}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"enum\",\"loc\":[\"body\",\"sandbox_type\"],", &p_type_order_create,
-	    "{\"repository_url\":\"a/b\",\"sandbox_type\":\"vm\"}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"less_than_equal\",\"loc\":[\"body\",\"priority\"],", &p_type_order_create,
-	    "{\"repository_url\":\"a/b\",\"priority\":101}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"string_type\",\"loc\":[\"body\",\"selected_commands\",1],", &p_type_order_create,
-	    "{\"repository_url\":\"a/b\",\"selected_commands\":[\"planning\",7]}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\",\"selected_commands\"],", &p_type_order_create,
-	    "{\"repository_url\":\"a/b\",\"selected_commands\":{}}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"greater_than_equal\",\"loc\":[\"query\",\"limit\"],", &p_type_order_list, "", "/?limit=0", NULL,
+	ASSERT_REFUSED("{\"type\":\"missing\",\"loc\":[\"body\",\"repository_url\"],",
+	    &p_type_order_create, "{}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"missing\",\"loc\":[\"body\",\"repository_url\"],",
+	    &p_type_order_create, "{\"repository_url\":null}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"string_type\",\"loc\":[\"body\",\"repository_url\"],",
+	    &p_type_order_create, "{\"repository_url\":1}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"enum\",\"loc\":[\"body\",\"sandbox_type\"],",
+	    &p_type_order_create, "{\"repository_url\":\"a/b\",\"sandbox_type\":\"vm\"}", "/", NULL,
 	    NULL);
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"query\",\"limit\"],", &p_type_order_list, "", "/?limit=1e3", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"query\",\"limit\"],", &p_type_order_list, "",
-	    "/?limit=99999999999999999999", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"json_invalid\",\"loc\":[\"body\",", &p_type_order_create, "{\"a\":}", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"json_invalid\",\"loc\":[\"body\",", &p_type_order_create, "\xff", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\"],", &p_type_order_create, "[]", "/", NULL, NULL);
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\",\"agent_work_order_id\"],", &p_type_order_prompt,
-	    "{\"agent_work_order_id\":\"wo-2\",\"prompt_text\":\"hi\"}", "/", "id", "wo-1");
-	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"path\",\"agent_work_order_id\"],", &p_type_order_ref, "", "/", "id",
+	ASSERT_REFUSED("{\"type\":\"less_than_equal\",\"loc\":[\"body\",\"priority\"],",
+	    &p_type_order_create, "{\"repository_url\":\"a/b\",\"priority\":101}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"string_type\",\"loc\":[\"body\",\"selected_commands\",1],",
+	    &p_type_order_create,
+	    "{\"repository_url\":\"a/b\",\"selected_commands\":[\"planning\",7]}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\",\"selected_commands\"],",
+	    &p_type_order_create, "{\"repository_url\":\"a/b\",\"selected_commands\":{}}", "/",
+	    NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"greater_than_equal\",\"loc\":[\"query\",\"limit\"],",
+	    &p_type_order_list, "", "/?limit=0", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"query\",\"limit\"],",
+	    &p_type_order_list, "", "/?limit=1e3", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"query\",\"limit\"],",
+	    &p_type_order_list, "", "/?limit=99999999999999999999", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"json_invalid\",\"loc\":[\"body\",", &p_type_order_create,
+	    "{\"a\":}", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"json_invalid\",\"loc\":[\"body\",", &p_type_order_create,
+	    "\xff", "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\"],", &p_type_order_create, "[]",
+	    "/", NULL, NULL);
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"body\",\"agent_work_order_id\"],",
+	    &p_type_order_prompt, "{\"agent_work_order_id\":\"wo-2\",\"prompt_text\":\"hi\"}", "/",
+	    "id", "wo-1");
+	ASSERT_REFUSED("{\"type\":\"value_error\",\"loc\":[\"path\",\"agent_work_order_id\"],",
+	    &p_type_order_ref, "", "/", "id",
 	    "wo-11111111111111111111111111111111111111111111111111111111111111111111111111111111");
 }
 
 static void
 secrets_are_not_given_back(void **state)
 {
-	char *got CLEAN_FREE = make(&p_type_credential_set, "{\"name\":\"x\",\"kind\":\"github_token\",\"value\":[\"hunter2\"]}", "/",
-	    NULL, NULL);
+	char *got CLEAN_FREE = make(&p_type_credential_set,
+	    "{\"name\":\"x\",\"kind\":\"github_token\",\"value\":[\"hunter2\"]}", "/", NULL, NULL);
 
 	(void)state;
 	assert_non_null(strstr(got, "\"string_type\""));
@@ -137,10 +153,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(values_come_from_everywhere),
-		cmocka_unit_test(errors_name_type_and_place),
-		cmocka_unit_test(secrets_are_not_given_back),
-		cmocka_unit_test(long_input_is_not_given_back),
+	    cmocka_unit_test(values_come_from_everywhere),
+	    cmocka_unit_test(errors_name_type_and_place),
+	    cmocka_unit_test(secrets_are_not_given_back),
+	    cmocka_unit_test(long_input_is_not_given_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -28,8 +28,9 @@ tags_are_found_in_lists(void **state)
 	static const struct {
 		const char *header;
 		bool matches;
-	} rows[] = {{NULL, false}, {"", false}, {"*", true}, {"\"abc\"", true}, {"W/\"abc\"", true}, {"\"x\", W/\"abc\"", true},
-	    {"\"x\",\"abc\" ", true}, {"\"abcd\"", false}, {"abc", false}, {"\"x\"", false}, {" , ,", false}, {"W/", false}};
+	} rows[] = {{NULL, false}, {"", false}, {"*", true}, {"\"abc\"", true}, {"W/\"abc\"", true},
+	    {"\"x\", W/\"abc\"", true}, {"\"x\",\"abc\" ", true}, {"\"abcd\"", false},
+	    {"abc", false}, {"\"x\"", false}, {" , ,", false}, {"W/", false}};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
@@ -43,8 +44,9 @@ gzip_is_for_who_takes_it(void **state)
 	static const struct {
 		const char *header;
 		bool takes;
-	} rows[] = {{NULL, false}, {"", false}, {"gzip", true}, {"deflate, gzip;q=1.0, *;q=0.5", true}, {"gzip;q=0", false},
-	    {"gzip;q=0.001", true}, {"identity", false}, {"*", true}, {"*;q=0", false}, {"br", false}, {"GZIP", true},
+	} rows[] = {{NULL, false}, {"", false}, {"gzip", true},
+	    {"deflate, gzip;q=1.0, *;q=0.5", true}, {"gzip;q=0", false}, {"gzip;q=0.001", true},
+	    {"identity", false}, {"*", true}, {"*;q=0", false}, {"br", false}, {"GZIP", true},
 	    {"gzipx", false}, {"gzip;q=0, *", false}};
 
 	(void)state;
@@ -85,10 +87,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tags_tell_bodies_apart),
-		cmocka_unit_test(tags_are_found_in_lists),
-		cmocka_unit_test(gzip_is_for_who_takes_it),
-		cmocka_unit_test(what_is_compressed_comes_back),
+	    cmocka_unit_test(tags_tell_bodies_apart),
+	    cmocka_unit_test(tags_are_found_in_lists),
+	    cmocka_unit_test(gzip_is_for_who_takes_it),
+	    cmocka_unit_test(what_is_compressed_comes_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

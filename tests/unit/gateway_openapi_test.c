@@ -57,7 +57,8 @@ operations_have_names_of_their_own(void **state)
 		assert_int_equal(path[0], '/');
 		json_object_foreach(item, method, operation)
 		{
-			const char *id = json_string_value(json_object_get(operation, "operationId"));
+			const char *id =
+			    json_string_value(json_object_get(operation, "operationId"));
 
 			assert_non_null(id);
 			if (json_object_get(seen, id) != NULL)
@@ -88,16 +89,17 @@ every_route_is_described(void **state)
 	}
 	assert_null(strstr(page.p, "<script"));
 	assert_null(strstr(page.p, "http://"));
-	assert_non_null(json_object_get(json_object_get(root, "paths"), "/api/agent-work-orders/{id}/git-progress"));
+	assert_non_null(json_object_get(
+	    json_object_get(root, "paths"), "/api/agent-work-orders/{id}/git-progress"));
 }
 
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(references_lead_somewhere),
-		cmocka_unit_test(operations_have_names_of_their_own),
-		cmocka_unit_test(every_route_is_described),
+	    cmocka_unit_test(references_lead_somewhere),
+	    cmocka_unit_test(operations_have_names_of_their_own),
+	    cmocka_unit_test(every_route_is_described),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

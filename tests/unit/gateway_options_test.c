@@ -49,8 +49,8 @@ paths_have_defaults(void **state)
 static void
 options_are_taken(void **state)
 {
-	const char *const argv[] = {"awo-gateway", "--config", "c", "--config-dir", "d", "--socket", "s", "--listen", "[::1]:0",
-	    "--ui-dir", "u", "--run-as", "nobody", "--check-config"};
+	const char *const argv[] = {"awo-gateway", "--config", "c", "--config-dir", "d", "--socket",
+	    "s", "--listen", "[::1]:0", "--ui-dir", "u", "--run-as", "nobody", "--check-config"};
 	struct awo_err err;
 	struct options o;
 
@@ -69,7 +69,8 @@ options_are_taken(void **state)
 static void
 what_is_unknown_is_refused(void **state)
 {
-	const char *const option[] = {"awo-gateway", "--nothing"}, *const word[] = {"awo-gateway", "start"};
+	const char *const option[] = {"awo-gateway", "--nothing"}, *const word[] = {
+								       "awo-gateway", "start"};
 	struct awo_err err;
 	struct options o;
 
@@ -85,9 +86,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_have_defaults),
-		cmocka_unit_test(options_are_taken),
-		cmocka_unit_test(what_is_unknown_is_refused),
+	    cmocka_unit_test(paths_have_defaults),
+	    cmocka_unit_test(options_are_taken),
+	    cmocka_unit_test(what_is_unknown_is_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

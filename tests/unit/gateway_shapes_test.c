@@ -33,8 +33,8 @@ shape(enum p_method_id method, const void *answer, enum mount mount, bool reads,
 	struct buf text CLEAN_BUF = {0};
 	json_t *tree;
 
-	shape_answer(&text, &p_methods[method], answer, mount, mount == MOUNT_LEGACY ? "/api/agent-work-orders" : "/api/v1",
-	    reads, s);
+	shape_answer(&text, &p_methods[method], answer, mount,
+	    mount == MOUNT_LEGACY ? "/api/agent-work-orders" : "/api/v1", reads, s);
 	tree = json_loadb(text.p, text.len, 0, NULL);
 	if (tree == NULL)
 		fail_msg("no JSON: %s", text.p);
@@ -60,7 +60,8 @@ one_order_is_native_or_flat(void **state)
 	fill(&a.agent_work_order, order_status_waiting);
 	tree = shape(P_M_order_get, &a, MOUNT_NATIVE, true, &s);
 	assert_int_equal(s.status, 200);
-	assert_string_equal(text_at(json_object_get(tree, "agent_work_order"), "status"), "waiting");
+	assert_string_equal(
+	    text_at(json_object_get(tree, "agent_work_order"), "status"), "waiting");
 	assert_string_equal(text_at(tree, "logs_url"), "/api/v1/wo-0123abcd/logs");
 	json_decref(tree);
 	tree = shape(P_M_order_get, &a, MOUNT_LEGACY, true, &s);
@@ -72,7 +73,8 @@ one_order_is_native_or_flat(void **state)
 	assert_int_equal(s.status, 201);
 	assert_string_equal(s.location, "/api/agent-work-orders/wo-0123abcd");
 	assert_string_equal(text_at(tree, "agent_work_order_id"), "wo-0123abcd");
-	assert_string_equal(text_at(json_object_get(tree, "agent_work_order"), "status"), "running");
+	assert_string_equal(
+	    text_at(json_object_get(tree, "agent_work_order"), "status"), "running");
 	assert_true(text_at(tree, "message")[0] != '\0');
 	assert_string_equal(text_at(tree, "logs_url"), "/api/agent-work-orders/wo-0123abcd/logs");
 	json_decref(tree);
@@ -96,7 +98,9 @@ lists_are_objects_or_arrays(void **state)
 	tree = shape(P_M_order_list, &a, MOUNT_NATIVE, true, &s);
 	assert_int_equal(s.total, -1);
 	assert_int_equal(json_integer_value(json_object_get(tree, "total_count")), 17);
-	assert_string_equal(text_at(json_array_get(json_object_get(tree, "agent_work_orders"), 0), "status"), "cancelled");
+	assert_string_equal(
+	    text_at(json_array_get(json_object_get(tree, "agent_work_orders"), 0), "status"),
+	    "cancelled");
 	json_decref(tree);
 	tree = shape(P_M_order_list, &a, MOUNT_LEGACY, true, &s);
 	assert_int_equal(s.total, 17);
@@ -130,8 +134,10 @@ prompts_and_verifications_say_more(void **state)
 	assert_true(json_is_false(json_object_get(tree, "verification_success")));
 	assert_true(json_is_null(json_object_get(tree, "error_message")));
 	assert_string_equal(text_at(json_object_get(tree, "repository"), "repository_name"), "b");
-	assert_true(json_is_null(json_object_get(json_object_get(tree, "repository"), "default_branch")));
-	assert_string_equal(text_at(json_object_get(tree, "repository"), "access_verified_at"), "1970-01-01T00:00:00.000000Z");
+	assert_true(
+	    json_is_null(json_object_get(json_object_get(tree, "repository"), "default_branch")));
+	assert_string_equal(text_at(json_object_get(tree, "repository"), "access_verified_at"),
+	    "1970-01-01T00:00:00.000000Z");
 	json_decref(tree);
 	P_FREE(repository_verify_answer, &verify);
 }
@@ -159,10 +165,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_order_is_native_or_flat),
-		cmocka_unit_test(lists_are_objects_or_arrays),
-		cmocka_unit_test(prompts_and_verifications_say_more),
-		cmocka_unit_test(texts_equal_trees),
+	    cmocka_unit_test(one_order_is_native_or_flat),
+	    cmocka_unit_test(lists_are_objects_or_arrays),
+	    cmocka_unit_test(prompts_and_verifications_say_more),
+	    cmocka_unit_test(texts_equal_trees),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

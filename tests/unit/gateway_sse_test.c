@@ -14,14 +14,14 @@ lines_become_events(void **state)
 		bool with_seq;
 		const char *want;
 	} rows[] = {
-		{7, "{\"a\":1}", true, "id: 7\ndata: {\"seq\":7,\"a\":1}\n\n"},
-		{7, "{}", true, "id: 7\ndata: {\"seq\":7}\n\n"},
-		{7, "{\"a\":1}", false, "id: 7\ndata: {\"a\":1}\n\n"},
-		{0, "{\"a\":1}", false, "data: {\"a\":1}\n\n"},
-		/* a line end within would begin another field of the stream */
-		{1, "{\"a\":\n\"event: end\"\r\n}", false, "id: 1\ndata: {\"a\":\"event: end\"}\n\n"},
-		{1, "", true, "id: 1\ndata: \n\n"},
-		{1, "x", true, "id: 1\ndata: x\n\n"},
+	    {7, "{\"a\":1}", true, "id: 7\ndata: {\"seq\":7,\"a\":1}\n\n"},
+	    {7, "{}", true, "id: 7\ndata: {\"seq\":7}\n\n"},
+	    {7, "{\"a\":1}", false, "id: 7\ndata: {\"a\":1}\n\n"},
+	    {0, "{\"a\":1}", false, "data: {\"a\":1}\n\n"},
+	    /* a line end within would begin another field of the stream */
+	    {1, "{\"a\":\n\"event: end\"\r\n}", false, "id: 1\ndata: {\"a\":\"event: end\"}\n\n"},
+	    {1, "", true, "id: 1\ndata: \n\n"},
+	    {1, "x", true, "id: 1\ndata: x\n\n"},
 	};
 
 	(void)state;

@@ -14,15 +14,15 @@ paths_become_segments(void **state)
 		size_t n;
 		const char *segments[4];
 	} rows[] = {
-		{"/", 0, {NULL}},
-		{"/a", 1, {"a"}},
-		{"/a/", 1, {"a"}},
-		{"/a/b/c", 3, {"a", "b", "c"}},
-		{"/a%20b/%C3%A9", 2, {"a b", "\xc3\xa9"}},
-		{"/a+b", 1, {"a+b"}},
-		{"/%61", 1, {"a"}},
-		{"/...", 1, {"..."}},
-		{"/a?x=/../", 1, {"a"}},
+	    {"/", 0, {NULL}},
+	    {"/a", 1, {"a"}},
+	    {"/a/", 1, {"a"}},
+	    {"/a/b/c", 3, {"a", "b", "c"}},
+	    {"/a%20b/%C3%A9", 2, {"a b", "\xc3\xa9"}},
+	    {"/a+b", 1, {"a+b"}},
+	    {"/%61", 1, {"a"}},
+	    {"/...", 1, {"..."}},
+	    {"/a?x=/../", 1, {"a"}},
 	};
 
 	(void)state;
@@ -42,10 +42,11 @@ paths_become_segments(void **state)
 static void
 ambiguous_targets_are_refused(void **state)
 {
-	static const char *const rows[] = {"", "a", "*", "http://host/a", "//", "//host/a", "/a//b", "/a//", "/./a", "/a/..",
-	    "/../a", "/%2e%2e/a", "/a/%2E", "/a%2Fb", "/a%2fb", "/a%00", "/a%", "/a%1", "/a%g0", "/a%0", "/a\\b", "/a%5Cb",
-	    "/a%0a", "/a%7f", "/\x01", "/\xff", "/%ff", "/%c0%af", "/a#b", "/a?x=%", "/a?x=%0", "/a?x=%zz", "/a?x=%00",
-	    "/a?%ff=1", "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17"};
+	static const char *const rows[] = {"", "a", "*", "http://host/a", "//", "//host/a", "/a//b",
+	    "/a//", "/./a", "/a/..", "/../a", "/%2e%2e/a", "/a/%2E", "/a%2Fb", "/a%2fb", "/a%00",
+	    "/a%", "/a%1", "/a%g0", "/a%0", "/a\\b", "/a%5Cb", "/a%0a", "/a%7f", "/\x01", "/\xff",
+	    "/%ff", "/%c0%af", "/a#b", "/a?x=%", "/a?x=%0", "/a?x=%zz", "/a?x=%00", "/a?%ff=1",
+	    "/1/2/3/4/5/6/7/8/9/10/11/12/13/14/15/16/17"};
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -104,10 +105,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(paths_become_segments),
-		cmocka_unit_test(ambiguous_targets_are_refused),
-		cmocka_unit_test(query_is_decoded),
-		cmocka_unit_test(sizes_are_limited),
+	    cmocka_unit_test(paths_become_segments),
+	    cmocka_unit_test(ambiguous_targets_are_refused),
+	    cmocka_unit_test(query_is_decoded),
+	    cmocka_unit_test(sizes_are_limited),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
