@@ -107,25 +107,20 @@ histogram(struct buf *b, const char *name, const struct latency *l)
 	    (unsigned long long)sum);
 }
 
-/* {"le": [...], "count": [...], "sum": n}: a histogram of awod, in seconds; counts are of each
- * bucket alone. */
+/* A histogram of awod: how many took at most so many seconds, and their sum. */
 static void
 awod_histogram(struct buf *b, const char *name, const json_t *value)
 {
-	const json_t *le = json_object_get(value, "le"), *count = json_object_get(value, "count");
-	json_int_t sum = 0;
+	const char *le;
+	json_t *v;
 
 	head(b, name, "histogram");
-	for (size_t i = 0; i < json_array_size(count); i++) {
-		sum += json_integer_value(json_array_get(count, i));
-		if (i < json_array_size(le))
-			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %lld\n", name,
-			    json_number_value(json_array_get(le, i)), (long long)sum);
-		else
-			buf_printf(b, "awo_%s_bucket{le=\"+Inf\"} %lld\n", name, (long long)sum);
-	}
+	json_object_foreach((json_t *)(uintptr_t)value, le, v) if (strcmp(le, "sum") != 0)
+	    buf_printf(
+		b, "awo_%s_bucket{le=\"%s\"} %lld\n", name, le, (long long)json_integer_value(v));
 	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %lld\n", name,
-	    json_number_value(json_object_get(value, "sum")), name, (long long)sum);
+	    json_number_value(json_object_get(value, "sum")), name,
+	    (long long)json_integer_value(json_object_get(value, "+Inf")));
 }
 
 static void
@@ -138,7 +133,7 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 
 	if (!is_name(name))
 		return;
-	if (json_is_array(json_object_get(value, "count"))) {
+	if (json_object_get(value, "+Inf") != NULL) {
 		awod_histogram(b, name, value);
 		return;
 	}

@@ -134,6 +134,7 @@ rpc_answer(struct rpc_call *c, const void *answer)
 	if (!rpc_gone(c)) {
 		struct buf out = {0};
 
+		histogram_add(&c->conn->s->answer_time, (double)(clock_mono_us() - c->began_us) / 1e6);
 		p_encode_answer(&out, c->id, c->method->answer, answer);
 		conn_write_answer(c->conn, &out);
 	}
@@ -445,6 +446,7 @@ dispatch(struct conn *c, const struct p_frame *f)
 	call->b = c->s->b;
 	call->method = m;
 	call->id = f->id;
+	call->began_us = clock_mono_us();
 	call->caller = c->caller;
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	c->in_flight++;

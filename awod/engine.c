@@ -651,8 +651,7 @@ start(struct live *l)
 	}
 	if (apply(l, ORDER_START, NULL) != 0)
 		return;
-	e->queue_wait_us += clock_wall_us() - r->pub.created_at;
-	e->queue_waits++;
+	histogram_add(&e->queue_wait, (double)(clock_wall_us() - r->pub.created_at) / 1e6);
 	l->stage = LIVE_STARTING;
 	l->exited = l->oom = l->forced = l->pausing = false;
 	l->final = FINAL_NONE;
@@ -1592,8 +1591,11 @@ engine_metrics(struct engine *e, json_t *into)
 	json_object_set_new(into, "orders_cancelled_total", json_integer((json_int_t)e->cancelled));
 	json_object_set_new(into, "orders_retried_total", json_integer((json_int_t)e->retried));
 	json_object_set_new(into, "worker_launches_total", json_integer((json_int_t)e->launches));
-	json_object_set_new(into, "queue_wait_seconds_sum", json_real((double)e->queue_wait_us / 1e6));
-	json_object_set_new(into, "queue_wait_seconds_count", json_integer(e->queue_waits));
+	json_object_set_new(into, "queue_wait_seconds", histogram_json(&e->queue_wait));
+	json_object_set_new(into, "step_seconds", histogram_json(&e->step_time));
+	json_object_set_new(into, "input_tokens_total", json_real(e->input_tokens));
+	json_object_set_new(into, "output_tokens_total", json_real(e->output_tokens));
+	json_object_set_new(into, "cost_usd_total", json_real(e->cost_usd));
 	json_object_set_new(into, "slots_used", json_integer((json_int_t)e->running));
 	json_object_set_new(into, "slots", json_integer(e->b->conf->max_concurrent));
 }

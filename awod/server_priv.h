@@ -15,6 +15,7 @@
 #include "awod/server.h"
 #include "awod/store.h"
 #include "common/buf.h"
+#include "common/histogram.h"
 #include "proto/msgpack.h"
 
 #define IN_FLIGHT_MAX 64 /* requests of a connection that are worked on; more are read later */
@@ -54,6 +55,7 @@ struct rpc_call {
 	void *request;
 	const struct order_row *order; /* NULL when the method is about none */
 	struct order_row *own;	       /* order, when it is a copy */
+	int64_t began_us;  /* monotonic */
 	unsigned settling; /* how often it has waited for the order's end to be durable */
 };
 
@@ -146,6 +148,7 @@ struct server {
 	/* lines of the log about clients, written and left out since then (monotonic) */
 	int64_t told_since;
 	unsigned told, untold;
+	struct histogram answer_time;
 	uint64_t calls[P_M__COUNT], failures[AWO_CODE__COUNT];
 };
 

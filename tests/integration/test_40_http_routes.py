@@ -204,6 +204,8 @@ def test_metrics_for_prometheus(gateway, order):
         name, value = line.rsplit(" ", 1)
         seen[name] = float(value)
     assert seen['awo_orders{state="completed"}'] == 1 and seen["awo_up"] == 1
+    assert seen["awo_step_seconds_count"] >= 5 and seen["awo_queue_wait_seconds_count"] == 1
+    assert seen['awo_rpc_seconds_bucket{le="+Inf"}'] == seen["awo_rpc_seconds_count"] > 0 and seen["awo_output_tokens_total"] > 0
     assert seen['awo_http_request_seconds_bucket{le="+Inf"}'] == seen["awo_http_request_seconds_count"] > 0
 
 
