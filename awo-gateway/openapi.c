@@ -381,7 +381,7 @@ openapi_make(void)
 	    "/api/agent-work-orders has the shapes of the service that it stands in for.",
 	    "paths", make_paths(), "security", "token", "session", "components", "schemas",
 	    make_schemas(), "securitySchemes", "token", "type", "http", "scheme", "bearer",
-	    "session", "type", "apiKey", "in", "cookie", "name", "awo_session", "responses",
+	    "session", "type", "apiKey", "in", "cookie", "name", "awo_session_8053", "responses",
 	    "error", "description", "the request was not carried out; detail says why", "content",
 	    content("application/json", refers_to("error")), "invalid", "description",
 	    "a field is missing or wrong", "content",
