@@ -26,7 +26,8 @@ if(NOT have STREQUAL wanted)
 endif()
 
 file(REMOVE_RECURSE ${WORK}/src ${WORK}/public ${WORK}/tools)
-copy(package.json package-lock.json src public tools index.html vite.config.ts tsconfig.json)
+copy(package.json package-lock.json src public tools index.html vite.config.ts tsconfig.json eslint.config.js
+	.prettierrc.json .prettierignore .gitignore)
 execute_process(COMMAND ${CMAKE_COMMAND} -E env AWO_UI_OUT=${OUT} ${NPM} run --silent build
 	WORKING_DIRECTORY ${WORK} RESULT_VARIABLE failed OUTPUT_VARIABLE said ERROR_VARIABLE said)
 if(failed)

@@ -80,3 +80,14 @@ def test_login_and_settings(make_instance, make_gateway):
     gateway = make_gateway(instance=instance)
     answer = instance.call("session.create")
     browse("session.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")
+
+
+def test_pull_request(make_github, make_gateway):
+    github = make_github({"socket": {"gateway_user": str(GATEWAY_UID)}})
+    order = github.instance.run(github.url)
+    assert order["status"] == "completed", order
+    gateway = make_gateway(instance=github.instance)
+    answer = github.instance.call("session.create")
+    browse("pull_request.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}",
+           AWO_UI_ORDER=order["agent_work_order_id"], AWO_UI_PULL=order["github_pull_request_url"],
+           AWO_UI_BRANCH=order["git_branch_name"])

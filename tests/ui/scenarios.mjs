@@ -358,6 +358,19 @@ const failed = await run({
     await t.context.close();
   },
 
+  async 'how soon it can be used'(browser) {
+    const t = await open(browser, '/ui/');
+    await t.page.locator('[data-row-link]').first().waitFor();
+    // in a browser that has nothing of it yet, from the address to the list and its keys
+    const usable = await t.page.evaluate(() => performance.now());
+    const loaded = await t.page.evaluate(() =>
+      performance.getEntriesByType('resource').filter((e) => e.name.endsWith('.js')).reduce((n, e) => n + e.encodedBodySize, 0),
+    );
+    console.log(`usable after ${Math.round(usable)} ms, with ${loaded} bytes of script`);
+    assert.ok(loaded > 0 && loaded <= 200_000);
+    await close(t);
+  },
+
   async 'every page: light, dark and 360 px'(browser) {
     const { agent_work_orders: orders } = await api('GET', '/agent-work-orders');
     const completed = orders.find((o) => o.status === 'completed').agent_work_order_id;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { format, resolveConfig } from 'prettier';
 
 const here = dirname(fileURLToPath(import.meta.url));
-const proto = join(here, '..', '..', 'proto');
+const proto = process.env.AWO_PROTO ?? join(here, '..', '..', 'proto');
 const out = join(here, '..', 'src', 'api', 'types.ts');
 
 const read = (name) => readFileSync(join(proto, name), 'utf8').replace(/\/\*[\s\S]*?\*\//g, '');

@@ -53,8 +53,8 @@ function agentOutput(line: LogLine): string {
   }
 }
 
-/** One line of text; line breaks are kept for those who show more than one. */
-export function describe(line: LogLine): string {
+/** A line in words; null where there are none for its event. */
+function words(line: LogLine): string | null {
   switch (line.event) {
     case 'agent_output':
       return agentOutput(line);
@@ -85,9 +85,12 @@ export function describe(line: LogLine): string {
     case 'prompt_queued':
       return `Prompt: ${str(line.text)}`;
     default:
-      return rest(line);
+      return null;
   }
 }
+
+/** One line of text; line breaks are kept for those who show more than one. */
+export const describe = (line: LogLine): string => words(line) ?? rest(line);
 
 /** What an order does now, for one line of a list; null where the line says nothing about that. */
 export function activity(line: LogLine): string | null {
@@ -95,6 +98,6 @@ export function activity(line: LogLine): string | null {
     const text = agentOutput(line).split('\n')[0]?.trim() ?? '';
     return text ? text.slice(0, 200) : null;
   }
-  const text = describe(line).split('\n')[0] ?? '';
+  const text = words(line)?.split('\n')[0] ?? '';
   return `${line.event.replaceAll('_', ' ')}${text ? `: ${text}` : ''}`.slice(0, 200);
 }

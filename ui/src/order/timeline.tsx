@@ -66,7 +66,9 @@ export function StepTimeline({ order, steps }: { order: Order; steps: readonly S
             <Mark state={step.state} />
             <span className="min-w-0 grow truncate">
               {stepLabel(step.step)}
-              <span className="ml-1.5 text-sm text-soft">{MARK[step.state].word}</span>
+              {step.state !== 'done' && (
+                <span className="ml-1.5 text-sm text-soft">{MARK[step.state].word}</span>
+              )}
             </span>
             <span className="text-sm text-soft tabular-nums">{seconds(step, now)}</span>
           </li>

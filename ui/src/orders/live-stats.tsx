@@ -57,7 +57,7 @@ export function LiveStats({ order }: { order: Order }) {
       {activity && (
         <p className="truncate text-sm">
           <span className="text-soft">
-            Latest activity, {ago(new Date(activity.at).toISOString(), now)}:{' '}
+            Latest activity, {ago(new Date(activity.at).toISOString(), Math.max(now, activity.at))}:{' '}
           </span>
           {activity.text}
         </p>
