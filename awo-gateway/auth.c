@@ -24,9 +24,9 @@
 struct entry {
 	struct entry *next;
 	struct who who;
-	int64_t until_us;	/* monotonic: believed so long */
-	double room;		/* requests that may come at once */
-	int64_t filled_us;	/* when room was reckoned */
+	int64_t until_us;  /* monotonic: believed so long */
+	double room;	   /* requests that may come at once */
+	int64_t filled_us; /* when room was reckoned */
 };
 
 struct auth {
@@ -132,7 +132,8 @@ bearer(const struct request *rq, char auth[WHO_AUTH_MAX + 1])
 	h += 7;
 	h += strspn(h, " ");
 	/* a session is for the cookie alone, whose requests have to prove where they come from */
-	if (strncmp(h, "awo_", 4) != 0 || strlen(h) > WHO_AUTH_MAX || strcspn(h, " ,;") != strlen(h))
+	if (strncmp(h, "awo_", 4) != 0 || strlen(h) > WHO_AUTH_MAX ||
+	    strcspn(h, " ,;") != strlen(h))
 		return -1;
 	snprintf(auth, WHO_AUTH_MAX + 1, "%s", h);
 	return 0;
@@ -162,9 +163,11 @@ decide(struct request *rq, struct entry *e, unsigned scope, auth_done *done)
 	if (wait > 0) {
 		snprintf(text, sizeof(text), "%d", wait);
 		request_add_header(rq, "Retry-After", text);
-		request_fail_status(rq, 429, "too many requests: try again in %d seconds (gateway.rate_limit)", wait);
+		request_fail_status(rq, 429,
+		    "too many requests: try again in %d seconds (gateway.rate_limit)", wait);
 	} else if ((rq->who.scopes & scope) == 0) {
-		request_add_header(rq, "WWW-Authenticate", "Bearer realm=\"awo\", error=\"insufficient_scope\"");
+		request_add_header(
+		    rq, "WWW-Authenticate", "Bearer realm=\"awo\", error=\"insufficient_scope\"");
 		request_fail_status(rq, 403, "this needs the scope %s", scope_name(scope));
 	} else {
 		done(rq);
@@ -273,14 +276,16 @@ ask(struct request *rq, const char *auth, bool is_session, unsigned scope, auth_
 void
 auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *done)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"), .origin = request_header(rq, "Origin"),
+	struct origin_facts facts = {.host = request_header(rq, "Host"),
+	    .origin = request_header(rq, "Origin"),
 	    .site = request_header(rq, "Sec-Fetch-Site")};
 	bool reads = rq->method == HTTP_GET || rq->method == HTTP_HEAD, is_session = false;
 	char auth[WHO_AUTH_MAX + 1];
 	struct entry *e;
 
 	if (!origin_host_allowed(g->conf, facts.host)) {
-		request_fail_status(rq, 421, "the gateway does not go by the name in Host; gateway.hosts adds names");
+		request_fail_status(rq, 421,
+		    "the gateway does not go by the name in Host; gateway.hosts adds names");
 		return;
 	}
 	if (scope == 0) {
@@ -288,7 +293,8 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 		return;
 	}
 	if (origin_is_foreign(g->conf, &facts)) {
-		request_fail_status(rq, 403, "pages of other origins may not call this; gateway.cors_origins adds origins");
+		request_fail_status(rq, 403,
+		    "pages of other origins may not call this; gateway.cors_origins adds origins");
 		return;
 	}
 	if (g->auth->none) {
@@ -297,7 +303,8 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 		return;
 	}
 	if (bearer(rq, auth) != 0) {
-		refuse(rq, "Authorization must be: Bearer and a token that awoctl token create has made");
+		refuse(rq,
+		    "Authorization must be: Bearer and a token that awoctl token create has made");
 		return;
 	}
 	if (auth[0] == '\0' && session_cookie(rq, auth)) {
@@ -305,12 +312,14 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 		if (!origin_is_own(g->conf, &facts, reads)) {
 			explicit_bzero(auth, sizeof(auth));
 			request_fail_status(rq, 403,
-			    "a cookie counts only in requests of the gateway's own pages; programs send an access token");
+			    "a cookie counts only in requests of the gateway's own pages; programs "
+			    "send an access token");
 			return;
 		}
 	}
 	if (auth[0] == '\0') {
-		refuse(rq, "an access token is needed (awoctl token create), or a login (awoctl ui)");
+		refuse(
+		    rq, "an access token is needed (awoctl token create), or a login (awoctl ui)");
 		return;
 	}
 	e = *find_slot(g->auth, auth);
@@ -337,15 +346,18 @@ auth_open(struct gateway *g)
 {
 	bool none = strcmp(g->conf->gateway_auth, "none") == 0;
 
-	/* the command line or a socket of systemd may say something else than what the configuration was checked for */
+	/* the command line or a socket of systemd may say something else than what the
+	 * configuration was checked for */
 	if (none && !g->is_loopback) {
 		log_error("auth_refused", LS("address", g->address),
-		    LS("remedy", "gateway.auth none is for an address that only this host reaches: listen on 127.0.0.1, or use token"));
+		    LS("remedy", "gateway.auth none is for an address that only this host reaches: "
+				 "listen on 127.0.0.1, or use token"));
 		return -1;
 	}
 	if (none)
 		log_warning("auth_none", LS("address", g->address),
-		    LS("meaning", "everybody on this host who reaches the gateway acts as its user"));
+		    LS("meaning",
+			"everybody on this host who reaches the gateway acts as its user"));
 	g->auth = xcalloc(1, sizeof(*g->auth));
 	g->auth->none = none;
 	return 0;

@@ -56,10 +56,12 @@ is_localhost(const char *s, size_t len)
 static bool
 is_loopback(const char *s, size_t len)
 {
-	return is_localhost(s, len) || is_word(s, len, "[::1]") || (is_address(s, len) && strncmp(s, "127.", 4) == 0);
+	return is_localhost(s, len) || is_word(s, len, "[::1]") ||
+	       (is_address(s, len) && strncmp(s, "127.", 4) == 0);
 }
 
-/* What stands behind the scheme of an origin or of gateway.url, without the path; NULL when it has none. */
+/* What stands behind the scheme of an origin or of gateway.url, without the path; NULL when it has
+ * none. */
 static const char *
 behind_scheme(const char *s, size_t *len)
 {
@@ -91,11 +93,15 @@ origin_host_allowed(const struct config *c, const char *host)
 	if (host == NULL || strlen(host) > 300)
 		return false;
 	len = host_len(host);
-	if (len == 0 || (host[len] != '\0' && (host[len] != ':' || strspn(host + len + 1, "0123456789") != strlen(host + len + 1))))
+	if (len == 0 ||
+	    (host[len] != '\0' && (host[len] != ':' || strspn(host + len + 1, "0123456789") !=
+							   strlen(host + len + 1))))
 		return false;
-	if (is_address(host, len) || is_localhost(host, len) || is_named(host, c->gateway_listen, host_len(c->gateway_listen)))
+	if (is_address(host, len) || is_localhost(host, len) ||
+	    is_named(host, c->gateway_listen, host_len(c->gateway_listen)))
 		return true;
-	if (c->gateway_url != NULL && (url = behind_scheme(c->gateway_url, &n)) != NULL && is_named(host, url, n))
+	if (c->gateway_url != NULL && (url = behind_scheme(c->gateway_url, &n)) != NULL &&
+	    is_named(host, url, n))
 		return true;
 	for (size_t i = 0; i < c->gateway_hosts.n; i++)
 		if (is_named(host, c->gateway_hosts.v[i], strlen(c->gateway_hosts.v[i])))
@@ -103,7 +109,8 @@ origin_host_allowed(const struct config *c, const char *host)
 	return false;
 }
 
-/* The origin is the address that the request was sent to, or gateway.url, for which a proxy may stand in. */
+/* The origin is the address that the request was sent to, or gateway.url, for which a proxy may
+ * stand in. */
 static bool
 is_same(const struct config *c, const char *origin, const char *host)
 {
@@ -116,10 +123,12 @@ is_same(const struct config *c, const char *origin, const char *host)
 		return true;
 	if (c->gateway_url == NULL || (url = behind_scheme(c->gateway_url, &n)) == NULL)
 		return false;
-	return (size_t)(url - c->gateway_url) + n == strlen(origin) && strncasecmp(origin, c->gateway_url, strlen(origin)) == 0;
+	return (size_t)(url - c->gateway_url) + n == strlen(origin) &&
+	       strncasecmp(origin, c->gateway_url, strlen(origin)) == 0;
 }
 
-/* A page may keep its origin to itself; where the browser says whether it is the same, that decides. */
+/* A page may keep its origin to itself; where the browser says whether it is the same, that
+ * decides. */
 static bool
 is_told(const struct origin_facts *f)
 {
@@ -137,10 +146,12 @@ origin_is_foreign(const struct config *c, const struct origin_facts *f)
 				return false;
 		return true;
 	}
-	return f->site != NULL && strcasecmp(f->site, "same-origin") != 0 && strcasecmp(f->site, "none") != 0;
+	return f->site != NULL && strcasecmp(f->site, "same-origin") != 0 &&
+	       strcasecmp(f->site, "none") != 0;
 }
 
-/* Whether browsers tell Sec-Fetch-Site there: they do where nobody on the way can have changed what they got. */
+/* Whether browsers tell Sec-Fetch-Site there: they do where nobody on the way can have changed what
+ * they got. */
 static bool
 tells_site(const struct config *c, const char *host)
 {
@@ -154,7 +165,8 @@ origin_is_own(const struct config *c, const struct origin_facts *f, bool reads)
 	if (is_told(f))
 		return is_same(c, f->origin, f->host);
 	if (f->site != NULL)
-		return strcasecmp(f->site, "same-origin") == 0 || (reads && strcasecmp(f->site, "none") == 0);
+		return strcasecmp(f->site, "same-origin") == 0 ||
+		       (reads && strcasecmp(f->site, "none") == 0);
 	/* browsers add Origin to whatever changes something */
 	return reads && !tells_site(c, f->host);
 }

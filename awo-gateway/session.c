@@ -42,8 +42,8 @@ session_cookie(const struct request *rq, char auth[WHO_AUTH_MAX + 1])
 
 		p += strspn(p, " ;");
 		len = strcspn(p, ";");
-		if (len > n && strncmp(p, name, n) == 0 && p[n] == '=' && strncmp(p + n + 1, "awos_", 5) == 0 &&
-		    len - n - 1 <= WHO_AUTH_MAX) {
+		if (len > n && strncmp(p, name, n) == 0 && p[n] == '=' &&
+		    strncmp(p + n + 1, "awos_", 5) == 0 && len - n - 1 <= WHO_AUTH_MAX) {
 			memcpy(auth, p + n + 1, len - n - 1);
 			auth[len - n - 1] = '\0';
 			return true;
@@ -60,8 +60,9 @@ set_cookie(struct request *rq, const char *value, int64_t seconds)
 	char name[NAME_MAX_LEN], text[WHO_AUTH_MAX + 160];
 
 	cookie_name(rq->g, name);
-	snprintf(text, sizeof(text), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s", name, value,
-	    (long long)seconds, url != NULL && strncasecmp(url, "https://", 8) == 0 ? "; Secure" : "");
+	snprintf(text, sizeof(text), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s",
+	    name, value, (long long)seconds,
+	    url != NULL && strncasecmp(url, "https://", 8) == 0 ? "; Secure" : "");
 	request_add_header(rq, "Set-Cookie", text);
 	explicit_bzero(text, sizeof(text));
 }
@@ -82,8 +83,11 @@ answer_page(struct request *rq, int status, const char *title, const char *text)
 
 	static_page_headers(rq);
 	request_add_header(rq, "Cache-Control", "no-store");
-	buf_printf(&b, "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>%s</title></head>\n"
-		       "<body><h1>%s</h1>\n<p>%s</p></body></html>\n", title, title, text);
+	buf_printf(&b,
+	    "<!doctype html>\n<html lang=\"en\"><head><meta "
+	    "charset=\"utf-8\"><title>%s</title></head>\n"
+	    "<body><h1>%s</h1>\n<p>%s</p></body></html>\n",
+	    title, title, text);
 	request_answer_text(rq, status, "text/html; charset=utf-8", b.p);
 }
 
@@ -94,11 +98,13 @@ opened(struct request *rq, const struct awo_err *err, void *answer)
 
 	if (k == NULL && err->code == AWO_UNAUTHENTICATED) {
 		answer_page(rq, 401, "This link does not log you in",
-		    "It has been used, it has expired, or it was never made. Type <code>awoctl ui</code> for another one.");
+		    "It has been used, it has expired, or it was never made. Type <code>awoctl "
+		    "ui</code> for another one.");
 	} else if (k == NULL) {
 		request_fail(rq, err);
 	} else {
-		set_cookie(rq, k->session != NULL ? k->session : "", (k->expires_at - clock_wall_us()) / 1000000);
+		set_cookie(rq, k->session != NULL ? k->session : "",
+		    (k->expires_at - clock_wall_us()) / 1000000);
 		request_add_header(rq, "Location", HOME);
 		request_answer_empty(rq, 303);
 	}
@@ -116,9 +122,12 @@ ask_reader(struct request *rq, const char *token)
 {
 	struct buf text CLEAN_BUF = {0};
 
-	buf_printf(&text, "Go on only if you have just asked for this, with <code>awoctl ui</code>.</p>\n"
-		"<form method=\"post\" action=\"/ui/login\"><input type=\"hidden\" name=\"token\" value=\"%s\">"
-		"<button autofocus>Log in</button></form>\n<p>", is_token(token) ? token : "");
+	buf_printf(&text,
+	    "Go on only if you have just asked for this, with <code>awoctl ui</code>.</p>\n"
+	    "<form method=\"post\" action=\"/ui/login\"><input type=\"hidden\" name=\"token\" "
+	    "value=\"%s\">"
+	    "<button autofocus>Log in</button></form>\n<p>",
+	    is_token(token) ? token : "");
 	/* the form must be able to say where it comes from */
 	request_add_header(rq, "Referrer-Policy", "same-origin");
 	answer_page(rq, 200, "Log in to agent work orders", text.p);
@@ -137,7 +146,8 @@ open_session(struct request *rq, const char *token)
 void
 session_confirm(struct request *rq)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"), .origin = request_header(rq, "Origin"),
+	struct origin_facts facts = {.host = request_header(rq, "Host"),
+	    .origin = request_header(rq, "Origin"),
 	    .site = request_header(rq, "Sec-Fetch-Site")};
 	CLEAN_FREE char *body = NULL;
 	size_t len;
@@ -147,7 +157,8 @@ session_confirm(struct request *rq)
 		return;
 	}
 	body = request_body(rq, &len);
-	if (strncmp(body, "token=", 6) != 0 || len > WHO_AUTH_MAX || strlen(body) != len || !is_token(body + 6)) {
+	if (strncmp(body, "token=", 6) != 0 || len > WHO_AUTH_MAX || strlen(body) != len ||
+	    !is_token(body + 6)) {
 		request_fail_status(rq, 400, "the form of /ui/login was expected");
 		return;
 	}
@@ -157,7 +168,8 @@ session_confirm(struct request *rq)
 void
 session_login(struct request *rq)
 {
-	const char *token = target_param(&rq->target, "token"), *site = request_header(rq, "Sec-Fetch-Site");
+	const char *token = target_param(&rq->target, "token"),
+		   *site = request_header(rq, "Sec-Fetch-Site");
 	const char *purpose = request_header(rq, "Sec-Purpose");
 
 	if (token == NULL || *token == '\0' || strlen(token) > WHO_AUTH_MAX) {
@@ -170,7 +182,8 @@ session_login(struct request *rq)
 		request_answer_empty(rq, 204);
 		return;
 	}
-	/* another page has led here, of another site or a file: it may want to log the reader in as somebody else */
+	/* another page has led here, of another site or a file: it may want to log the reader in as
+	 * somebody else */
 	if (site != NULL && strcasecmp(site, "none") != 0 && strcasecmp(site, "same-origin") != 0) {
 		ask_reader(rq, token);
 		return;
@@ -195,7 +208,8 @@ ended(struct request *rq, const struct awo_err *err, void *answer)
 void
 session_logout(struct request *rq)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"), .origin = request_header(rq, "Origin"),
+	struct origin_facts facts = {.host = request_header(rq, "Host"),
+	    .origin = request_header(rq, "Origin"),
 	    .site = request_header(rq, "Sec-Fetch-Site")};
 	char auth[WHO_AUTH_MAX + 1];
 	struct p_session_ref q = {.session = auth};
@@ -227,10 +241,12 @@ session_show(struct request *rq)
 		text_add_json(&b, w->user);
 	else
 		buf_adds(&b, "null");
-	buf_printf(&b, ",\"scopes\":[%s%s%s],\"auth\":\"%s\"}", (w->scopes & P_SCOPE_READ) != 0 ? "\"read\"" : "",
-	    (w->scopes & P_SCOPE_WRITE) != 0 ? ",\"write\"" : "", (w->scopes & P_SCOPE_ADMIN) != 0 ? ",\"admin\"" : "",
-	    w->auth[0] == '\0'				? "none"
+	buf_printf(&b, ",\"scopes\":[%s%s%s],\"auth\":\"%s\"}",
+	    (w->scopes & P_SCOPE_READ) != 0 ? "\"read\"" : "",
+	    (w->scopes & P_SCOPE_WRITE) != 0 ? ",\"write\"" : "",
+	    (w->scopes & P_SCOPE_ADMIN) != 0 ? ",\"admin\"" : "",
+	    w->auth[0] == '\0'			? "none"
 	    : strncmp(w->auth, "awos_", 5) == 0 ? "session"
-							: "token");
+						: "token");
 	request_answer_json(rq, 200, &b);
 }

@@ -26,7 +26,8 @@ delivered(struct request *rq, const struct awo_err *err, void *answer)
 	at_once--;
 	if (a == NULL) {
 		if (err->code == AWO_INVALID_ARGUMENT)
-			request_fail_status(rq, 400, "%s: %s", *err->field != '\0' ? err->field : "webhook", err->msg);
+			request_fail_status(rq, 400, "%s: %s",
+			    *err->field != '\0' ? err->field : "webhook", err->msg);
 		else
 			request_fail(rq, err);
 		return;
@@ -46,7 +47,8 @@ need_header(struct request *rq, const char *name, int status)
 {
 	const char *value = request_header(rq, name);
 
-	if (value != NULL && *value != '\0' && strlen(value) <= 128 && text_is_utf8(value, strlen(value)))
+	if (value != NULL && *value != '\0' && strlen(value) <= 128 &&
+	    text_is_utf8(value, strlen(value)))
 		return (char *)(uintptr_t)value;
 	request_fail_status(rq, status, "the header %s is missing or too long", name);
 	return NULL;

@@ -62,7 +62,8 @@ dial(const char *where, struct awo_err *err)
 	return fd;
 }
 
-/* Asks /health of http://host[:port][/path]. Another scheme is left to the browser: there is no TLS here. */
+/* Asks /health of http://host[:port][/path]. Another scheme is left to the browser: there is no TLS
+ * here. */
 static int
 probe(const char *address, struct awo_err *err)
 {
@@ -76,8 +77,11 @@ probe(const char *address, struct awo_err *err)
 	where = xstrndup(address + 7, strcspn(address + 7, "/"));
 	fd = dial(where, err);
 	if (fd < 0)
-		return awo_err_prefix(err, "no gateway answers at %s; start it (systemctl start awo-gateway, or awo-gateway "
-			"--user), or name its address with --address", address);
+		return awo_err_prefix(err,
+		    "no gateway answers at %s; start it (systemctl start awo-gateway, or "
+		    "awo-gateway "
+		    "--user), or name its address with --address",
+		    address);
 	buf_printf(&ask, "GET /health HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", where);
 	if (send(fd, ask.p, ask.len, MSG_NOSIGNAL) == (ssize_t)ask.len)
 		while (got < PROBE_MAX) {
@@ -89,7 +93,9 @@ probe(const char *address, struct awo_err *err)
 		}
 	if (strncmp(room, "HTTP/1.", 7) != 0 || strcasestr(room, "\r\nX-Request-Id:") == NULL)
 		return ERR(err, UNAVAILABLE, "",
-		    "what answers at %s is no awo-gateway: look at gateway.listen, or name the address with --address", address);
+		    "what answers at %s is no awo-gateway: look at gateway.listen, or name the "
+		    "address with --address",
+		    address);
 	return 0;
 }
 
@@ -103,7 +109,8 @@ in_path(const char *program)
 
 	for (size_t n; path != NULL && *path != '\0'; path += n + (path[n] == ':')) {
 		n = strcspn(path, ":");
-		if (snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program) < (int)sizeof(file) &&
+		if (snprintf(file, sizeof(file), "%.*s/%s", (int)n, path, program) <
+			(int)sizeof(file) &&
 		    access(file, X_OK) == 0)
 			return true;
 	}
@@ -117,22 +124,27 @@ find_browser(void)
 	const char *own = getenv("BROWSER");
 
 	if (own != NULL && *own != '\0')
-		return strpbrk(own, " :") == NULL && (*own == '/' ? access(own, X_OK) == 0 : in_path(own)) ? own : NULL;
+		return strpbrk(own, " :") == NULL &&
+			       (*own == '/' ? access(own, X_OK) == 0 : in_path(own))
+			   ? own
+			   : NULL;
 	if (getenv("DISPLAY") == NULL && getenv("WAYLAND_DISPLAY") == NULL)
 		return NULL;
 	return in_path("xdg-open") ? "xdg-open" : NULL;
 }
 
 /*
- * The link goes to the browser in a file of the user's own: everybody on the host can read a command line, and who is
- * first to follow the link is logged in. The path of the file into path.
+ * The link goes to the browser in a file of the user's own: everybody on the host can read a
+ * command line, and who is first to follow the link is logged in. The path of the file into path.
  */
 static int
 write_page(const char *link, char path[PATH_MAX])
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
-	CLEAN_FREE char *page = xasprintf("<!doctype html>\n<meta charset=\"utf-8\">\n<title>Agent work orders</title>\n"
-		"<meta http-equiv=\"refresh\" content=\"0; url=%s\">\n<a href=\"%s\">Log in</a>\n", link, link);
+	CLEAN_FREE char *page = xasprintf(
+	    "<!doctype html>\n<meta charset=\"utf-8\">\n<title>Agent work orders</title>\n"
+	    "<meta http-equiv=\"refresh\" content=\"0; url=%s\">\n<a href=\"%s\">Log in</a>\n",
+	    link, link);
 	CLEAN_FD int fd = -1;
 
 	if (dir == NULL || *dir != '/')
@@ -193,8 +205,8 @@ open_browser(const char *browser, const char *link)
 static bool
 is_address(const char *s)
 {
-	return (strncasecmp(s, "http://", 7) == 0 || strncasecmp(s, "https://", 8) == 0) && strlen(s) < 1024 &&
-	       strpbrk(s, " \"'<>&\\?#\t\r\n") == NULL;
+	return (strncasecmp(s, "http://", 7) == 0 || strncasecmp(s, "https://", 8) == 0) &&
+	       strlen(s) < 1024 && strpbrk(s, " \"'<>&\\?#\t\r\n") == NULL;
 }
 
 int
@@ -228,7 +240,8 @@ ctl_ui(struct ctl *ctl)
 		return r;
 	address = given != NULL ? given : answer.address;
 	if (!is_address(address))
-		(void)ERR(&err, INTERNAL, "", "awod names no address of its gateway that could be used");
+		(void)ERR(
+		    &err, INTERNAL, "", "awod names no address of its gateway that could be used");
 	if (err.code != AWO_OK || (given == NULL && probe(address, &err) != 0)) {
 		P_FREE(session_create_answer, &answer);
 		return ctl_fail(ctl, &err);
@@ -239,7 +252,8 @@ ctl_ui(struct ctl *ctl)
 	link = xasprintf("%.*s/ui/login?token=%s", (int)len, address, answer.login_token);
 	if (ctl->line->json) {
 		char when[CLOCK_TEXT];
-		json_t *tree = json_pack("{s:s, s:s}", "url", link, "expires_at", clock_format(answer.expires_at, when));
+		json_t *tree = json_pack(
+		    "{s:s, s:s}", "url", link, "expires_at", clock_format(answer.expires_at, when));
 
 		ctl_out_json(ctl, tree);
 		json_decref(tree);
@@ -249,9 +263,11 @@ ctl_ui(struct ctl *ctl)
 		ctl_out(&b);
 		browser = ctl->out.tty && !ctl_flag(ctl, "print") ? find_browser() : NULL;
 		if (browser != NULL && open_browser(browser, link))
-			ctl_note(ctl, "opening your browser; the link works once, within the next minutes");
+			ctl_note(ctl,
+			    "opening your browser; the link works once, within the next minutes");
 		else
-			ctl_note(ctl, "open this link in a browser; it works once, within the next minutes");
+			ctl_note(ctl,
+			    "open this link in a browser; it works once, within the next minutes");
 	}
 	P_FREE(session_create_answer, &answer);
 	return 0;

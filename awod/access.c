@@ -7,7 +7,8 @@
 #include "awod/server_priv.h"
 #include "common/clock.h"
 
-#define USED_EVERY_US (60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
+#define USED_EVERY_US                                                                              \
+	(60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
 
 int
 access_token(struct broker *b, const char *text, struct p_token *out, struct awo_err *err)
@@ -35,7 +36,8 @@ access_token(struct broker *b, const char *text, struct p_token *out, struct awo
 		struct store_tx *tx = store_tx(b->store);
 
 		P_SET(token, out, last_used_at, now);
-		store_tx_token_put(tx, uid, out, hash);
+		/* not the whole row: it may be on its way out */
+		store_tx_token_used(tx, hash, now);
 		store_tx_commit(tx, NULL, NULL);
 	}
 	return 0;
@@ -53,11 +55,13 @@ access_session(struct broker *b, const char *text, struct p_session *out, struct
 			*err = why;
 			return -1;
 		}
-		return ERR(err, UNAUTHENTICATED, "session", "you are not logged in; awoctl ui prints a link that does it");
+		return ERR(err, UNAUTHENTICATED, "session",
+		    "you are not logged in; awoctl ui prints a link that does it");
 	}
 	if (out->expires_at <= clock_wall_us()) {
 		P_FREE(session, out);
-		return ERR(err, UNAUTHENTICATED, "session", "your session has expired; awoctl ui prints a link to log in again");
+		return ERR(err, UNAUTHENTICATED, "session",
+		    "your session has expired; awoctl ui prints a link to log in again");
 	}
 	return 0;
 }
@@ -65,7 +69,8 @@ access_session(struct broker *b, const char *text, struct p_session *out, struct
 void
 access_user(struct broker *b, uid_t uid, unsigned scopes, struct caller *out)
 {
-	caller_become(b->server->names, b->conf, b->opt->user_mode ? getuid() : (uid_t)-1, uid, scopes, out);
+	caller_become(
+	    b->server->names, b->conf, b->opt->user_mode ? getuid() : (uid_t)-1, uid, scopes, out);
 }
 
 int
@@ -108,19 +113,23 @@ access_scopes(unsigned scopes, struct p_strv *out)
 }
 
 int
-access_may_grant(const struct caller *c, const struct p_strv *scopes, int64_t until, struct awo_err *err)
+access_may_grant(
+    const struct caller *c, const struct p_strv *scopes, int64_t until, struct awo_err *err)
 {
 	for (size_t i = 0; i < scopes->n; i++) {
 		const char *s = scopes->v[i];
 
 		if (strcmp(s, "read") != 0 && strcmp(s, "write") != 0 && strcmp(s, "admin") != 0)
-			return ERR(err, INVALID_ARGUMENT, "scopes", "%s is no scope; there are read, write and admin", s);
+			return ERR(err, INVALID_ARGUMENT, "scopes",
+			    "%s is no scope; there are read, write and admin", s);
 		if (strcmp(s, "admin") == 0 && !c->admin)
-			return ERR(err, PERMISSION_DENIED, "scopes", "only administrators give the scope admin away");
+			return ERR(err, PERMISSION_DENIED, "scopes",
+			    "only administrators give the scope admin away");
 	}
 	/* what was given may not give more, nor for longer */
 	if ((p_scopes(scopes) & ~c->scopes) != 0)
-		return ERR(err, PERMISSION_DENIED, "scopes", "a token or session cannot give away what it may not do itself");
+		return ERR(err, PERMISSION_DENIED, "scopes",
+		    "a token or session cannot give away what it may not do itself");
 	if (c->until != 0 && strncmp(c->via, "token ", 6) == 0 && (until == 0 || until > c->until))
 		return ERR(err, PERMISSION_DENIED, "expires_seconds",
 		    "a token that ends cannot make one that lasts longer than itself");

@@ -12,12 +12,14 @@
 #define ID_BYTES 8
 #define SECRET_BYTES 32
 #define TEXT_MAX (8 + 2 * ID_BYTES + 2 * SECRET_BYTES)
-#define LOGINS_MAX 5	 /* links of one user that nobody has used yet; a further one ends the oldest */
-#define SESSIONS_MAX 50	 /* of one user, likewise */
+#define LOGINS_MAX 5 /* links of one user that nobody has used yet; a further one ends the oldest  \
+		      */
+#define SESSIONS_MAX 50 /* of one user, likewise */
 
 /* "<prefix>_<id>_<secret>" and the hash that is stored of it. */
 static void
-make_secret(const char *prefix, char id[2 * ID_BYTES + 1], char text[TEXT_MAX], unsigned char hash[32])
+make_secret(
+    const char *prefix, char id[2 * ID_BYTES + 1], char text[TEXT_MAX], unsigned char hash[32])
 {
 	char secret[2 * SECRET_BYTES + 1];
 
@@ -198,8 +200,8 @@ rpc_session_open(struct rpc_call *c, const struct p_session_open *request)
 	tx = store_tx(b->store);
 	/* taken and opened in one: it cannot be done twice, by however many gateways */
 	store_tx_session_take(tx, true, used);
-	line = audit_event(
-	    tx, &who, "session_opened", json_pack("{s:s, s:s}", "session_id", id, "login_id", o->row.id));
+	line = audit_event(tx, &who, "session_opened",
+	    json_pack("{s:s, s:s}", "session_id", id, "login_id", o->row.id));
 	P_SETS(session, &o->row, id, id);
 	P_SET(session, &o->row, created_at, now);
 	P_SET(session, &o->row, expires_at, now + b->conf->gateway_session * 1000000);

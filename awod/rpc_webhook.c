@@ -18,10 +18,10 @@ struct delivery {
 	struct rpc_call *c;
 	struct broker *b;
 	struct webhook w;
-	struct caller who;     /* the owner for whom it acts */
-	struct repo_url url;   /* as registered */
-	char *id, *object;     /* delivery id; object with its repository */
-	char order[12];	       /* that is prompted, or "" */
+	struct caller who;   /* the owner for whom it acts */
+	struct repo_url url; /* as registered */
+	char *id, *object;   /* delivery id; object with its repository */
+	char order[12];	     /* that is prompted, or "" */
 };
 
 static void
@@ -40,8 +40,9 @@ answer(struct delivery *d, enum p_webhook_action action, const char *order, cons
 	struct p_webhook_answer a = {0};
 
 	log_info("webhook_delivered", LS("delivery_id", d->id), LS("repository", d->w.repository),
-	    LS("action", P_ENUM_NAME(webhook_action, action)), LS("agent_work_order_id", order != NULL ? order : "-"),
-	    LS("owner", d->who.user), LS("by", d->w.by), LS("reason", reason));
+	    LS("action", P_ENUM_NAME(webhook_action, action)),
+	    LS("agent_work_order_id", order != NULL ? order : "-"), LS("owner", d->who.user),
+	    LS("by", d->w.by), LS("reason", reason));
 	P_SET(webhook_answer, &a, action, action);
 	P_SETS(webhook_answer, &a, agent_work_order_id, order);
 	P_SETS(webhook_answer, &a, reason, reason);
@@ -53,7 +54,8 @@ answer(struct delivery *d, enum p_webhook_action action, const char *order, cons
 static void
 fail(struct delivery *d, const struct awo_err *err)
 {
-	log_info("webhook_refused", LS("delivery_id", d->id), LS("repository", d->w.repository), LS("error", err->msg));
+	log_info("webhook_refused", LS("delivery_id", d->id), LS("repository", d->w.repository),
+	    LS("error", err->msg));
 	rpc_fail(d->c, err);
 	delivery_free(d);
 }
@@ -63,7 +65,7 @@ fail(struct delivery *d, const struct awo_err *err)
 struct search {
 	const struct broker *b;
 	const struct p_webhook_deliver *q;
-	bool any;	/* there is a secret */
+	bool any; /* there is a secret */
 	bool found;
 	bool everybody; /* the secret is the instance's */
 	uint32_t uid;	/* else whose it is */
@@ -90,21 +92,26 @@ try_secret(void *arg, const struct store_secret *s)
 }
 
 static int
-check_signature(const struct broker *b, const struct p_webhook_deliver *q, struct search *f, struct awo_err *err)
+check_signature(const struct broker *b, const struct p_webhook_deliver *q, struct search *f,
+    struct awo_err *err)
 {
 	*f = (struct search){.b = b, .q = q, .any = b->conf->webhook_secret != NULL};
-	if (f->any && webhook_is_signed(b->conf->webhook_secret, q->body, strlen(q->body), q->signature)) {
+	if (f->any &&
+	    webhook_is_signed(b->conf->webhook_secret, q->body, strlen(q->body), q->signature)) {
 		f->found = f->everybody = true;
 		return 0;
 	}
-	if (store_secrets(b->store, credential_kind_webhook_secret, SECRETS_MAX, try_secret, f, err) != 0)
+	if (store_secrets(
+		b->store, credential_kind_webhook_secret, SECRETS_MAX, try_secret, f, err) != 0)
 		return -1;
 	if (f->found)
 		return 0;
 	if (!f->any)
 		return ERR(err, FAILED_PRECONDITION, "",
-		    "webhooks are not set up: set webhooks.github_secret, or store a credential of kind webhook_secret");
-	return ERR(err, UNAUTHENTICATED, "signature", "the signature is not one of this body under a secret known here");
+		    "webhooks are not set up: set webhooks.github_secret, or store a credential of "
+		    "kind webhook_secret");
+	return ERR(err, UNAUTHENTICATED, "signature",
+	    "the signature is not one of this body under a secret known here");
 }
 
 /* ---- the repository: who has registered it? */
@@ -121,7 +128,8 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 
 	if (f->everybody && conf->webhook_user != NULL && *conf->webhook_user != '\0') {
 		if (!names_uid(d->b->server->names, conf->webhook_user, &named))
-			return ERR(err, FAILED_PRECONDITION, "", "webhooks.user names %.64s, who is no user of this host",
+			return ERR(err, FAILED_PRECONDITION, "",
+			    "webhooks.user names %.64s, who is no user of this host",
 			    conf->webhook_user);
 		only = (uint32_t)named;
 		one = true;
@@ -133,7 +141,8 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 		char url[600];
 
 		snprintf(url, sizeof(url), "%s%s/%s", forms[i], conf->github_host, d->w.repository);
-		if (store_repository_owner(d->b->store, url, one ? &only : NULL, &uid, &registered, &why) == 0) {
+		if (store_repository_owner(
+			d->b->store, url, one ? &only : NULL, &uid, &registered, &why) == 0) {
 			*found = repo_url_parse(registered.repository_url, &d->url, &why) == 0;
 			P_FREE(repository, &registered);
 		} else if (why.code != AWO_NOT_FOUND) {
@@ -154,12 +163,13 @@ commented(void *arg, const struct awo_err *err, json_t *told)
 	char *order = arg;
 
 	if (err != NULL && err->code != AWO_OK)
-		log_warning("webhook_comment_failed", LS("agent_work_order_id", order), LS("error", err->msg));
+		log_warning("webhook_comment_failed", LS("agent_work_order_id", order),
+		    LS("error", err->msg));
 	else
 		log_info("webhook_commented", LS("agent_work_order_id", order),
 		    LS("url", json_string_value(json_object_get(told, "url")) != NULL
-			       ? json_string_value(json_object_get(told, "url"))
-			       : "-"));
+				  ? json_string_value(json_object_get(told, "url"))
+				  : "-"));
 	free(order);
 }
 
@@ -187,7 +197,8 @@ comment_back(struct delivery *d, const char *order)
 	snprintf(marker, sizeof(marker), "<!-- awo-order:%s -->", order);
 	buf_printf(&body, "%s\n", marker);
 	if (address != NULL)
-		buf_printf(&body, "Work order [`%s`](%s/ui/orders/%s) was made of this.\n", order, address, order);
+		buf_printf(&body, "Work order [`%s`](%s/ui/orders/%s) was made of this.\n", order,
+		    address, order);
 	else
 		buf_printf(&body, "Work order `%s` was made of this.\n", order);
 	json_object_set_new(q, "number", json_integer(strtoll(d->w.number, NULL, 10)));
@@ -219,7 +230,8 @@ created(void *arg, const struct awo_err *err, const struct order_row *row)
 
 	if (row != NULL) {
 		comment_back(d, row->pub.agent_work_order_id);
-		answer(d, webhook_action_created, row->pub.agent_work_order_id, "an order was made");
+		answer(
+		    d, webhook_action_created, row->pub.agent_work_order_id, "an order was made");
 	} else if (err->code == AWO_ALREADY_EXISTS) {
 		answer_duplicate(d);
 	} else {
@@ -233,10 +245,15 @@ create(struct delivery *d, const char *base)
 {
 	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
 	CLEAN_FREE char *request_id = xasprintf("webhook-%.100s", d->id);
+	CLEAN_FREE char *from = NULL;
 	struct p_order_create q = {0};
 
 	P_SETS(order_create, &q, repository_url, d->url.canonical);
-	P_SETS(order_create, &q, user_request, d->w.text);
+	/* an issue is fetched with its number; of a pull request the agent would not know */
+	if (d->w.is_pull_request && strlen(d->w.text) < WEBHOOK_TEXT_MAX - 256)
+		from = xasprintf("%s\n\n(Asked for by %s in a comment on pull request #%s.)", d->w.text, d->w.by,
+		    d->w.number);
+	P_SETS(order_create, &q, user_request, from != NULL ? from : d->w.text);
 	P_SETS(order_create, &q, base_branch, base);
 	P_SETS(order_create, &q, request_id, request_id);
 	if (!d->w.is_pull_request && repository_is_github(d->b->conf, &d->url))
@@ -259,7 +276,8 @@ prompted(void *arg, const struct awo_err *err, int64_t prompt_id, const char *me
 		fail(d, err);
 }
 
-/* An order that cannot be told anything any more is followed by another one, on its branch when that was pushed. */
+/* An order that cannot be told anything any more is followed by another one, on its branch when
+ * that was pushed. */
 static void
 command(struct delivery *d, const struct order_row *row)
 {
@@ -269,13 +287,15 @@ command(struct delivery *d, const struct order_row *row)
 	if (row == NULL) {
 		create(d, NULL);
 	} else if (row->pub.status == order_status_cancelled || row->cancel_requested ||
-		   (order_is_terminal(row->pub.status) && (row->workspace_removed || row->base_sha == NULL))) {
+		   (order_is_terminal(row->pub.status) &&
+		       (row->workspace_removed || row->base_sha == NULL))) {
 		if (row->pushed_sha != NULL)
 			base = xstrdup(row->pub.git_branch_name);
 		create(d, base);
 	} else {
 		snprintf(d->order, sizeof(d->order), "%s", row->pub.agent_work_order_id);
-		engine_prompt_delivered(d->b->engine, d->order, &d->who, d->w.text, &key, prompted, d);
+		engine_prompt_delivered(
+		    d->b->engine, d->order, &d->who, d->w.text, &key, prompted, d);
 	}
 }
 
@@ -287,7 +307,8 @@ seen(void *arg, const struct awo_err *err, const struct order_row *row)
 	if (row == NULL)
 		fail(d, err);
 	else
-		answer(d, webhook_action_updated, row->pub.agent_work_order_id, "the pull request's state was noted");
+		answer(d, webhook_action_updated, row->pub.agent_work_order_id,
+		    "the pull request's state was noted");
 }
 
 static void
@@ -309,7 +330,9 @@ act(struct delivery *d)
 		break;
 	case WEBHOOK_ORDER:
 		if (row != NULL && !order_is_terminal(row->pub.status))
-			answer(d, webhook_action_duplicate, id, "the issue has an order that has not ended; comment /awo to tell it more");
+			answer(d, webhook_action_duplicate, id,
+			    "the issue has an order that has not ended; comment /awo to tell it "
+			    "more");
 		else
 			create(d, NULL);
 		break;
@@ -329,20 +352,22 @@ void
 rpc_webhook_deliver(struct rpc_call *c, const struct p_webhook_deliver *request)
 {
 	struct broker *b = rpc_broker(c);
-	struct webhook_rules rules = {.label = b->conf->webhook_label, .ignore = &b->conf->webhook_ignore};
+	struct webhook_rules rules = {
+	    .label = b->conf->webhook_label, .ignore = &b->conf->webhook_ignore};
 	struct store_delivery key;
 	struct delivery *d;
 	struct search f;
 	struct awo_err err = {0};
 	char order[12];
-	bool found;
+	bool found = false;
 
 	d = xcalloc(1, sizeof(*d));
 	d->c = c;
 	d->b = b;
 	d->id = xstrdup(request->delivery_id);
 	if (check_signature(b, request, &f, &err) != 0 ||
-	    webhook_parse(&rules, request->event, request->body, strlen(request->body), &d->w, &err) != 0) {
+	    webhook_parse(
+		&rules, request->event, request->body, strlen(request->body), &d->w, &err) != 0) {
 		fail(d, &err);
 		return;
 	}
@@ -357,12 +382,14 @@ rpc_webhook_deliver(struct rpc_call *c, const struct p_webhook_deliver *request)
 	if (!found) {
 		answer(d, webhook_action_ignored, NULL,
 		    f.everybody ? "nobody here has registered this repository: awoctl repo add does"
-				: "the owner of this secret has not registered the repository: awoctl repo add does");
+				: "the owner of this secret has not registered the repository: "
+				  "awoctl repo add does");
 		return;
 	}
 	d->object = xasprintf("%s %s", d->url.canonical, d->w.object);
 	key = (struct store_delivery){.delivery_id = d->id, .object = d->object};
-	if (d->w.what != WEBHOOK_PULL_REQUEST && store_delivery_find(b->store, &key, order, NULL) == 0)
+	if (d->w.what != WEBHOOK_PULL_REQUEST &&
+	    store_delivery_find(b->store, &key, order, NULL) == 0)
 		answer(d, webhook_action_duplicate, order, "this has been dealt with");
 	else
 		act(d);

@@ -64,6 +64,8 @@ void store_tx_credential_put(struct store_tx *tx, uint32_t owner_uid, bool share
 void store_tx_credential_delete(struct store_tx *tx, uint32_t owner_uid, const char *name);
 void store_tx_token_put(struct store_tx *tx, uint32_t owner_uid, const struct p_token *t, const unsigned char hash[32]);
 void store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, const char *id);
+/* Does nothing when the token has gone meanwhile. */
+void store_tx_token_used(struct store_tx *tx, const unsigned char hash[32], int64_t when_us);
 /*
  * A login link or a session; uid in k is its owner's. Expired ones go, and of the owner's of this sort all but the newest keep.
  * take: NOT_FOUND (and nothing of the transaction happens) when there is none of this hash, so a link works once.

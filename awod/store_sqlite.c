@@ -122,6 +122,7 @@ enum st_id {
 	ST_CREDENTIAL_DELETE,
 	ST_TOKEN_PUT,
 	ST_TOKEN_DELETE,
+	ST_TOKEN_USED,
 	ST_SESSION_EXPIRE,
 	ST_SESSION_INSERT,
 	ST_SESSION_TRIM,
@@ -400,6 +401,9 @@ st_text(enum st_id id, struct buf *b)
 		break;
 	case ST_TOKEN_DELETE:
 		buf_adds(b, "DELETE FROM api_tokens WHERE id = ? AND (? OR owner_uid = ?)");
+		break;
+	case ST_TOKEN_USED:
+		buf_adds(b, "UPDATE api_tokens SET last_used_at = ? WHERE hash = ?");
 		break;
 	case ST_SESSION_EXPIRE:
 		buf_adds(b, "DELETE FROM sessions WHERE expires_at <= ?");
@@ -856,6 +860,7 @@ enum op_kind {
 	OP_CREDENTIAL_DELETE,
 	OP_TOKEN_PUT,
 	OP_TOKEN_DELETE,
+	OP_TOKEN_USED,
 	OP_SESSION_PUT,
 	OP_SESSION_DELETE,
 	OP_DELIVERY
@@ -1245,6 +1250,15 @@ store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, c
 	op->uid = owner_uid;
 	op->flag = any_owner;
 	op->id = xstrdup(id);
+}
+
+void
+store_tx_token_used(struct store_tx *tx, const unsigned char hash[32], int64_t when_us)
+{
+	struct op *op = add_op(tx, OP_TOKEN_USED);
+
+	op->n = when_us;
+	set_blob(op, hash, 32);
 }
 
 void
@@ -1689,6 +1703,18 @@ do_run(struct store *s, enum st_id id, sqlite3_stmt *st, struct awo_err *err)
 	return rc == SQLITE_OK ? 0 : failed(&s->writer, rc, err);
 }
 
+static int
+do_token_used(struct store *s, const struct op *op, struct awo_err *err)
+{
+	sqlite3_stmt *st = st_get(&s->writer, ST_TOKEN_USED, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_int64(st, 1, op->n);
+	sqlite3_bind_blob64(st, 2, op->blob, op->len, SQLITE_STATIC);
+	return do_run(s, ST_TOKEN_USED, st, err);
+}
+
 /* What has expired makes room first; then the oldest of the user's that are too many go. */
 static int
 do_session_put(struct store *s, const struct op *op, struct awo_err *err)
@@ -1779,6 +1805,8 @@ do_op(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err 
 		return do_delete(s, op, err);
 	case OP_SETTING_PUT:
 		return do_setting(s, op, err);
+	case OP_TOKEN_USED:
+		return do_token_used(s, op, err);
 	case OP_SESSION_PUT:
 		return do_session_put(s, op, err);
 	case OP_SESSION_DELETE:

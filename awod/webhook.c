@@ -1,4 +1,5 @@
-/* What a webhook of GitHub asks for: its signature, and its payload, of which nothing is believed. */
+/* What a webhook of GitHub asks for: its signature, and its payload, of which nothing is believed.
+ */
 #include "awod/webhook.h"
 
 #include <jansson.h>
@@ -41,7 +42,8 @@ webhook_is_signed(const char *secret, const char *body, size_t len, const char *
 static int
 missing(const char *what, struct awo_err *err)
 {
-	return ERR(err, INVALID_ARGUMENT, "body", "%s is missing, or is not what GitHub sends there", what);
+	return ERR(err, INVALID_ARGUMENT, "body",
+	    "%s is missing, or is not what GitHub sends there", what);
 }
 
 /* What stands at a path like "issue.user.login"; NULL when there is nothing. */
@@ -79,7 +81,8 @@ static bool
 take_name(const char *s, char *out, size_t size)
 {
 	if (*s == '\0' || strlen(s) >= size ||
-	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/[]") != strlen(s))
+	    strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/[]") !=
+		strlen(s))
 		return false;
 	memcpy(out, s, strlen(s) + 1);
 	return true;
@@ -158,7 +161,8 @@ take_user(const struct webhook_rules *rules, const json_t *user, struct webhook 
 /* ---- events */
 
 static int
-parse_issue(const struct webhook_rules *rules, const json_t *tree, struct webhook *w, struct awo_err *err)
+parse_issue(
+    const struct webhook_rules *rules, const json_t *tree, struct webhook *w, struct awo_err *err)
 {
 	const json_t *issue = at(tree, "issue");
 	CLEAN_BUF struct buf text = {0};
@@ -176,10 +180,12 @@ parse_issue(const struct webhook_rules *rules, const json_t *tree, struct webhoo
 		return nothing(w, "the issue is closed");
 	if (!take_user(rules, at(tree, "sender"), w))
 		return 0;
-	/* only those who may write set labels, but a template of the repository sets them for whoever opens the issue */
+	/* only those who may write set labels, but a template of the repository sets them for
+	 * whoever opens the issue */
 	if (strcasecmp(w->by, text_at(issue, "user.login")) == 0 &&
 	    !is_collaborator(text_at(issue, "author_association")))
-		return nothing(w, "its author is no collaborator: somebody who is must set the label");
+		return nothing(
+		    w, "its author is no collaborator: somebody who is must set the label");
 	add_clean(&text, text_at(issue, "title"), 1024);
 	if (*text_at(issue, "body") != '\0') {
 		buf_adds(&text, "\n\n");
@@ -188,18 +194,21 @@ parse_issue(const struct webhook_rules *rules, const json_t *tree, struct webhoo
 	if (text.len == 0 || text.p[strspn(text.p, " \t\n")] == '\0')
 		return nothing(w, "the issue has neither title nor text");
 	w->what = WEBHOOK_ORDER;
-	/* the same in two hooks that tell of one labelling, another one when the label is set again */
-	snprintf(w->object, sizeof(w->object), "issue %s labelled %.40s", w->number, text_at(issue, "updated_at"));
+	/* the same in two hooks that tell of one labelling, another one when the label is set again
+	 */
+	snprintf(w->object, sizeof(w->object), "issue %s labelled %.40s", w->number,
+	    text_at(issue, "updated_at"));
 	w->text = buf_take(&text);
 	return 0;
 }
 
 /* issue_comment and pull_request_review_comment */
 static int
-parse_comment(const struct webhook_rules *rules, const json_t *tree, const char *kind, const char *parent,
-    struct webhook *w, struct awo_err *err)
+parse_comment(const struct webhook_rules *rules, const json_t *tree, const char *kind,
+    const char *parent, struct webhook *w, struct awo_err *err)
 {
-	const json_t *comment = at(tree, "comment"), *id = at(comment, "id"), *of = at(tree, parent);
+	const json_t *comment = at(tree, "comment"), *id = at(comment, "id"),
+		     *of = at(tree, parent);
 	const char *body = text_at(comment, "body");
 	CLEAN_BUF struct buf text = {0};
 
@@ -210,7 +219,8 @@ parse_comment(const struct webhook_rules *rules, const json_t *tree, const char 
 	if (take_number(of, "number", w, err) != 0)
 		return -1;
 	body += strspn(body, " \t\r\n");
-	if (strncmp(body, COMMAND, strlen(COMMAND)) != 0 || strchr(" \t\r\n", body[strlen(COMMAND)]) == NULL)
+	if (strncmp(body, COMMAND, strlen(COMMAND)) != 0 ||
+	    strchr(" \t\r\n", body[strlen(COMMAND)]) == NULL)
 		return nothing(w, "the comment does not begin with " COMMAND);
 	if (strstr(body, OWN_MARK) != NULL)
 		return nothing(w, "AWO's own comments are not listened to");
@@ -224,8 +234,10 @@ parse_comment(const struct webhook_rules *rules, const json_t *tree, const char 
 	if (text.len == 0)
 		return nothing(w, "nothing stands behind " COMMAND ": say what is to be done");
 	w->what = WEBHOOK_COMMAND;
-	w->is_pull_request = strcmp(parent, "pull_request") == 0 || json_is_object(at(of, "pull_request"));
-	snprintf(w->object, sizeof(w->object), "%s %" JSON_INTEGER_FORMAT, kind, json_integer_value(id));
+	w->is_pull_request =
+	    strcmp(parent, "pull_request") == 0 || json_is_object(at(of, "pull_request"));
+	snprintf(
+	    w->object, sizeof(w->object), "%s %" JSON_INTEGER_FORMAT, kind, json_integer_value(id));
 	w->text = buf_take(&text);
 	return 0;
 }
@@ -240,7 +252,8 @@ parse_pull_request(const json_t *tree, struct webhook *w, struct awo_err *err)
 	else if (!is_at(tree, "action", "closed"))
 		return nothing(w, "only the end of a pull request and its opening again count");
 	else
-		w->state = json_is_true(at(pr, "merged")) ? pull_request_state_merged : pull_request_state_closed;
+		w->state = json_is_true(at(pr, "merged")) ? pull_request_state_merged
+							  : pull_request_state_closed;
 	if (take_number(pr, "number", w, err) != 0)
 		return -1;
 	w->is_pull_request = true;

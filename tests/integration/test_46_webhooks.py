@@ -459,5 +459,9 @@ def test_recorded_payloads_that_ask(recorded_hooks):
     review = of(hooks, "pull_request_review_comment", "created")
     review["comment"]["body"] = "/awo " + review["comment"]["body"]
     review["comment"]["author_association"] = "MEMBER"
-    assert hooks.done("pull_request_review_comment", review)["action"] == "created"
+    made = hooks.done("pull_request_review_comment", review)
+    assert made["action"] == "created"
+    order = hooks.instance.order(made["agent_work_order_id"])
+    assert f"pull request #{review['pull_request']['number']}" in order["user_request"]
+    assert order["github_issue_number"] is None
     assert hooks.done("pull_request_review_comment", review)["action"] == "duplicate"

@@ -1252,6 +1252,14 @@ test_tokens(void **state)
 	P_SETS(token, &t, token, NULL);
 	assert_null(difference(&p_type_token, &t, &got));
 	P_FREE(token, &got);
+	tx = store_tx(p->s);
+	store_tx_token_used(tx, hash, T0 + 5);
+	store_tx_token_used(tx, other, T0 + 5);
+	res = commit(p, tx);
+	must(&res);
+	assert_int_equal(store_token_find(p->s, hash, &uid, &got, NULL), 0);
+	assert_int_equal(got.last_used_at, T0 + 5);
+	P_FREE(token, &got);
 	assert_int_equal(store_token_find(p->s, other, &uid, &got, NULL), -1);
 	assert_int_equal(store_token_list(p->s, 9, false, &all, NULL), 0);
 	assert_int_equal(all.tokens.n, 1);

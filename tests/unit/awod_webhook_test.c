@@ -18,7 +18,8 @@ signatures_are_of_body_and_secret(void **state)
 {
 	/* the example of GitHub's documentation of webhooks */
 	static const char secret[] = "It's a Secret to Everybody", body[] = "Hello, World!";
-	static const char good[] = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
+	static const char good[] =
+	    "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
 	char changed[sizeof(good)];
 
 	(void)state;
@@ -47,12 +48,13 @@ signatures_are_of_body_and_secret(void **state)
 #define REPO "\"repository\":{\"full_name\":\"octo/sample\"}"
 #define USER "{\"login\":\"octocat\",\"type\":\"User\"}"
 #define ISSUE(more)                                                                                \
-	"{\"number\":7,\"title\":\"T\",\"body\":\"B\",\"user\":{\"login\":\"author\"},"                    \
+	"{\"number\":7,\"title\":\"T\",\"body\":\"B\",\"user\":{\"login\":\"author\"},"            \
 	"\"author_association\":\"NONE\",\"updated_at\":\"2026-01-31T08:00:00Z\"" more "}"
 #define LABELLED(label, issue, sender)                                                             \
-	"{\"action\":\"labeled\",\"label\":{\"name\":\"" label "\"},\"issue\":" issue ",\"sender\":" sender "," REPO "}"
+	"{\"action\":\"labeled\",\"label\":{\"name\":\"" label "\"},\"issue\":" issue              \
+	",\"sender\":" sender "," REPO "}"
 #define COMMENT(body, who, association, issue)                                                     \
-	"{\"action\":\"created\",\"comment\":{\"id\":42,\"body\":\"" body "\",\"user\":" who                \
+	"{\"action\":\"created\",\"comment\":{\"id\":42,\"body\":\"" body "\",\"user\":" who       \
 	",\"author_association\":\"" association "\"},\"issue\":" issue "," REPO "}"
 
 static void
@@ -68,33 +70,46 @@ payloads_say_what_is_asked_for(void **state)
 	    {"push", "{}", WEBHOOK_NOTHING, "asks for nothing", ""},
 	    {"issues", LABELLED("agent-work-order", ISSUE(""), USER), WEBHOOK_ORDER, "T\n\nB",
 		"issue 7 labelled 2026-01-31T08:00:00Z"},
-	    {"issues", LABELLED("AGENT-WORK-ORDER", ISSUE(""), USER), WEBHOOK_ORDER, "T\n\nB", NULL},
+	    {"issues", LABELLED("AGENT-WORK-ORDER", ISSUE(""), USER), WEBHOOK_ORDER, "T\n\nB",
+		NULL},
 	    {"issues", LABELLED("bug", ISSUE(""), USER), WEBHOOK_NOTHING, "another label", NULL},
-	    {"issues", LABELLED("agent-work-order", ISSUE(",\"state\":\"closed\""), USER), WEBHOOK_NOTHING, "closed", NULL},
-	    {"issues", LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"robot\",\"type\":\"User\"}"),
+	    {"issues", LABELLED("agent-work-order", ISSUE(",\"state\":\"closed\""), USER),
+		WEBHOOK_NOTHING, "closed", NULL},
+	    {"issues",
+		LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"robot\",\"type\":\"User\"}"),
 		WEBHOOK_NOTHING, "webhooks.ignore", NULL},
-	    {"issues", LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"x\",\"type\":\"Bot\"}"), WEBHOOK_NOTHING,
-		"bots", NULL},
-	    {"issues", LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"a b\"}"), WEBHOOK_NOTHING, "nobody", NULL},
-	    {"issues", LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"Author\",\"type\":\"User\"}"),
+	    {"issues",
+		LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"x\",\"type\":\"Bot\"}"),
+		WEBHOOK_NOTHING, "bots", NULL},
+	    {"issues", LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"a b\"}"),
+		WEBHOOK_NOTHING, "nobody", NULL},
+	    {"issues",
+		LABELLED("agent-work-order", ISSUE(""), "{\"login\":\"Author\",\"type\":\"User\"}"),
 		WEBHOOK_NOTHING, "no collaborator", NULL},
-	    {"issue_comment", COMMENT("/awo do it", USER, "OWNER", "{\"number\":7}"), WEBHOOK_COMMAND, "do it",
-		"comment 42"},
-	    {"issue_comment", COMMENT("/awo\\r\\n\\tdo it\\n", USER, "MEMBER", "{\"number\":7}"), WEBHOOK_COMMAND,
-		"do it\n", NULL},
-	    {"issue_comment", COMMENT("/awo do\\u0007 \\u001b[1mit", USER, "OWNER", "{\"number\":7}"), WEBHOOK_COMMAND,
-		"do [1mit", NULL},
-	    {"issue_comment", COMMENT("/awo a\\u0000b", USER, "OWNER", "{\"number\":7}"), WEBHOOK_COMMAND, "a", NULL},
-	    {"issue_comment", COMMENT("/awo", USER, "OWNER", "{\"number\":7}"), WEBHOOK_NOTHING, "nothing stands", NULL},
-	    {"issue_comment", COMMENT("/awol x", USER, "OWNER", "{\"number\":7}"), WEBHOOK_NOTHING, "not begin", NULL},
-	    {"issue_comment", COMMENT("/awo x", USER, "CONTRIBUTOR", "{\"number\":7}"), WEBHOOK_NOTHING,
-		"no collaborator", NULL},
-	    {"issue_comment", COMMENT("/awo x <!-- awo-order:wo-1 -->", USER, "OWNER", "{\"number\":7}"),
+	    {"issue_comment", COMMENT("/awo do it", USER, "OWNER", "{\"number\":7}"),
+		WEBHOOK_COMMAND, "do it", "comment 42"},
+	    {"issue_comment", COMMENT("/awo\\r\\n\\tdo it\\n", USER, "MEMBER", "{\"number\":7}"),
+		WEBHOOK_COMMAND, "do it\n", NULL},
+	    {"issue_comment",
+		COMMENT("/awo do\\u0007 \\u001b[1mit", USER, "OWNER", "{\"number\":7}"),
+		WEBHOOK_COMMAND, "do [1mit", NULL},
+	    {"issue_comment", COMMENT("/awo a\\u0000b", USER, "OWNER", "{\"number\":7}"),
+		WEBHOOK_COMMAND, "a", NULL},
+	    {"issue_comment", COMMENT("/awo", USER, "OWNER", "{\"number\":7}"), WEBHOOK_NOTHING,
+		"nothing stands", NULL},
+	    {"issue_comment", COMMENT("/awol x", USER, "OWNER", "{\"number\":7}"), WEBHOOK_NOTHING,
+		"not begin", NULL},
+	    {"issue_comment", COMMENT("/awo x", USER, "CONTRIBUTOR", "{\"number\":7}"),
+		WEBHOOK_NOTHING, "no collaborator", NULL},
+	    {"issue_comment",
+		COMMENT("/awo x <!-- awo-order:wo-1 -->", USER, "OWNER", "{\"number\":7}"),
 		WEBHOOK_NOTHING, "own comments", NULL},
-	    {"pull_request", "{\"action\":\"closed\",\"pull_request\":{\"number\":3,\"merged\":true}," REPO "}",
+	    {"pull_request",
+		"{\"action\":\"closed\",\"pull_request\":{\"number\":3,\"merged\":true}," REPO "}",
 		WEBHOOK_PULL_REQUEST, NULL, ""},
-	    {"pull_request", "{\"action\":\"synchronize\",\"pull_request\":{\"number\":3}," REPO "}", WEBHOOK_NOTHING,
-		"end of a pull request", NULL},
+	    {"pull_request",
+		"{\"action\":\"synchronize\",\"pull_request\":{\"number\":3}," REPO "}",
+		WEBHOOK_NOTHING, "end of a pull request", NULL},
 	};
 
 	(void)state;
@@ -102,7 +117,8 @@ payloads_say_what_is_asked_for(void **state)
 		struct awo_err err = {0};
 		struct webhook w;
 
-		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w, &err) != 0)
+		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w,
+			&err) != 0)
 			fail_msg("case %zu: %s", i, err.msg);
 		if (w.what != cases[i].what)
 			fail_msg("case %zu: %d, %s", i, (int)w.what, w.reason);
@@ -127,17 +143,22 @@ kinds_of_threads_and_states(void **state)
 		bool is_pull_request;
 		enum p_pull_request_state pr;
 	} cases[] = {
-	    {"issue_comment", COMMENT("/awo x", USER, "OWNER", "{\"number\":7}"), false, pull_request_state_none},
-	    {"issue_comment", COMMENT("/awo x", USER, "OWNER", "{\"number\":7,\"pull_request\":{}}"), true,
+	    {"issue_comment", COMMENT("/awo x", USER, "OWNER", "{\"number\":7}"), false,
 		pull_request_state_none},
-	    {"pull_request_review_comment", COMMENT("/awo x", USER, "OWNER", "0,\"pull_request\":{\"number\":7}"), true,
+	    {"issue_comment",
+		COMMENT("/awo x", USER, "OWNER", "{\"number\":7,\"pull_request\":{}}"), true,
 		pull_request_state_none},
-	    {"pull_request", "{\"action\":\"closed\",\"pull_request\":{\"number\":7,\"merged\":true}," REPO "}", true,
-		pull_request_state_merged},
-	    {"pull_request", "{\"action\":\"closed\",\"pull_request\":{\"number\":7,\"merged\":1}," REPO "}", true,
-		pull_request_state_closed},
-	    {"pull_request", "{\"action\":\"reopened\",\"pull_request\":{\"number\":7}," REPO "}", true,
-		pull_request_state_open},
+	    {"pull_request_review_comment",
+		COMMENT("/awo x", USER, "OWNER", "0,\"pull_request\":{\"number\":7}"), true,
+		pull_request_state_none},
+	    {"pull_request",
+		"{\"action\":\"closed\",\"pull_request\":{\"number\":7,\"merged\":true}," REPO "}",
+		true, pull_request_state_merged},
+	    {"pull_request",
+		"{\"action\":\"closed\",\"pull_request\":{\"number\":7,\"merged\":1}," REPO "}",
+		true, pull_request_state_closed},
+	    {"pull_request", "{\"action\":\"reopened\",\"pull_request\":{\"number\":7}," REPO "}",
+		true, pull_request_state_open},
 	};
 
 	(void)state;
@@ -145,7 +166,8 @@ kinds_of_threads_and_states(void **state)
 		struct awo_err err = {0};
 		struct webhook w;
 
-		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w, &err) != 0)
+		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w,
+			&err) != 0)
 			fail_msg("case %zu: %s", i, err.msg);
 		assert_int_equal(w.is_pull_request, cases[i].is_pull_request);
 		assert_int_equal(w.state, cases[i].pr);
@@ -175,7 +197,8 @@ malformed_payloads_are_refused(void **state)
 	    {"issues", LABELLED("agent-work-order", "{\"number\":0}", USER), "number"},
 	    {"issues", LABELLED("agent-work-order", "{\"number\":1.5}", USER), "number"},
 	    {"issues", LABELLED("agent-work-order", "[]", USER), "number"},
-	    {"issue_comment", "{\"action\":\"created\",\"comment\":{\"id\":\"x\"}," REPO "}", "comment.id"},
+	    {"issue_comment", "{\"action\":\"created\",\"comment\":{\"id\":\"x\"}," REPO "}",
+		"comment.id"},
 	    {"issue_comment", "{\"action\":\"created\",\"comment\":{\"id\":1}," REPO "}", "number"},
 	    {"pull_request", "{\"action\":\"closed\"," REPO "}", "number"},
 	};
@@ -185,7 +208,8 @@ malformed_payloads_are_refused(void **state)
 		struct awo_err err = {0};
 		struct webhook w;
 
-		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w, &err) == 0)
+		if (webhook_parse(&rules, cases[i].event, cases[i].body, strlen(cases[i].body), &w,
+			&err) == 0)
 			fail_msg("case %zu was accepted", i);
 		assert_int_equal(err.code, AWO_INVALID_ARGUMENT);
 		assert_string_equal(err.field, "body");
@@ -203,8 +227,8 @@ long_texts_are_cut_at_a_character(void **state)
 	struct webhook w;
 
 	(void)state;
-	buf_adds(&body, "{\"action\":\"created\",\"comment\":{\"id\":1,\"author_association\":\"OWNER\",\"user\":" USER
-			",\"body\":\"/awo x");
+	buf_adds(&body, "{\"action\":\"created\",\"comment\":{\"id\":1,\"author_association\":"
+			"\"OWNER\",\"user\":" USER ",\"body\":\"/awo x");
 	for (int i = 0; i < 100000; i++)
 		buf_adds(&body, "\xc3\xa4");
 	buf_adds(&body, "\"},\"issue\":{\"number\":7}," REPO "}");
