@@ -16,7 +16,7 @@
 #include "common/log.h"
 
 #define CONNECTIONS_MAX 4096
-#define RESERVED_FDS 96 /* for what is no connection */
+#define RESERVED_FDS ((size_t)96) /* for what is no connection */
 #define WAITING_MAX                                                                                \
 	((size_t)48                                                                                \
 	    << 20) /* bytes of requests that have not arrived as a whole, of all connections */
@@ -287,6 +287,7 @@ connections_close(struct gateway *g)
 	if (cs == NULL)
 		return;
 	while ((c = LIST_FIRST(&cs->all)) != NULL)
+		/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		conn_free(c);
 	if (cs->sweep != NULL)
 		event_free(cs->sweep);

@@ -107,7 +107,7 @@ parse_query(struct target *t, const char *query, char **room, struct awo_err *er
 		if (len > 0) {
 			if (t->nparams == TARGET_PARAMS)
 				return ERR(err, INVALID_ARGUMENT, "",
-				    "the query has more than %d parameters", TARGET_PARAMS);
+				    "the query has more than %zu parameters", TARGET_PARAMS);
 			param->name = *room;
 			got = decode(QUERY, p, name, *room, err);
 			if (got < 0)

@@ -8,7 +8,7 @@
 
 #define TARGET_MAX 8192 /* bytes of the raw target */
 #define TARGET_SEGMENTS 16
-#define TARGET_PARAMS 64
+#define TARGET_PARAMS ((size_t)64)
 
 struct target_param {
 	char *name, *value;

@@ -1,4 +1,5 @@
 /* Tests how body, query and path become parameters, and how what is wrong with them is told. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,8 +23,8 @@ make(const struct p_type *type, const char *body, const char *target, const char
 	assert_int_equal(target_parse(target, &t, &err), 0);
 	if (name != NULL) {
 		params.n = 1;
-		strcpy(params.v[0].name, name);
-		strcpy(params.v[0].value, value);
+		snprintf(params.v[0].name, sizeof(params.v[0].name), "%s", name);
+		snprintf(params.v[0].value, sizeof(params.v[0].value), "%s", value);
 	}
 	args = args_make(type, body, strlen(body), &t, &params, &e);
 	if (args != NULL) {

@@ -91,13 +91,13 @@ sizes_are_limited(void **state)
 	target_free(&t);
 	raw[TARGET_MAX] = 'a';
 	assert_int_equal(target_parse(raw, &t, &err), -1);
-	strcpy(raw, "/?");
-	for (int i = 0; i < TARGET_PARAMS; i++)
-		strcat(raw, "a&");
+	raw[1] = '?';
+	for (size_t i = 0; i < TARGET_PARAMS; i++)
+		memcpy(raw + 2 + 2 * i, "a&", 3);
 	assert_int_equal(target_parse(raw, &t, &err), 0);
 	assert_int_equal(t.nparams, TARGET_PARAMS);
 	target_free(&t);
-	strcat(raw, "a");
+	memcpy(raw + 2 + 2 * TARGET_PARAMS, "a", 2);
 	assert_int_equal(target_parse(raw, &t, &err), -1);
 }
 
