@@ -10,7 +10,7 @@ try {
   const row = page.locator(`[data-group="review"] [data-order="${id}"]`);
   await row.waitFor();
   assert.equal(await row.getByRole('link', { name: 'Pull request' }).getAttribute('href'), pull);
-  await row.getByText(branch).waitFor();
+  await row.getByText(branch).first().waitFor();
   await row.locator('[data-row-link]').click();
   assert.equal(await page.getByRole('link', { name: /View PR #/ }).getAttribute('href'), pull);
   assert.equal(await page.getByRole('link', { name: 'View PR on GitHub' }).getAttribute('href'), pull);

@@ -151,7 +151,7 @@ const failed = await run({
     await page.locator('[data-live="true"]').waitFor();
     const id = await createOrder(repository, 'Take your time\ndemo@planning: sleep 300');
     await becomes(page, id, 'running');
-    await row(page, id).getByText('Plan').waitFor();
+    await row(page, id).getByText('Plan').first().waitFor();
     assert.equal(await row(page, id).locator('xpath=ancestor::section').getAttribute('data-group'), 'running');
     await row(page, id).getByRole('button', { name: /Show numbers/ }).click();
     await row(page, id).getByText('Tokens in / out').waitFor();

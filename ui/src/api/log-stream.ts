@@ -31,7 +31,7 @@ function follow(id: string, store: LogStore, onState: (state: StreamState) => vo
   let polling = false;
 
   const timer = setInterval(() => {
-    if (state === 'open' || state === 'ended' || polling) return;
+    if (state === 'open' || state === 'ended' || polling || document.hidden) return;
     polling = true;
     readOn(id, store)
       .catch(() => undefined) // the stream's state says that nothing answers

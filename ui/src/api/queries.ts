@@ -38,6 +38,8 @@ export function useOrders(filter: OrderFilter = {}) {
     initialPageParam: null as string | null,
     getNextPageParam: (last) => (last.has_more ? last.next_cursor : null),
     refetchInterval: usePolling(),
+    // a tab in the background still counts in its title who needs somebody
+    refetchIntervalInBackground: true,
     placeholderData: (previous) => previous,
   });
   const orders = useMemo(

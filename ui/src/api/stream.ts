@@ -13,6 +13,8 @@ export interface StreamOptions {
 
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 8000;
+/** A browser has six connections to a host for all its tabs: those that nobody sees give theirs back after a moment. */
+const HIDDEN_MS = 10_000;
 
 /** Opens the stream; the returned function closes it. */
 export function openStream(options: StreamOptions): () => void {
@@ -20,11 +22,13 @@ export function openStream(options: StreamOptions): () => void {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let wait = FIRST_WAIT_MS;
   let closed = false;
+  let parked = false;
+  let hiding: ReturnType<typeof setTimeout> | undefined;
 
   function again(): void {
     source?.close();
     source = null;
-    if (closed) return;
+    if (closed || parked) return;
     options.onState('waiting');
     timer = setTimeout(connect, wait);
     wait = Math.min(wait * 2, LONGEST_WAIT_MS);
@@ -50,10 +54,31 @@ export function openStream(options: StreamOptions): () => void {
     }
   }
 
+  function park(): void {
+    parked = true;
+    clearTimeout(timer);
+    source?.close();
+    source = null;
+    if (!closed) options.onState('waiting');
+  }
+
+  function onVisibility(): void {
+    clearTimeout(hiding);
+    if (document.hidden) {
+      hiding = setTimeout(park, HIDDEN_MS);
+    } else if (parked) {
+      parked = false;
+      if (!closed) connect();
+    }
+  }
+
+  document.addEventListener('visibilitychange', onVisibility);
   connect();
   return () => {
     closed = true;
+    document.removeEventListener('visibilitychange', onVisibility);
     clearTimeout(timer);
+    clearTimeout(hiding);
     source?.close();
   };
 }

@@ -111,7 +111,7 @@ describe('steps', () => {
       'pending',
       'pending',
     ]);
-    expect(stepViews(anOrder({ status: 'cancelled' }), steps)[4]?.state).toBe('skipped');
+    expect(stepViews(anOrder({ status: 'cancelled' }), steps)[4]?.state).toBe('unreached');
   });
 });
 
@@ -137,6 +137,8 @@ describe('phases', () => {
       ],
     );
     expect(views.map((v) => v.state)).toEqual(['done', 'running', 'skipped', 'pending']);
+    const ended = phaseViews(anOrder({ status: 'failed', current_phase: 'planning' }), [], []);
+    expect(ended.map((v) => v.state)).toEqual(['failed', 'unreached', 'skipped', 'unreached']);
     expect(views[0]?.notes).toEqual([
       'Executing Plan',
       'Changes detected in git: abcdef01 docs: plan',

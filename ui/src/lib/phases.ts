@@ -5,7 +5,7 @@ import { stepLabel } from './steps';
 
 export interface PhaseView {
   phase: OrderPhase;
-  state: 'done' | 'running' | 'pending' | 'failed' | 'skipped';
+  state: 'done' | 'running' | 'pending' | 'failed' | 'unreached' | 'skipped';
   notes: string[];
   commits: number;
   startedAt: string | null;
@@ -71,7 +71,8 @@ export function phaseViews(
     else if (current === phase) state = ended ? 'failed' : order.status === 'pending' ? 'pending' : 'running';
     else if (current && at < WORK.indexOf(current)) state = happened ? 'done' : 'skipped';
     else if (current === 'completed') state = happened ? 'done' : 'skipped';
-    else state = planned.has(phase) ? 'pending' : 'skipped';
+    else if (!planned.has(phase)) state = 'skipped';
+    else state = ended ? 'unreached' : 'pending';
     return {
       phase,
       state,
@@ -83,7 +84,7 @@ export function phaseViews(
   });
   views.push({
     phase: 'completed',
-    state: order.status === 'completed' ? 'done' : ended ? 'failed' : 'pending',
+    state: order.status === 'completed' ? 'done' : ended ? 'unreached' : 'pending',
     notes: notes.get('completed') ?? [],
     commits: 0,
     startedAt: null,

@@ -5,7 +5,7 @@ import { isTerminal } from './attention';
 export interface StepView {
   key: string;
   step: string;
-  state: 'done' | 'running' | 'pending' | 'failed' | 'skipped';
+  state: 'done' | 'running' | 'pending' | 'failed' | 'unreached';
   seconds: number | null;
   startedAt: string | null;
 }
@@ -39,7 +39,7 @@ export function stepViews(order: Order, steps: readonly Step[]): StepView[] {
     views.push({
       key: step,
       step,
-      state: isTerminal(order.status) ? 'skipped' : 'pending',
+      state: isTerminal(order.status) ? 'unreached' : 'pending',
       seconds: null,
       startedAt: null,
     });

@@ -15,6 +15,7 @@ const MARK: Record<State, { icon: typeof Check; look: string; word: string }> = 
   running: { icon: LoaderCircle, look: 'border-running text-running', word: 'in progress' },
   pending: { icon: CircleDashed, look: 'border-line text-soft', word: 'pending' },
   failed: { icon: X, look: 'border-failed text-failed', word: 'stopped' },
+  unreached: { icon: Minus, look: 'border-line text-soft', word: 'not reached' },
   skipped: { icon: Minus, look: 'border-line text-soft', word: 'not part of this order' },
 };
 
