@@ -85,7 +85,7 @@ static void
 gauge(struct buf *b, const char *name, double value)
 {
 	head(b, name, "gauge");
-	sample(b, name, NULL, NULL, value);
+	sample(b, name, NULL, "", value);
 }
 
 static void
@@ -141,7 +141,7 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 		return;
 	head(b, name, counts ? "counter" : "gauge");
 	if (json_is_number(value)) {
-		sample(b, name, NULL, NULL, json_number_value(value));
+		sample(b, name, NULL, "", json_number_value(value));
 		return;
 	}
 	json_object_foreach((json_t *)(uintptr_t)value, key, v) if (json_is_number(v))

@@ -42,7 +42,7 @@ struct sources {
 	struct gateway *g;
 	struct source_list all;
 	struct source_list buckets[BUCKETS];
-	LIST_HEAD(, ask) asks;
+	LIST_HEAD(ask_list, ask) asks;
 	struct event *retry;
 };
 

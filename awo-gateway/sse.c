@@ -92,8 +92,8 @@ struct reader {
 struct sse {
 	struct gateway *g;
 	struct sources *sources;
-	LIST_HEAD(, feed) feeds[BUCKETS];
-	LIST_HEAD(, reader) readers;
+	LIST_HEAD(feed_list, feed) feeds[BUCKETS];
+	LIST_HEAD(all_readers, reader) readers;
 	size_t nreaders;
 	struct event *tick;
 	struct event *flush; /* of the readers' own texts */
