@@ -266,11 +266,14 @@ static void
 prompted(void *arg, const struct awo_err *err, int64_t prompt_id, const char *message)
 {
 	struct delivery *d = arg;
+	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
+	char order[12];
 
 	(void)prompt_id;
 	if (err == NULL || err->code == AWO_OK)
 		answer(d, webhook_action_prompted, d->order, message);
-	else if (err->code == AWO_ALREADY_EXISTS)
+	else if (err->code == AWO_ALREADY_EXISTS ||
+		 store_delivery_find(d->b->store, &key, order, NULL) == 0)
 		answer_duplicate(d);
 	else
 		fail(d, err);
