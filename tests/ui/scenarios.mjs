@@ -228,7 +228,7 @@ const failed = await run({
     const { page } = t;
     const box = page.getByLabel('Prompt the agent');
     await box.fill('/plan');
-    await page.getByRole('button', { name: '/planning' }).click();
+    await page.getByRole('button', { name: '/planning', exact: true }).click();
     assert.equal(await box.inputValue(), '/planning ');
     await box.fill('Also mention the weather');
     await page.keyboard.press('Control+Enter');
