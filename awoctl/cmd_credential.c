@@ -80,7 +80,7 @@ ctl_credential_set(struct ctl *ctl)
 	int value;
 
 	if (!kind)
-		return ctl_usage(ctl, "credential set: --kind is missing: github_token, git_password, ssh_key or agent_key");
+		return ctl_usage(ctl, "credential set: --kind is missing: github_token, git_password, ssh_key, agent_key or webhook_secret");
 	int r = ctl_enum(ctl, "--kind", &p_enum_credential_kind, kind, &value);
 	if (r != 0)
 		return r;

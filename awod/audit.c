@@ -16,6 +16,8 @@ audit_event(struct store_tx *tx, const struct caller *by, const char *event, jso
 	    json_pack("{s:s, s:s, s:s, s:s, s:I}", "timestamp", clock_format(clock_wall_us(), when),
 		"level", "info", "event", event, "by", by->user, "uid", (json_int_t)by->uid);
 	AWO_ASSERT(line != NULL);
+	if (by->via[0] != '\0')
+		json_object_set_new(line, "via", json_string(by->via));
 	if (fields != NULL) {
 		json_object_update_missing(line, fields);
 		json_decref(fields);

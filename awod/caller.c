@@ -25,9 +25,10 @@
 struct entry {
 	char *name;
 	uint32_t id;
+	char *more; /* passwd: the first group; group: its members, joined by ',' */
 };
 
-/* One file of names: passwd and group have name and id in the same places. */
+/* One file of names: passwd and group have name, id, and what groups need in the same places. */
 struct table {
 	char *path;
 	struct timespec mtime;
@@ -44,8 +45,10 @@ struct names {
 static void
 table_clear(struct table *t)
 {
-	for (size_t i = 0; i < t->n; i++)
+	for (size_t i = 0; i < t->n; i++) {
 		free(t->v[i].name); /* NOLINT(clang-analyzer-core.NullDereference): n is 0 without v */
+		free(t->v[i].more);
+	}
 	free(t->v);
 	t->v = NULL;
 	t->n = 0;
@@ -71,18 +74,19 @@ parse_id(const char *text, uint32_t *id)
 static void
 table_line(struct table *t, char *line)
 {
-	char *fields[3], *next = line;
+	char *fields[4], *next = line;
 	uint32_t id;
 
-	for (int i = 0; i < 3; i++) {
+	for (int i = 0; i < 4; i++) {
 		fields[i] = strsep(&next, ":");
-		if (fields[i] == NULL)
+		if (fields[i] == NULL && i < 3)
 			return;
 	}
 	if (fields[0][0] == '\0' || !parse_id(fields[2], &id))
 		return;
 	t->v = xrealloc(t->v, t->n + 1, sizeof(*t->v));
-	t->v[t->n++] = (struct entry){.name = xstrdup(fields[0]), .id = id};
+	t->v[t->n++] =
+	    (struct entry){.name = xstrdup(fields[0]), .id = id, .more = xstrdup(fields[3] != NULL ? fields[3] : "")};
 }
 
 /* Reads the file again when it is another one than before. A file that cannot be read keeps the old
@@ -175,6 +179,38 @@ names_gid(struct names *n, const char *group, gid_t *gid)
 	return table_id(&n->group, group, gid);
 }
 
+static const struct entry *
+table_find(struct table *t, uint32_t id)
+{
+	table_refresh(t);
+	for (size_t i = 0; i < t->n; i++)
+		if (t->v[i].id == id)
+			return &t->v[i];
+	return NULL;
+}
+
+/* Whether the files say that a user is in a group. */
+static bool
+is_member(struct names *n, uid_t uid, gid_t gid)
+{
+	const struct entry *user = table_find(&n->passwd, uid);
+	const struct entry *group;
+	uint32_t first;
+	size_t len;
+
+	if (user == NULL)
+		return false;
+	if (parse_id(user->more, &first) && first == gid)
+		return true;
+	group = table_find(&n->group, gid);
+	for (const char *p = group != NULL ? group->more : ""; *p != '\0'; p += len, p += *p == ',') {
+		len = strcspn(p, ",");
+		if (len == strlen(user->name) && memcmp(p, user->name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* Whether the peer had the group when it connected. */
 static bool
 peer_has_group(int fd, const struct ucred *cred, gid_t gid)
@@ -199,13 +235,40 @@ peer_has_group(int fd, const struct ucred *cred, gid_t gid)
 	return false;
 }
 
+static void
+set_user(struct names *n, struct caller *c)
+{
+	const char *name = names_user(n, c->uid);
+
+	/* a name that does not fit must not become another user's */
+	if (name != NULL && strlen(name) < sizeof(c->user))
+		snprintf(c->user, sizeof(c->user), "%s", name);
+	else
+		snprintf(c->user, sizeof(c->user), "%u", (unsigned)c->uid);
+}
+
+void
+caller_become(struct names *n, const struct config *conf, uid_t user_uid, uid_t uid, unsigned scopes,
+    struct caller *out)
+{
+	gid_t admins;
+
+	*out = (struct caller){.uid = uid, .scopes = scopes};
+	set_user(n, out);
+	if ((scopes & P_SCOPE_ADMIN) == 0)
+		return;
+	out->admin = uid == 0 || uid == user_uid;
+	if (!out->admin && user_uid == (uid_t)-1 && conf->socket_admin_group != NULL &&
+	    *conf->socket_admin_group != '\0' && names_gid(n, conf->socket_admin_group, &admins))
+		out->admin = is_member(n, uid, admins);
+}
+
 int
 caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_uid,
     struct caller *out, struct awo_err *err)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
-	const char *name;
 	uid_t gateway;
 	gid_t admins;
 
@@ -215,12 +278,8 @@ caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_u
 		    "the kernel does not say who is connecting: %s", strerror(errno));
 	out->uid = cred.uid;
 	out->pid = cred.pid;
-	name = names_user(n, cred.uid);
-	/* a name that does not fit must not become another user's */
-	if (name != NULL && strlen(name) < sizeof(out->user))
-		snprintf(out->user, sizeof(out->user), "%s", name);
-	else
-		snprintf(out->user, sizeof(out->user), "%u", (unsigned)cred.uid);
+	out->scopes = P_SCOPE_READ | P_SCOPE_WRITE | P_SCOPE_ADMIN;
+	set_user(n, out);
 	if (user_uid != (uid_t)-1) {
 		out->admin = cred.uid == user_uid || cred.uid == 0;
 		out->gateway = cred.uid == user_uid;

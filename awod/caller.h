@@ -27,4 +27,11 @@ bool names_gid(struct names *n, const char *group, gid_t *gid);
 int caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_uid,
     struct caller *out, struct awo_err *err);
 
+/*
+ * Fills in a user who is not connected, but for whom something is done: admin only with that scope and as uid 0, in user
+ * mode the user, or as a member of socket.admin_group in the file of groups.
+ */
+void caller_become(struct names *n, const struct config *conf, uid_t user_uid, uid_t uid, unsigned scopes,
+    struct caller *out);
+
 #endif

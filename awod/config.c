@@ -1082,6 +1082,73 @@ check_prefix(const struct config *c, struct awo_err *err)
 	return 0;
 }
 
+/* host:port with a host that only this machine reaches */
+static bool
+is_loopback(const char *listen)
+{
+	size_t host = strlen(listen);
+	const char *colon = strrchr(listen, ':');
+
+	if (colon)
+		host = (size_t)(colon - listen);
+	return (host > 4 && strncmp(listen, "127.", 4) == 0 && strspn(listen, "0123456789.") == host) ||
+	       (host == 5 && strncmp(listen, "[::1]", 5) == 0) ||
+	       (host == 9 && strncasecmp(listen, "localhost", 9) == 0);
+}
+
+/* host or host:port, as a Host header has it */
+static bool
+is_host(const char *s)
+{
+	return *s && strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_:[]") == strlen(s);
+}
+
+/* http(s)://host[:port] */
+static bool
+is_origin(const char *s)
+{
+	if (strncasecmp(s, "http://", 7) == 0)
+		return is_host(s + 7);
+	return strncasecmp(s, "https://", 8) == 0 && is_host(s + 8);
+}
+
+static int
+check_gateway(const struct config *c, struct awo_err *err)
+{
+	if (!strrchr(c->gateway_listen, ':'))
+		return value_error(
+		    c, "gateway.listen", err, "must be an address and a port: \"127.0.0.1:8053\"");
+	if (strcmp(c->gateway_auth, "none") == 0 && !is_loopback(c->gateway_listen))
+		return value_error(c, "gateway.auth", err,
+		    "cannot be none while gateway.listen is %.64s, which others than this host reach: use token, or listen on "
+		    "127.0.0.1", c->gateway_listen);
+	if (c->gateway_url && (!strncasecmp(c->gateway_url, "http://", 7) == !strncasecmp(c->gateway_url, "https://", 8) ||
+	    strpbrk(c->gateway_url, " \"<>\\?#") || c->gateway_url[strlen(c->gateway_url) - 1] == '/'))
+		return value_error(c, "gateway.url", err,
+		    "must be like https://awo.example.org, without a slash at its end");
+	for (size_t i = 0; i < c->gateway_hosts.n; i++)
+		if (!is_host(c->gateway_hosts.v[i]))
+			return value_error(c, "gateway.hosts", err, "has \"%.64s\", which is no host or host:port",
+			    c->gateway_hosts.v[i]);
+	for (size_t i = 0; i < c->gateway_cors_origins.n; i++)
+		if (!is_origin(c->gateway_cors_origins.v[i]))
+			return value_error(c, "gateway.cors_origins", err,
+			    "has \"%.64s\"; name each origin, like http://localhost:3737, without a slash at its end",
+			    c->gateway_cors_origins.v[i]);
+	return 0;
+}
+
+static int
+check_webhooks(const struct config *c, struct awo_err *err)
+{
+	if (c->webhook_secret && strlen(c->webhook_secret) < 16)
+		return value_error(c, "webhooks.github_secret", err,
+		    "is shorter than 16 characters; openssl rand -hex 32 prints a good one");
+	if (!*c->webhook_label)
+		return value_error(c, "webhooks.label", err, "must not be empty");
+	return 0;
+}
+
 static int
 check_together(const struct config *c, struct awo_err *err)
 {
@@ -1101,9 +1168,8 @@ check_together(const struct config *c, struct awo_err *err)
 	if (!config_agent(c, c->default_agent))
 		return value_error(c, "agents.default", err,
 		    "names \"%.64s\", and there is no such agent", c->default_agent);
-	if (!strrchr(c->gateway_listen, ':'))
-		return value_error(
-		    c, "gateway.listen", err, "must be an address and a port: \"127.0.0.1:8053\"");
+	if (check_gateway(c, err) < 0 || check_webhooks(c, err) < 0)
+		return -1;
 	if (check_mode(c, err) < 0 || check_local(c, err) < 0 || check_prefix(c, err) < 0)
 		return -1;
 	return 0;

@@ -35,7 +35,7 @@ conn_unsent(const struct conn *c)
 static bool
 may_take(const struct conn *c)
 {
-	return !c->dead && !c->closing && c->in_flight < IN_FLIGHT_MAX &&
+	return !c->dead && !c->closing && c->in_flight < (c->caller.gateway ? GATEWAY_IN_FLIGHT_MAX : IN_FLIGHT_MAX) &&
 	       conn_unsent(c) < OUT_PAUSE;
 }
 

@@ -34,7 +34,8 @@ static bool
 is_secret(const struct p_method *m)
 {
 	return m->id == P_M_credential_set || m->id == P_M_token_verify ||
-	       m->id == P_M_settings_set;
+	       m->id == P_M_settings_set || m->id == P_M_session_open ||
+	       m->id == P_M_session_verify || m->id == P_M_session_end;
 }
 
 /* Overwrites the strings of a request before they are freed. */
@@ -133,6 +134,7 @@ rpc_answer(struct rpc_call *c, const void *answer)
 	if (!rpc_gone(c)) {
 		struct buf out = {0};
 
+		histogram_add(&c->conn->s->answer_time, (double)(clock_mono_us() - c->began_us) / 1e6);
 		p_encode_answer(&out, c->id, c->method->answer, answer);
 		conn_write_answer(c->conn, &out);
 	}
@@ -158,9 +160,46 @@ rpc_fail(struct rpc_call *c, const struct awo_err *err)
 
 /* ---- who, which order, when */
 
+/* The gateway asks for itself, or adds whose token or session was presented to it: then it is that user who asks. */
+static int
+for_whom(struct rpc_call *c, struct p_slice param, struct awo_err *err)
+{
+	struct p_on_behalf envelope;
+	int r;
+
+	if (p_decode(&p_type_on_behalf, &envelope, param, err) != 0)
+		return -1;
+	r = envelope.auth != NULL ? access_caller(c->b, envelope.auth, &c->caller, err) : 0;
+	wipe(&p_type_on_behalf, &envelope);
+	P_FREE(on_behalf, &envelope);
+	return r;
+}
+
+static const char *
+scope_name(unsigned scope)
+{
+	return scope == P_SCOPE_ADMIN ? "admin" : scope == P_SCOPE_WRITE ? "write" : "read";
+}
+
+/* What a token or session may do is decided here, not only in the gateway. */
+static int
+check_scope(const struct rpc_call *c, struct awo_err *err)
+{
+	unsigned scope = p_method_scope(c->method);
+
+	if (c->caller.via[0] == '\0' || (scope & c->caller.scopes) != 0)
+		return 0;
+	if (scope == 0)
+		return ERR(err, PERMISSION_DENIED, "", "%s is for users of this host, on awod's socket", c->method->name);
+	return ERR(err, PERMISSION_DENIED, "", "%s needs the scope %s, which this %.*s does not have", c->method->name,
+	    scope_name(scope), (int)strcspn(c->caller.via, " "), c->caller.via);
+}
+
 static int
 check_who(const struct rpc_call *c, struct awo_err *err)
 {
+	if (check_scope(c, err) != 0)
+		return -1;
 	switch (c->method->who) {
 	case P_WHO_USER:
 	case P_WHO_ORDER: /* decided by the order */
@@ -407,11 +446,12 @@ dispatch(struct conn *c, const struct p_frame *f)
 	call->b = c->s->b;
 	call->method = m;
 	call->id = f->id;
+	call->began_us = clock_mono_us();
 	call->caller = c->caller;
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	c->in_flight++;
 	c->s->in_flight++;
-	if (check_who(call, &err) != 0) {
+	if ((c->caller.gateway && for_whom(call, param, &err) != 0) || check_who(call, &err) != 0) {
 		rpc_fail(call, &err);
 		return;
 	}

@@ -281,6 +281,7 @@ struct creation {
 	engine_done *done;
 	void *arg;
 	int tries;
+	char *delivery_id, *object;	/* the webhook that it comes from, or NULL */
 };
 
 static void insert(struct creation *c);
@@ -293,6 +294,8 @@ creation_free(struct creation *c)
 	free(c->row);
 	free(c->line);
 	free(c->key);
+	free(c->delivery_id);
+	free(c->object);
 	free(c);
 }
 
@@ -355,7 +358,7 @@ inserted(void *arg, const struct awo_err *err, const struct store_commit *commit
 	    (first = engine_order(e, id, NULL)) != NULL) {
 		/* a repeated create answers with the first order */
 		c->done(c->arg, &none, first);
-	} else if (err->code == AWO_ALREADY_EXISTS && c->tries < 5) {
+	} else if (err->code == AWO_ALREADY_EXISTS && strcmp(err->field, "delivery_id") != 0 && c->tries < 5) {
 		/* the id was taken */
 		rename_order(e, c->row);
 		insert(c);
@@ -415,12 +418,21 @@ insert(struct creation *c)
 	c->line = created_line(r);
 	store_tx_event(tx, r->pub.agent_work_order_id, "agent_work_order_created", c->line);
 	c->row = NULL;
+	if (c->delivery_id != NULL)
+		store_tx_delivery(tx, &(struct store_delivery){c->delivery_id, c->object}, r->pub.agent_work_order_id);
 	store_tx_order_take(tx, r, c->key);
 	store_tx_commit(tx, inserted, c);
 }
 
 void
 engine_create(struct engine *e, struct order_row *row, const char *idempotency_key, engine_done *done, void *arg)
+{
+	engine_create_delivered(e, row, idempotency_key, NULL, done, arg);
+}
+
+void
+engine_create_delivered(struct engine *e, struct order_row *row, const char *idempotency_key,
+    const struct store_delivery *delivery, engine_done *done, void *arg)
 {
 	struct creation *c = xcalloc(1, sizeof(*c));
 	struct p_order *o = &row->pub;
@@ -452,6 +464,10 @@ engine_create(struct engine *e, struct order_row *row, const char *idempotency_k
 	c->arg = arg;
 	c->e = e;
 	c->row = row;
+	if (delivery != NULL) {
+		c->delivery_id = xstrdup(delivery->delivery_id);
+		c->object = xstrdup(delivery->object);
+	}
 	insert(c);
 }
 
@@ -656,8 +672,7 @@ start(struct live *l)
 	}
 	if (apply(l, ORDER_START, NULL) != 0)
 		return;
-	e->queue_wait_us += clock_wall_us() - r->pub.created_at;
-	e->queue_waits++;
+	histogram_add(&e->queue_wait, (double)(clock_wall_us() - r->pub.created_at) / 1e6);
 	l->stage = LIVE_STARTING;
 	l->exited = l->oom = l->forced = l->pausing = false;
 	l->final = FINAL_NONE;
@@ -1345,6 +1360,13 @@ void
 engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *text, engine_prompt_done *done,
     void *arg)
 {
+	engine_prompt_delivered(e, id, by, text, NULL, done, arg);
+}
+
+void
+engine_prompt_delivered(struct engine *e, const char *id, const struct caller *by, const char *text,
+    const struct store_delivery *delivery, engine_prompt_done *done, void *arg)
+{
 	struct awo_err err = {0};
 	struct live *l = get(e, id, &err);
 	struct prompting *p;
@@ -1373,6 +1395,8 @@ engine_prompt(struct engine *e, const char *id, const struct caller *by, const c
 	p->text = xstrdup(text);
 	c = change_begin(l);
 	p->id = store_tx_prompt_insert(change_tx(c), id, text, (uint32_t)by->uid);
+	if (delivery != NULL)
+		store_tx_delivery(change_tx(c), delivery, id);
 	text_add_utf8(&shown, text, strlen(text), 1000);
 	change_event(c, "info", "prompt_queued", json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
 	if (order_is_terminal(l->row->pub.status)) {
@@ -1561,8 +1585,11 @@ engine_metrics(struct engine *e, json_t *into)
 	json_object_set_new(into, "orders_cancelled_total", json_integer((json_int_t)e->cancelled));
 	json_object_set_new(into, "orders_retried_total", json_integer((json_int_t)e->retried));
 	json_object_set_new(into, "worker_launches_total", json_integer((json_int_t)e->launches));
-	json_object_set_new(into, "queue_wait_seconds_sum", json_real((double)e->queue_wait_us / 1e6));
-	json_object_set_new(into, "queue_wait_seconds_count", json_integer(e->queue_waits));
+	json_object_set_new(into, "queue_wait_seconds", histogram_json(&e->queue_wait));
+	json_object_set_new(into, "step_seconds", histogram_json(&e->step_time));
+	json_object_set_new(into, "input_tokens_total", json_real(e->input_tokens));
+	json_object_set_new(into, "output_tokens_total", json_real(e->output_tokens));
+	json_object_set_new(into, "cost_usd_total", json_real(e->cost_usd));
 	json_object_set_new(into, "slots_used", json_integer((json_int_t)e->running));
 	json_object_set_new(into, "slots", json_integer(e->b->conf->max_concurrent));
 }

@@ -36,6 +36,10 @@ typedef void engine_done(void *arg, const struct awo_err *err, const struct orde
 /* row: public fields of the request filled in, owner_uid, canonical_url; the engine gives id, times and status.
  * An idempotency key that was used gives the first order. */
 void engine_create(struct engine *e, struct order_row *row, const char *idempotency_key, engine_done *done, void *arg);
+/* The same, and keeps in the same transaction what a webhook brought: ALREADY_EXISTS, field delivery_id, when it was here before. */
+struct store_delivery;
+void engine_create_delivered(struct engine *e, struct order_row *row, const char *idempotency_key,
+    const struct store_delivery *delivery, engine_done *done, void *arg);
 void engine_cancel(struct engine *e, const char *id, const char *by, const char *reason, engine_done *done, void *arg);
 void engine_pause(struct engine *e, const char *id, const char *by, engine_done *done, void *arg);
 void engine_resume(struct engine *e, const char *id, const char *by, engine_done *done, void *arg);
@@ -43,6 +47,8 @@ void engine_retry(struct engine *e, const char *id, const char *by, engine_done 
 void engine_start(struct engine *e, const char *id, engine_done *done, void *arg);
 typedef void engine_prompt_done(void *arg, const struct awo_err *err, int64_t prompt_id, const char *message);
 void engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *text, engine_prompt_done *done, void *arg);
+void engine_prompt_delivered(struct engine *e, const char *id, const struct caller *by, const char *text,
+    const struct store_delivery *delivery, engine_prompt_done *done, void *arg);
 void engine_delete(struct engine *e, const char *id, engine_done *done, void *arg);	/* row NULL on success too */
 /* The pull request's state was seen. */
 void engine_pull_request_seen(struct engine *e, const char *id, enum p_pull_request_state state, engine_done *done, void *arg);

@@ -12,6 +12,7 @@
 #include "awod/scheduler.h"
 #include "awod/spawn.h"
 #include "awod/store.h"
+#include "common/histogram.h"
 
 enum live_stage {
 	LIVE_QUEUED,	/* no slot, no worker; or paused with its worker */
@@ -107,7 +108,8 @@ struct engine {
 	int64_t burst_ends;
 	int burst_left;
 	uint64_t created, completed, failed, cancelled, retried, launches;	/* since this process started */
-	int64_t queue_wait_us, queue_waits;
+	struct histogram queue_wait, step_time;
+	double input_tokens, output_tokens, cost_usd;	/* as agents said: sums that cannot overflow */
 };
 
 /* ---- engine.c */

@@ -333,6 +333,12 @@ take_line(struct live *l, const char *p, size_t len, struct change **change)
 	order_take_line(l->row, event, line, clock_wall_us(), &step, &step_changed);
 	if (step_changed)
 		store_tx_step_put(change_tx(*change), o->agent_work_order_id, &step);
+	if (event == P_E_step_completed && step_changed) {
+		histogram_add(&l->e->step_time, step.duration_seconds);
+		l->e->input_tokens += (double)step.usage.input_tokens;
+		l->e->output_tokens += (double)step.usage.output_tokens;
+		l->e->cost_usd += step.usage.cost_usd;
+	}
 	if (event == P_E_step_completed) {
 		json_int_t prompt = json_integer_value(json_object_get(line, "prompt_id"));
 

@@ -9,14 +9,14 @@
 #include "common/clock.h"
 #include "common/ids.h"
 
-#define USED_EVERY_US                                                                              \
-	(60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
 #define SHARED_OWNER "*"
 #define SHARED_UID                                                                                 \
 	((uint32_t)-1) /* shared ones belong to no administrator, so that each can replace and     \
 			  remove them */
 #define ID_BYTES 8
 #define SECRET_BYTES 32
+#define TOKENS_MAX 1000 /* of one user */
+#define WEBHOOK_SECRET_MIN 16
 
 static void
 answer_deleted(struct rpc_call *c)
@@ -198,6 +198,12 @@ check_value(const struct p_credential_set *q, struct awo_err *err)
 			return ERR(err, INVALID_ARGUMENT, "name",
 			    "must be the name of an environment variable, like ANTHROPIC_API_KEY");
 		return 0;
+	case credential_kind_webhook_secret:
+		if (!is_word(q->value) || strlen(q->value) < WEBHOOK_SECRET_MIN)
+			return ERR(err, INVALID_ARGUMENT, "value",
+			    "must be at least %d ASCII characters without spaces, such as openssl rand -hex 32 prints",
+			    WEBHOOK_SECRET_MIN);
+		return 0;
 	case credential_kind_none:
 		break;
 	}
@@ -224,7 +230,7 @@ check_set(
 			return ERR(err, INVALID_ARGUMENT, "host", "an agent_key is for no host");
 		return 0;
 	}
-	if (q->host == NULL && q->kind != credential_kind_github_token)
+	if (q->host == NULL && q->kind != credential_kind_github_token && q->kind != credential_kind_webhook_secret)
 		return ERR(
 		    err, INVALID_ARGUMENT, "host", "is missing: name the host that it is for");
 	return check_host(q->host != NULL ? q->host : conf->github_host, host, err);
@@ -452,6 +458,10 @@ rpc_credential_test(struct rpc_call *c, const struct p_credential_ref *request)
 		if (k.kind == credential_kind_agent_key)
 			snprintf(message, sizeof(message),
 			    "it can be decrypted; agents whose keys name %s will get it", k.name);
+		else if (k.kind == credential_kind_webhook_secret)
+			snprintf(message, sizeof(message),
+			    "it can be decrypted; whether %s signs with it shows its list of the webhook's deliveries",
+			    k.host != NULL ? k.host : "its host");
 		else
 			snprintf(message, sizeof(message),
 			    "it can be decrypted; whether %s accepts it shows awoctl repo verify "
@@ -464,22 +474,6 @@ rpc_credential_test(struct rpc_call *c, const struct p_credential_ref *request)
 }
 
 /* ---- tokens */
-
-static int
-check_scopes(const struct rpc_call *c, const struct p_token_create *q, struct awo_err *err)
-{
-	for (size_t i = 0; i < q->scopes.n; i++) {
-		const char *s = q->scopes.v[i];
-
-		if (strcmp(s, "admin") == 0 && !rpc_caller(c)->admin)
-			return ERR(err, PERMISSION_DENIED, "scopes",
-			    "only administrators make tokens with the scope admin");
-		if (strcmp(s, "read") != 0 && strcmp(s, "write") != 0 && strcmp(s, "admin") != 0)
-			return ERR(err, INVALID_ARGUMENT, "scopes",
-			    "%s is no scope; there are read, write and admin", s);
-	}
-	return 0;
-}
 
 struct issuing {
 	struct rpc_call *c;
@@ -505,9 +499,29 @@ issued(void *arg, const struct awo_err *err, const struct store_commit *commit)
 	free(t);
 }
 
+/* An endless number of them would be one user's way to fill the database. */
+static int
+check_room(const struct rpc_call *c, struct awo_err *err)
+{
+	struct p_token_list_answer all = {0};
+	size_t n;
+
+	if (store_token_list(rpc_broker(c)->store, (uint32_t)rpc_caller(c)->uid, false, &all, err) != 0)
+		return -1;
+	n = all.tokens.n;
+	P_FREE(token_list_answer, &all);
+	if (n >= TOKENS_MAX)
+		return ERR(err, RESOURCE_EXHAUSTED, "",
+		    "you have %zu access tokens, which is the limit; end some with awoctl token rm", n);
+	return 0;
+}
+
 void
 rpc_token_create(struct rpc_call *c, const struct p_token_create *request)
 {
+	char *names[] = {(char[]){"read"}, (char[]){"write"}};
+	const struct p_strv usual = {.v = names, .n = 2};
+	int64_t now = clock_wall_us(), until = 0;
 	struct broker *b = rpc_broker(c);
 	const struct caller *who = rpc_caller(c);
 	char id[2 * ID_BYTES + 1], secret[2 * SECRET_BYTES + 1];
@@ -517,7 +531,10 @@ rpc_token_create(struct rpc_call *c, const struct p_token_create *request)
 	struct issuing *t;
 	char *line;
 
-	if (check_scopes(c, request, &err) != 0) {
+	if (P_HAS(token_create, request, expires_seconds))
+		until = now + request->expires_seconds * 1000000;
+	if (check_room(c, &err) != 0 ||
+	    access_may_grant(who, request->scopes.n > 0 ? &request->scopes : &usual, until, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
 	}
@@ -531,17 +548,14 @@ rpc_token_create(struct rpc_call *c, const struct p_token_create *request)
 	P_SETS(token, &t->row, id, id);
 	P_SETS(token, &t->row, name, request->name);
 	P_SETS(token, &t->row, owner, who->user);
-	P_SET(token, &t->row, created_at, clock_wall_us());
-	if (P_HAS(token_create, request, expires_seconds))
-		P_SET(token, &t->row, expires_at,
-		    t->row.created_at + request->expires_seconds * 1000000);
+	P_SET(token, &t->row, created_at, now);
+	if (until != 0)
+		P_SET(token, &t->row, expires_at, until);
 	for (size_t i = 0; i < request->scopes.n; i++)
 		if (!p_strv_has(&t->row.scopes, request->scopes.v[i]))
 			p_strv_add(&t->row.scopes, request->scopes.v[i]);
-	if (request->scopes.n == 0) {
-		p_strv_add(&t->row.scopes, "read");
-		p_strv_add(&t->row.scopes, "write");
-	}
+	for (size_t i = 0; i < usual.n && request->scopes.n == 0; i++)
+		p_strv_add(&t->row.scopes, usual.v[i]);
 	P_MARK(token, &t->row, scopes);
 	tx = store_tx(b->store);
 	store_tx_token_put(tx, (uint32_t)who->uid, &t->row, hash);
@@ -567,9 +581,26 @@ rpc_token_list(struct rpc_call *c, const struct p_empty *request)
 	P_FREE(token_list_answer, &answer);
 }
 
+struct revoking {
+	struct rpc_call *c;
+	char via[32];
+};
+
+static void
+revoked(void *arg, const struct awo_err *err, const struct store_commit *commit)
+{
+	struct revoking *r = arg;
+
+	if (err == NULL || err->code == AWO_OK)
+		server_access_ended(rpc_broker(r->c)->server, r->via);
+	deleted(r->c, err, commit);
+	free(r);
+}
+
 void
 rpc_token_revoke(struct rpc_call *c, const struct p_token_ref *request)
 {
+	struct revoking *r;
 	struct broker *b = rpc_broker(c);
 	const struct caller *who = rpc_caller(c);
 	struct p_token_list_answer all = {0};
@@ -591,45 +622,24 @@ rpc_token_revoke(struct rpc_call *c, const struct p_token_ref *request)
 		rpc_fail(c, &err);
 		return;
 	}
+	r = xcalloc(1, sizeof(*r));
+	r->c = c;
+	snprintf(r->via, sizeof(r->via), "token %.24s", request->id);
 	tx = store_tx(b->store);
 	store_tx_token_delete(tx, (uint32_t)who->uid, who->admin, request->id);
 	line = audit_event(tx, who, "token_revoked", json_pack("{s:s}", "token_id", request->id));
-	audit_commit(b, tx, line, deleted, c);
+	audit_commit(b, tx, line, revoked, r);
 }
 
 void
 rpc_token_verify(struct rpc_call *c, const struct p_token_verify *request)
 {
-	struct broker *b = rpc_broker(c);
-	int64_t now = clock_wall_us();
-	unsigned char hash[32];
-	struct p_token t = {0};
-	struct awo_err err = {0}, why = {0};
-	uint32_t uid;
+	struct awo_err err = {0};
+	struct p_token t;
 
-	token_hash(request->token, hash);
-	if (store_token_find(b->store, hash, &uid, &t, &why) != 0) {
-		if (why.code == AWO_NOT_FOUND)
-			(void)ERR(&err, UNAUTHENTICATED, "token",
-			    "the access token is not known; make one with awoctl token create");
-		else
-			err = why;
+	if (access_token(rpc_broker(c), request->token, &t, &err) != 0) {
 		rpc_fail(c, &err);
 		return;
-	}
-	if (P_HAS(token, &t, expires_at) && t.expires_at <= now) {
-		(void)ERR(&err, UNAUTHENTICATED, "token",
-		    "the access token has expired; make another with awoctl token create");
-		P_FREE(token, &t);
-		rpc_fail(c, &err);
-		return;
-	}
-	if (!P_HAS(token, &t, last_used_at) || now - t.last_used_at > USED_EVERY_US) {
-		struct store_tx *tx = store_tx(b->store);
-
-		P_SET(token, &t, last_used_at, now);
-		store_tx_token_put(tx, uid, &t, hash);
-		store_tx_commit(tx, NULL, NULL);
 	}
 	rpc_answer(c, &t);
 	P_FREE(token, &t);

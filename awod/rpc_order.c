@@ -166,10 +166,8 @@ row_free(struct order_row *row)
 }
 
 static struct order_row *
-build_row(struct rpc_call *c, const struct p_order_create *q, struct awo_err *err)
+build_row(const struct broker *b, const struct caller *who, const struct p_order_create *q, struct awo_err *err)
 {
-	const struct broker *b = rpc_broker(c);
-	const struct caller *who = rpc_caller(c);
 	const struct p_repository *registered;
 	struct order_row *row;
 	struct p_order *o;
@@ -207,10 +205,92 @@ build_row(struct rpc_call *c, const struct p_order_create *q, struct awo_err *er
 }
 
 struct creating {
-	struct rpc_call *c;
+	struct broker *b;
 	struct order_row *row;
-	char *key;
+	char *key, *delivery_id, *object;
+	engine_done *done;
+	void *arg;
 };
+
+static void
+creating_free(struct creating *n)
+{
+	free(n->key);
+	free(n->delivery_id);
+	free(n->object);
+	free(n);
+}
+
+static void
+create_now(struct creating *n)
+{
+	struct store_delivery delivery = {.delivery_id = n->delivery_id, .object = n->object};
+
+	engine_create_delivered(
+	    n->b->engine, n->row, n->key, n->delivery_id != NULL ? &delivery : NULL, n->done, n->arg);
+	creating_free(n);
+}
+
+static void
+pending_counted(void *arg, const struct awo_err *err, struct p_order_list_answer *page)
+{
+	struct creating *n = arg;
+	int64_t limit = n->b->conf->max_pending_per_user;
+	struct awo_err full = {0};
+
+	if (err != NULL && err->code != AWO_OK)
+		full = *err;
+	else if (page->total_count >= limit)
+		(void)ERR(&full, RESOURCE_EXHAUSTED, "",
+		    "you have %lld pending orders, which is the limit (max_pending_per_user); try "
+		    "again when some have run",
+		    (long long)page->total_count);
+	if (full.code == AWO_OK) {
+		create_now(n);
+		return;
+	}
+	n->done(n->arg, &full, NULL);
+	row_free(n->row);
+	creating_free(n);
+}
+
+void
+order_hand_in(struct broker *b, const struct caller *who, const struct p_order_create *request,
+    const struct store_delivery *delivery, engine_done *done, void *arg)
+{
+	int64_t counts[order_status_cancelled + 1] = {0};
+	struct p_order_list pending = {0};
+	struct store_filter filter = {.request = &pending, .uid = (uint32_t)who->uid};
+	struct awo_err err = {0}, none = {0};
+	struct creating *n;
+	struct order_row *row;
+	char known[12];
+
+	row = build_row(b, who, request, &err);
+	if (row == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	n = xcalloc(1, sizeof(*n));
+	*n = (struct creating){
+	    .b = b, .row = row, .key = xstrdup(request->idempotency_key), .done = done, .arg = arg};
+	if (delivery != NULL) {
+		n->delivery_id = xstrdup(delivery->delivery_id);
+		n->object = xstrdup(delivery->object);
+	}
+	store_counts(b->store, counts);
+	/* counting one user's is worth it only when it can matter; a repeated request makes no new
+	 * order */
+	if (counts[order_status_pending] < b->conf->max_pending_per_user ||
+	    (n->key != NULL &&
+		store_order_by_key(b->store, filter.uid, n->key, known, &none) == 0)) {
+		create_now(n);
+		return;
+	}
+	P_SET(order_list, &pending, status, order_status_pending);
+	P_SET(order_list, &pending, limit, 1);
+	store_order_list(b->store, &filter, pending_counted, n);
+}
 
 static void
 created(void *arg, const struct awo_err *err, const struct order_row *row)
@@ -227,69 +307,10 @@ created(void *arg, const struct awo_err *err, const struct order_row *row)
 	answer_order(c, row, NULL);
 }
 
-static void
-create_now(struct creating *n)
-{
-	engine_create(rpc_broker(n->c)->engine, n->row, n->key, created, n->c);
-	free(n->key);
-	free(n);
-}
-
-static void
-pending_counted(void *arg, const struct awo_err *err, struct p_order_list_answer *page)
-{
-	struct creating *n = arg;
-	int64_t limit = rpc_broker(n->c)->conf->max_pending_per_user;
-	struct awo_err full = {0};
-
-	if (err != NULL && err->code != AWO_OK)
-		full = *err;
-	else if (page->total_count >= limit)
-		(void)ERR(&full, RESOURCE_EXHAUSTED, "",
-		    "you have %lld pending orders, which is the limit (max_pending_per_user); try "
-		    "again when some have run",
-		    (long long)page->total_count);
-	if (full.code == AWO_OK) {
-		create_now(n);
-		return;
-	}
-	rpc_fail(n->c, &full);
-	row_free(n->row);
-	free(n->key);
-	free(n);
-}
-
 void
 rpc_order_create(struct rpc_call *c, const struct p_order_create *request)
 {
-	struct broker *b = rpc_broker(c);
-	int64_t counts[order_status_cancelled + 1] = {0};
-	struct p_order_list pending = {0};
-	struct store_filter filter = {.request = &pending, .uid = (uint32_t)rpc_caller(c)->uid};
-	struct awo_err err = {0}, none = {0};
-	struct creating *n;
-	struct order_row *row;
-	char known[12];
-
-	row = build_row(c, request, &err);
-	if (row == NULL) {
-		rpc_fail(c, &err);
-		return;
-	}
-	n = xcalloc(1, sizeof(*n));
-	*n = (struct creating){.c = c, .row = row, .key = xstrdup(request->idempotency_key)};
-	store_counts(b->store, counts);
-	/* counting one user's is worth it only when it can matter; a repeated request makes no new
-	 * order */
-	if (counts[order_status_pending] < b->conf->max_pending_per_user ||
-	    (n->key != NULL &&
-		store_order_by_key(b->store, filter.uid, n->key, known, &none) == 0)) {
-		create_now(n);
-		return;
-	}
-	P_SET(order_list, &pending, status, order_status_pending);
-	P_SET(order_list, &pending, limit, 1);
-	store_order_list(b->store, &filter, pending_counted, n);
+	order_hand_in(rpc_broker(c), rpc_caller(c), request, NULL, created, c);
 }
 
 /* ---- order.get */

@@ -469,6 +469,35 @@ restarts(const struct broker *b, struct p_health *h)
 		    clock_format(b->restarted_us, when));
 }
 
+/* kB of a row of /proc/meminfo; -1 where there is none. */
+static int64_t
+meminfo(const char *text, const char *row)
+{
+	const char *at = strstr(text, row);
+
+	return at != NULL ? strtoll(at + strlen(row), NULL, 10) : -1;
+}
+
+/* What the machine that the orders run on has to do. NULL where it does not say. */
+static json_t *
+host(void)
+{
+	size_t len;
+	CLEAN_FREE char *text = files_read(AT_FDCWD, "/proc/meminfo", 65536, &len);
+	int64_t total, available;
+	double load;
+
+	if (text == NULL || getloadavg(&load, 1) != 1)
+		return NULL;
+	total = meminfo(text, "MemTotal:");
+	available = meminfo(text, "MemAvailable:");
+	if (total < 0 || available < 0)
+		return NULL;
+	return json_pack("{s:f, s:I, s:I, s:I}", "load_1m", load, "processors",
+	    (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_total_bytes", (json_int_t)(total * 1024),
+	    "memory_available_bytes", (json_int_t)(available * 1024));
+}
+
 void
 rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 {
@@ -476,6 +505,7 @@ rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 	int64_t counts[order_status_cancelled + 1] = {0};
 	struct p_health h = {0};
 	const char *type = "sqlite";
+	json_t *machine;
 	bool well = store_is_healthy(b->store, &type);
 
 	(void)request;
@@ -495,6 +525,9 @@ rpc_system_health(struct rpc_call *c, const struct p_empty *request)
 		"pending", (json_int_t)counts[order_status_pending], "max_concurrent",
 		(json_int_t)b->conf->max_concurrent));
 	P_SET(health, &h, disk, disk(b, &h));
+	machine = host();
+	if (machine != NULL)
+		P_SET(health, &h, host, machine);
 	P_SET(health, &h, uptime, (double)(clock_wall_us() - b->started_us) / 1e6);
 	if (h.uptime < 0)
 		h.uptime = 0; /* the clock was set back */

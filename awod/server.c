@@ -104,6 +104,7 @@ server_metrics(const struct server *s, json_t *into)
 			    failures, awo_code_name((enum awo_code)i), counted(s->failures[i]));
 	json_object_set_new(into, "rpc_requests_total", calls);
 	json_object_set_new(into, "rpc_errors_total", failures);
+	json_object_set_new(into, "rpc_seconds", histogram_json(&s->answer_time));
 	json_object_set_new(into, "connections", counted(s->nconns));
 	json_object_set_new(into, "connections_accepted_total", counted(s->accepted));
 	json_object_set_new(into, "connections_refused_total", counted(s->turned_away));

@@ -18,6 +18,10 @@ struct caller {
 	char user[64];		/* name from /etc/passwd, else the number */
 	bool admin;		/* root, or a member of socket.admin_group; in user mode the user */
 	bool gateway;		/* socket.gateway_user */
+	unsigned scopes;	/* P_SCOPE_*: all for who is connected itself */
+	/* somebody for whom the gateway asks; via "" for others */
+	char via[32];		/* "token <id>" or "session <id>" */
+	int64_t until;		/* when that ends; 0: never */
 };
 
 /* Starts to listen on a socket that systemd passed, else on the configured path (a stale one is replaced, a live one refused). */
@@ -47,6 +51,8 @@ void rpc_fail(struct rpc_call *c, const struct awo_err *err);	/* frees the call 
 bool caller_may_see(const struct caller *c, uint32_t owner_uid);
 
 /* ---- what the engine tells the streams */
+/* A token or session is accepted no more: what is followed with it ends. via as in struct caller. */
+void server_access_ended(struct server *s, const char *via);
 /* The order's log has grown (or was made). */
 void server_log_grew(struct server *s, const char *id);
 /* The order became terminal and its last line stands in the log; or was removed. Streams on it end after that line. */

@@ -15,10 +15,13 @@
 #include "awod/server.h"
 #include "awod/store.h"
 #include "common/buf.h"
+#include "common/histogram.h"
 #include "proto/msgpack.h"
 
 #define IN_FLIGHT_MAX 64 /* requests of a connection that are worked on; more are read later */
 #define STREAMS_MAX 64	 /* streams of a connection */
+#define GATEWAY_IN_FLIGHT_MAX 1024 /* the same for the gateway, whose connection many share */
+#define GATEWAY_STREAMS_MAX 4096
 #define FRAMES_A_TURN 16 /* requests of one connection before others have their turn */
 #define OUT_PAUSE                                                                                  \
 	((size_t)1 << 20) /* bytes not read by the peer: no new request is taken, streams wait */
@@ -52,6 +55,7 @@ struct rpc_call {
 	void *request;
 	const struct order_row *order; /* NULL when the method is about none */
 	struct order_row *own;	       /* order, when it is a copy */
+	int64_t began_us;  /* monotonic */
 	unsigned settling; /* how often it has waited for the order's end to be durable */
 };
 
@@ -97,6 +101,7 @@ struct stream {
 	TAILQ_ENTRY(stream) dirty_link;
 	struct conn *conn;
 	int64_t subscription;
+	struct caller caller; /* who follows; for the gateway, for whom it asked */
 	bool dirty;
 	int64_t blocked_us; /* monotonic: since when its reader is behind; 0: it is not */
 	/* order.watch */
@@ -143,6 +148,7 @@ struct server {
 	/* lines of the log about clients, written and left out since then (monotonic) */
 	int64_t told_since;
 	unsigned told, untold;
+	struct histogram answer_time;
 	uint64_t calls[P_M__COUNT], failures[AWO_CODE__COUNT];
 };
 
@@ -189,6 +195,25 @@ void stream_end_all(struct server *s, const char *reason);
 char *audit_event(struct store_tx *tx, const struct caller *by, const char *event, json_t *fields);
 /* Commits, publishes the line (taken), then calls done. */
 void audit_commit(struct broker *b, struct store_tx *tx, char *line, store_done *done, void *arg);
+
+/* ---- access.c: for whom the gateway asks */
+/* Fills in the holder of a token or session. UNAUTHENTICATED when it is not known or has expired. */
+int access_caller(struct broker *b, const char *auth, struct caller *out, struct awo_err *err);
+/* The token as token.verify answers; free it with P_FREE. UNAUTHENTICATED. */
+int access_token(struct broker *b, const char *text, struct p_token *out, struct awo_err *err);
+/* The same for a session. */
+int access_session(struct broker *b, const char *text, struct p_session *out, struct awo_err *err);
+/* A user of this instance, as for caller_become(). */
+void access_user(struct broker *b, uid_t uid, unsigned scopes, struct caller *out);
+/* Names of the scopes of a mask, added to an empty list. */
+void access_scopes(unsigned scopes, struct p_strv *out);
+/* Whether the caller may give these scopes away until that time (0: for ever). INVALID_ARGUMENT, PERMISSION_DENIED. */
+int access_may_grant(const struct caller *c, const struct p_strv *scopes, int64_t until, struct awo_err *err);
+
+/* ---- rpc_order.c */
+/* Hands an order in for somebody, as order.create does. delivery: the webhook that it comes from, or NULL. */
+void order_hand_in(struct broker *b, const struct caller *who, const struct p_order_create *request,
+    const struct store_delivery *delivery, engine_done *done, void *arg);
 
 /* ---- rpc_settings.c */
 /* Asks GitHub whose token it is, and answers the call (settings.test, credential.test). */

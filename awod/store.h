@@ -65,6 +65,21 @@ void store_tx_credential_put(struct store_tx *tx, uint32_t owner_uid, bool share
 void store_tx_credential_delete(struct store_tx *tx, uint32_t owner_uid, const char *name);
 void store_tx_token_put(struct store_tx *tx, uint32_t owner_uid, const struct p_token *t, const unsigned char hash[32]);
 void store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, const char *id);
+/* Does nothing when the token has gone meanwhile. */
+void store_tx_token_used(struct store_tx *tx, const unsigned char hash[32], int64_t when_us);
+/*
+ * A login link or a session; uid in k is its owner's. Expired ones go, and of the owner's of this sort all but the newest keep.
+ * take: NOT_FOUND (and nothing of the transaction happens) when there is none of this hash, so a link works once.
+ */
+void store_tx_session_put(struct store_tx *tx, bool login, const struct p_session *k, const unsigned char hash[32],
+    int64_t keep);
+void store_tx_session_take(struct store_tx *tx, bool login, const unsigned char hash[32]);
+/* What a webhook brought. ALREADY_EXISTS, field delivery_id, when either has been seen before. */
+struct store_delivery {
+	const char *delivery_id;
+	const char *object;		/* what it speaks of, in words that no other thing has */
+};
+void store_tx_delivery(struct store_tx *tx, const struct store_delivery *d, const char *order_id);
 void store_tx_commit(struct store_tx *tx, store_done *done, void *arg);	/* frees tx; done may be NULL */
 
 /* ---- reads: at once, in the loop, from a connection of their own; they see everything that was committed */
@@ -106,6 +121,24 @@ int store_credential_get(struct store *s, uint32_t uid, const char *name, enum p
     struct p_credential *c, void **sealed, size_t *len, struct awo_err *err);
 int store_token_list(struct store *s, uint32_t uid, bool any, struct p_token_list_answer *out, struct awo_err *err);
 int store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, struct p_token *out, struct awo_err *err);
+int store_session_find(struct store *s, bool login, const unsigned char hash[32], struct p_session *out, struct awo_err *err);
+/* The order that a delivery of this id, or of this object, was about. NOT_FOUND. */
+int store_delivery_find(struct store *s, const struct store_delivery *d, char id[12], struct awo_err *err);
+/* A user's newest order of a pull request or an issue; the URL in any case. NOT_FOUND. */
+int store_order_by_forge(struct store *s, uint32_t uid, const char *canonical, const char *number, bool pull_request,
+    char id[12], struct awo_err *err);
+/* Who registered a repository first (of all, or only this user); the URL in any case. NOT_FOUND. */
+int store_repository_owner(struct store *s, const char *canonical, const uint32_t *only, uint32_t *uid,
+    struct p_repository *out, struct awo_err *err);
+/* Everybody's credentials of a kind, oldest first; what is in the row is lent. Non-zero stops. */
+struct store_secret {
+	uint32_t uid;
+	const char *owner, *name, *host;
+	const void *sealed;
+	size_t len;
+};
+int store_secrets(struct store *s, enum p_credential_kind kind, int limit,
+    int (*row)(void *arg, const struct store_secret *secret), void *arg, struct awo_err *err);
 /* Counts by state, [order_status_none] is the total; from the store's own counters, not a scan. */
 void store_counts(struct store *s, int64_t counts[order_status_cancelled + 1]);
 /* Terminal orders by age for retention: completed before the time, not older than after_rowid has gone; row as in scan. */

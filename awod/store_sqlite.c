@@ -30,6 +30,7 @@
 #define WRITER_CACHE_KIB 4096 /* pages kept: once taken, never given back */
 #define READER_CACHE_KIB 1024 /* walks few paths: what it misses, the system's cache has */
 #define PAGES 12	  /* statements kept of those that list orders */
+#define DELIVERY_DAYS 90 /* a webhook that comes again later than that is taken for a new one */
 #define RECENT 64	/* orders that were asked for lately, kept as they were read */
 #define RECENT_TEXT 8192 /* bytes of request and error that such an order may have */
 #define RECENT_REPOSITORIES 16
@@ -122,6 +123,13 @@ enum st_id {
 	ST_CREDENTIAL_DELETE,
 	ST_TOKEN_PUT,
 	ST_TOKEN_DELETE,
+	ST_TOKEN_USED,
+	ST_SESSION_EXPIRE,
+	ST_SESSION_INSERT,
+	ST_SESSION_TRIM,
+	ST_SESSION_DELETE,
+	ST_DELIVERY_EXPIRE,
+	ST_DELIVERY_INSERT,
 	ST_ORDER_GET,
 	ST_FIND_ANY,
 	ST_FIND_OWN,
@@ -139,6 +147,12 @@ enum st_id {
 	ST_CREDENTIAL_GET,
 	ST_TOKEN_LIST,
 	ST_TOKEN_FIND,
+	ST_SESSION_FIND,
+	ST_DELIVERY_FIND,
+	ST_REPOSITORY_OWNER,
+	ST_SECRETS,
+	ST_BY_PULL_REQUEST,
+	ST_BY_ISSUE,
 	ST_TERMINAL,
 	ST_PROMPTED,
 	ST__COUNT
@@ -206,7 +220,8 @@ static const struct private_column {
 
 #define SKIP_NONE UINT64_C(0)
 #define SKIP_ORDER P_BIT(order, queue_position) /* is computed */
-#define SKIP_TOKEN P_BIT(token, token)		/* is never stored */
+#define SKIP_TOKEN (P_BIT(token, token) | P_BIT(token, uid)) /* never stored; stored by another name */
+#define SKIP_SESSION (P_BIT(session, session) | P_BIT(session, uid))
 /* What never changes is left out of updates, so that its indexes are not touched. */
 #define SKIP_UPDATE                                                                                \
 	(SKIP_ORDER | P_BIT(order, agent_work_order_id) | P_BIT(order, created_at) |               \
@@ -389,6 +404,34 @@ st_text(enum st_id id, struct buf *b)
 	case ST_TOKEN_DELETE:
 		buf_adds(b, "DELETE FROM api_tokens WHERE id = ? AND (? OR owner_uid = ?)");
 		break;
+	case ST_TOKEN_USED:
+		buf_adds(b, "UPDATE api_tokens SET last_used_at = ? WHERE hash = ?");
+		break;
+	case ST_SESSION_EXPIRE:
+		buf_adds(b, "DELETE FROM sessions WHERE expires_at <= ?");
+		break;
+	case ST_SESSION_INSERT:
+		buf_adds(b, "INSERT INTO sessions (");
+		add_fields(b, &p_type_session, SKIP_SESSION, "", "");
+		buf_adds(b, ", owner_uid, is_login, hash) VALUES (");
+		add_marks(b, count_fields(&p_type_session, SKIP_SESSION) + 3);
+		buf_adds(b, ")");
+		break;
+	case ST_SESSION_TRIM:
+		buf_adds(b, "DELETE FROM sessions WHERE owner_uid = ?1 AND is_login = ?2 AND session_rowid NOT IN "
+			    "(SELECT session_rowid FROM sessions WHERE owner_uid = ?1 AND is_login = ?2 ORDER BY "
+			    "session_rowid DESC LIMIT ?3)");
+		break;
+	case ST_SESSION_DELETE:
+		buf_adds(b, "DELETE FROM sessions WHERE hash = ? AND is_login = ?");
+		break;
+	case ST_DELIVERY_EXPIRE:
+		buf_adds(b, "DELETE FROM deliveries WHERE created_at < ?");
+		break;
+	case ST_DELIVERY_INSERT:
+		buf_adds(b, "INSERT INTO deliveries (delivery_id, object, agent_work_order_id, created_at) VALUES "
+			    "(?, ?, ?, ?)");
+		break;
 	case ST_ORDER_GET:
 		add_order_select(b, "WHERE agent_work_order_id = ?");
 		break;
@@ -461,6 +504,31 @@ st_text(enum st_id id, struct buf *b)
 	case ST_TOKEN_FIND:
 		add_select(
 		    b, &p_type_token, SKIP_TOKEN, ", owner_uid", "FROM api_tokens WHERE hash = ?");
+		break;
+	case ST_SESSION_FIND:
+		add_select(b, &p_type_session, SKIP_SESSION, ", owner_uid",
+		    "FROM sessions WHERE hash = ? AND is_login = ?");
+		break;
+	case ST_DELIVERY_FIND:
+		buf_adds(b, "SELECT agent_work_order_id FROM deliveries WHERE delivery_id = ?1 OR object = ?2 "
+			    "ORDER BY delivery_id = ?1 DESC LIMIT 1");
+		break;
+	case ST_REPOSITORY_OWNER:
+		add_select(b, &p_type_repository, SKIP_NONE, ", owner_uid",
+		    "FROM repositories WHERE repository_url = ?1 COLLATE NOCASE AND (?2 IS NULL OR owner_uid = ?2) "
+		    "ORDER BY repository_rowid LIMIT 1");
+		break;
+	case ST_SECRETS:
+		buf_adds(b, "SELECT owner_uid, owner, name, host, sealed FROM credentials WHERE kind = ? "
+			    "ORDER BY credential_rowid LIMIT ?");
+		break;
+	case ST_BY_PULL_REQUEST:
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE github_pull_request_number = ?1 AND "
+			    "canonical_url = ?2 COLLATE NOCASE AND owner_uid = ?3 ORDER BY order_rowid DESC LIMIT 1");
+		break;
+	case ST_BY_ISSUE:
+		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE github_issue_number = ?1 AND "
+			    "canonical_url = ?2 COLLATE NOCASE AND owner_uid = ?3 ORDER BY order_rowid DESC LIMIT 1");
 		break;
 	case ST_TERMINAL:
 		add_order_select(b,
@@ -798,16 +866,20 @@ enum op_kind {
 	OP_CREDENTIAL_PUT,
 	OP_CREDENTIAL_DELETE,
 	OP_TOKEN_PUT,
-	OP_TOKEN_DELETE
+	OP_TOKEN_DELETE,
+	OP_TOKEN_USED,
+	OP_SESSION_PUT,
+	OP_SESSION_DELETE,
+	OP_DELIVERY
 };
 
 /* One change. Which members are used depends on the kind. */
 struct op {
 	struct op *next;
 	enum op_kind kind;
-	bool flag; /* shared; any owner */
+	bool flag; /* shared; any owner; login link */
 	uint32_t uid;
-	int64_t n; /* prompt id */
+	int64_t n; /* prompt id; time; sessions that may be */
 	int64_t at; /* when it was asked for */
 	struct order_row *row;
 	const struct p_type *type; /* of obj */
@@ -1249,6 +1321,48 @@ store_tx_token_delete(struct store_tx *tx, uint32_t owner_uid, bool any_owner, c
 	op->id = xstrdup(id);
 }
 
+void
+store_tx_token_used(struct store_tx *tx, const unsigned char hash[32], int64_t when_us)
+{
+	struct op *op = add_op(tx, OP_TOKEN_USED);
+
+	op->n = when_us;
+	set_blob(op, hash, 32);
+}
+
+void
+store_tx_session_put(struct store_tx *tx, bool login, const struct p_session *k, const unsigned char hash[32],
+    int64_t keep)
+{
+	struct op *op = add_op(tx, OP_SESSION_PUT);
+
+	op->uid = (uint32_t)k->uid;
+	op->flag = login;
+	op->n = keep;
+	set_obj(op, &p_type_session, k);
+	set_blob(op, hash, 32);
+}
+
+void
+store_tx_session_take(struct store_tx *tx, bool login, const unsigned char hash[32])
+{
+	struct op *op = add_op(tx, OP_SESSION_DELETE);
+
+	op->flag = login;
+	set_blob(op, hash, 32);
+}
+
+void
+store_tx_delivery(struct store_tx *tx, const struct store_delivery *d, const char *order_id)
+{
+	struct op *op = add_op(tx, OP_DELIVERY);
+
+	op->name = xstrdup(d->delivery_id);
+	op->text = xstrdup(d->object);
+	op->id = xstrdup(order_id);
+	op->n = clock_wall_us();
+}
+
 static void
 enqueue(struct store *s, struct job *job)
 {
@@ -1652,6 +1766,89 @@ do_prompt_done(struct store *s, const struct op *op, struct awo_err *err)
 	return rc == SQLITE_OK ? 0 : failed(&s->writer, rc, err);
 }
 
+/* Steps a statement that changes rows, whatever their number. */
+static int
+do_run(struct store *s, enum st_id id, sqlite3_stmt *st, struct awo_err *err)
+{
+	int rc = run(&s->writer, id, st);
+
+	return rc == SQLITE_OK ? 0 : failed(&s->writer, rc, err);
+}
+
+static int
+do_token_used(struct store *s, const struct op *op, struct awo_err *err)
+{
+	sqlite3_stmt *st = st_get(&s->writer, ST_TOKEN_USED, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_int64(st, 1, op->n);
+	sqlite3_bind_blob64(st, 2, op->blob, op->len, SQLITE_STATIC);
+	return do_run(s, ST_TOKEN_USED, st, err);
+}
+
+/* What has expired makes room first; then the oldest of the user's that are too many go. */
+static int
+do_session_put(struct store *s, const struct op *op, struct awo_err *err)
+{
+	const struct p_session *k = op->obj;
+	sqlite3_stmt *st;
+	int col = 0;
+
+	if (!(st = st_get(&s->writer, ST_SESSION_EXPIRE, err)))
+		return -1;
+	sqlite3_bind_int64(st, 1, k->created_at);
+	if (do_run(s, ST_SESSION_EXPIRE, st, err) < 0 || !(st = st_get(&s->writer, ST_SESSION_INSERT, err)))
+		return -1;
+	bind_fields(st, &col, &p_type_session, k, SKIP_SESSION);
+	sqlite3_bind_int64(st, ++col, op->uid);
+	sqlite3_bind_int(st, ++col, op->flag);
+	sqlite3_bind_blob64(st, ++col, op->blob, op->len, SQLITE_STATIC);
+	if (do_run(s, ST_SESSION_INSERT, st, err) < 0 || !(st = st_get(&s->writer, ST_SESSION_TRIM, err)))
+		return -1;
+	sqlite3_bind_int64(st, 1, op->uid);
+	sqlite3_bind_int(st, 2, op->flag);
+	sqlite3_bind_int64(st, 3, op->n);
+	return do_run(s, ST_SESSION_TRIM, st, err);
+}
+
+static int
+do_session_delete(struct store *s, const struct op *op, struct awo_err *err)
+{
+	sqlite3_stmt *st = st_get(&s->writer, ST_SESSION_DELETE, err);
+
+	if (!st)
+		return -1;
+	sqlite3_bind_blob64(st, 1, op->blob, op->len, SQLITE_STATIC);
+	sqlite3_bind_int(st, 2, op->flag);
+	if (do_run(s, ST_SESSION_DELETE, st, err) < 0)
+		return -1;
+	if (sqlite3_changes(s->writer.db) == 0)
+		return ERR(err, NOT_FOUND, "session", "there is no such session");
+	return 0;
+}
+
+static int
+do_delivery(struct store *s, const struct op *op, struct awo_err *err)
+{
+	sqlite3_stmt *st = st_get(&s->writer, ST_DELIVERY_EXPIRE, err);
+	int rc;
+
+	if (!st)
+		return -1;
+	sqlite3_bind_int64(st, 1, op->n - DELIVERY_DAYS * INT64_C(86400000000));
+	if (do_run(s, ST_DELIVERY_EXPIRE, st, err) < 0 || !(st = st_get(&s->writer, ST_DELIVERY_INSERT, err)))
+		return -1;
+	bind_text(st, 1, op->name);
+	bind_text(st, 2, op->text);
+	bind_text(st, 3, op->id);
+	sqlite3_bind_int64(st, 4, op->n);
+	rc = run(&s->writer, ST_DELIVERY_INSERT, st);
+	if ((rc & 0xff) == SQLITE_CONSTRAINT)
+		return ERR(err, ALREADY_EXISTS, "delivery_id", "this has been delivered before");
+	return rc == SQLITE_OK ? 0 : failed(&s->writer, rc, err);
+}
+
 static int
 do_op(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err *err)
 {
@@ -1680,6 +1877,14 @@ do_op(struct store *s, struct store_tx *tx, const struct op *op, struct awo_err 
 		return do_delete(s, op, err);
 	case OP_SETTING_PUT:
 		return do_setting(s, op, err);
+	case OP_TOKEN_USED:
+		return do_token_used(s, op, err);
+	case OP_SESSION_PUT:
+		return do_session_put(s, op, err);
+	case OP_SESSION_DELETE:
+		return do_session_delete(s, op, err);
+	case OP_DELIVERY:
+		return do_delivery(s, op, err);
 	}
 	return ERR(err, INTERNAL, "", "unknown change");
 }
@@ -2464,11 +2669,12 @@ static int
 migrate(struct store *s, int64_t version, const char *backup_dir, struct awo_err *err)
 {
 	sqlite3 *db = s->writer.db;
+	bool is_new = version == 0; /* there is nothing to lose */
 
 	for (; version < nmigrations; version++) {
 		char number[160];
 
-		if (version > 0 && backup_dir && backup_whole(s, backup_dir, version, err) < 0)
+		if (!is_new && backup_dir && backup_whole(s, backup_dir, version, err) < 0)
 			return -1;
 		snprintf(number, sizeof(number),
 		    "PRAGMA application_id = %d; PRAGMA user_version = %" PRId64 "; COMMIT",
@@ -3303,10 +3509,122 @@ store_token_find(struct store *s, const unsigned char hash[32], uint32_t *uid, s
 	if (rc == SQLITE_ROW) {
 		read_fields(st, &col, &p_type_token, out, SKIP_TOKEN);
 		*uid = (uint32_t)sqlite3_column_int64(st, col);
+		P_SET(token, out, uid, *uid);
 	}
 	read_end(s, ST_TOKEN_FIND, st);
 	if (rc == SQLITE_ROW)
 		return 0;
 	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "token", "this token is not known")
 				 : read_failed(s, rc, err);
+}
+
+int
+store_session_find(struct store *s, bool login, const unsigned char hash[32], struct p_session *out, struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_SESSION_FIND, err);
+	int rc, col = 0;
+
+	if (!st)
+		return -1;
+	sqlite3_bind_blob(st, 1, hash, 32, SQLITE_STATIC);
+	sqlite3_bind_int(st, 2, login);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		read_fields(st, &col, &p_type_session, out, SKIP_SESSION);
+		P_SET(session, out, uid, sqlite3_column_int64(st, col));
+	}
+	read_end(s, ST_SESSION_FIND, st);
+	if (rc == SQLITE_ROW)
+		return 0;
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "session", "this session is not known") : read_failed(s, rc, err);
+}
+
+/* The id that a statement of one column and one row answers with, into id. NOT_FOUND with what it is that is not there. */
+static int
+read_id(struct store *s, enum st_id which, sqlite3_stmt *st, const char *what, char id[12], struct awo_err *err)
+{
+	int rc = sqlite3_step(st);
+
+	if (rc == SQLITE_ROW)
+		snprintf(id, ID_ORDER_LEN + 1, "%s", (const char *)sqlite3_column_text(st, 0));
+	read_end(s, which, st);
+	if (rc == SQLITE_ROW)
+		return 0;
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "", "there is no such %s", what) : read_failed(s, rc, err);
+}
+
+int
+store_delivery_find(struct store *s, const struct store_delivery *d, char id[12], struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_DELIVERY_FIND, err);
+
+	if (!st)
+		return -1;
+	bind_text(st, 1, d->delivery_id);
+	bind_text(st, 2, d->object);
+	return read_id(s, ST_DELIVERY_FIND, st, "delivery", id, err);
+}
+
+int
+store_order_by_forge(struct store *s, uint32_t uid, const char *canonical, const char *number, bool pull_request,
+    char id[12], struct awo_err *err)
+{
+	enum st_id which = pull_request ? ST_BY_PULL_REQUEST : ST_BY_ISSUE;
+	sqlite3_stmt *st = read_begin(s, which, err);
+
+	if (!st)
+		return -1;
+	bind_text(st, 1, number);
+	bind_text(st, 2, canonical);
+	sqlite3_bind_int64(st, 3, uid);
+	return read_id(s, which, st, "order", id, err);
+}
+
+int
+store_repository_owner(struct store *s, const char *canonical, const uint32_t *only, uint32_t *uid,
+    struct p_repository *out, struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_REPOSITORY_OWNER, err);
+	int rc, col = 0;
+
+	if (!st)
+		return -1;
+	bind_text(st, 1, canonical);
+	if (only)
+		sqlite3_bind_int64(st, 2, *only);
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW) {
+		read_fields(st, &col, &p_type_repository, out, SKIP_NONE);
+		*uid = (uint32_t)sqlite3_column_int64(st, col);
+	}
+	read_end(s, ST_REPOSITORY_OWNER, st);
+	if (rc == SQLITE_ROW)
+		return 0;
+	return rc == SQLITE_DONE ? ERR(err, NOT_FOUND, "", "nobody has registered %.256s", canonical)
+				 : read_failed(s, rc, err);
+}
+
+int
+store_secrets(struct store *s, enum p_credential_kind kind, int limit,
+    int (*row)(void *arg, const struct store_secret *secret), void *arg, struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_SECRETS, err);
+	int rc = SQLITE_DONE, stop = 0;
+
+	if (!st)
+		return -1;
+	bind_text(st, 1, P_ENUM_NAME(credential_kind, kind));
+	sqlite3_bind_int(st, 2, limit);
+	while (stop == 0 && (rc = sqlite3_step(st)) == SQLITE_ROW) {
+		struct store_secret secret = {.uid = (uint32_t)sqlite3_column_int64(st, 0),
+		    .owner = (const char *)sqlite3_column_text(st, 1),
+		    .name = (const char *)sqlite3_column_text(st, 2),
+		    .host = (const char *)sqlite3_column_text(st, 3),
+		    .sealed = sqlite3_column_blob(st, 4),
+		    .len = (size_t)sqlite3_column_bytes(st, 4)};
+
+		stop = row(arg, &secret);
+	}
+	read_end(s, ST_SECRETS, st);
+	return stop != 0 || rc == SQLITE_DONE ? 0 : read_failed(s, rc, err);
 }

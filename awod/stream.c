@@ -110,11 +110,12 @@ source_release(struct server *s, struct log_source *src)
 /* ---- one stream */
 
 static struct stream *
-stream_new(struct conn *c)
+stream_new(struct conn *c, const struct caller *caller)
 {
 	struct stream *st = xcalloc(1, sizeof(*st));
 
 	st->conn = c;
+	st->caller = *caller;
 	st->subscription = ++c->last_subscription;
 	TAILQ_INSERT_TAIL(&c->streams, st, link);
 	c->nstreams++;
@@ -279,7 +280,7 @@ static int
 replay_row(void *arg, int64_t id, const char *order_id, const char *line)
 {
 	struct replay *r = arg;
-	const struct caller *who = &r->st->conn->caller;
+	const struct caller *who = &r->st->caller;
 
 	r->rows++;
 	r->st->event_id = id;
@@ -357,7 +358,7 @@ on_stall(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval tv = {STALL_CHECK_S, 0};
 	struct server *s = arg;
-	int64_t now = clock_mono_us();
+	int64_t now = clock_mono_us(), wall = clock_wall_us();
 	struct conn *c;
 
 	(void)fd;
@@ -370,7 +371,9 @@ on_stall(evutil_socket_t fd, short what, void *arg)
 			continue;
 		for (st = TAILQ_FIRST(&c->streams); st != NULL && !c->dead; st = next) {
 			next = TAILQ_NEXT(st, link);
-			if (st->blocked_us != 0 && now - st->blocked_us > STALL_US)
+			if (st->caller.until != 0 && st->caller.until <= wall)
+				stream_end(st, "stream_end", "access_ended");
+			else if (st->blocked_us != 0 && now - st->blocked_us > STALL_US)
 				overflow(st);
 		}
 	}
@@ -427,7 +430,7 @@ server_event(struct server *s, uint32_t owner_uid, int64_t event_id, const char 
 		return;
 	for (st = TAILQ_FIRST(&s->event_streams); st != NULL; st = next) {
 		next = TAILQ_NEXT(st, member);
-		if (st->conn->dead || !caller_may_see(&st->conn->caller, owner_uid))
+		if (st->conn->dead || !caller_may_see(&st->caller, owner_uid))
 			continue;
 		/* the replay comes to it, or has been there */
 		if (event_id > 0 && (st->replaying || event_id <= st->event_id))
@@ -439,6 +442,22 @@ server_event(struct server *s, uint32_t owner_uid, int64_t event_id, const char 
 		send_event(st, event_id, line);
 		if (event_id > 0)
 			st->event_id = event_id;
+	}
+}
+
+void
+server_access_ended(struct server *s, const char *via)
+{
+	struct stream *st, *next;
+	struct conn *c;
+
+	if (s == NULL)
+		return;
+	TAILQ_FOREACH(c, &s->conns, link)
+	for (st = TAILQ_FIRST(&c->streams); st != NULL && !c->dead; st = next) {
+		next = TAILQ_NEXT(st, link);
+		if (strcmp(st->caller.via, via) == 0)
+			stream_end(st, "stream_end", "access_ended");
 	}
 }
 
@@ -481,13 +500,15 @@ stream_server_close(struct server *s)
 static int
 room_for_stream(const struct conn *c, struct awo_err *err)
 {
+	unsigned max = c->caller.gateway ? GATEWAY_STREAMS_MAX : STREAMS_MAX;
+
 	if (c->s->closing)
 		return ERR(err, UNAVAILABLE, "", "awod is stopping; try again");
-	if (c->nstreams >= STREAMS_MAX)
+	if (c->nstreams >= max)
 		return ERR(err, RESOURCE_EXHAUSTED, "",
-		    "this connection follows %d streams, which is the limit; end one with "
+		    "this connection follows %u streams, which is the limit; end one with "
 		    "stream.stop",
-		    STREAMS_MAX);
+		    max);
 	return 0;
 }
 
@@ -520,7 +541,7 @@ rpc_order_watch(struct rpc_call *c, const struct p_order_watch *request)
 		rpc_fail(c, &err);
 		return;
 	}
-	st = stream_new(conn);
+	st = stream_new(conn, rpc_caller(c));
 	st->source = src;
 	TAILQ_INSERT_TAIL(&src->streams, st, member);
 	st->cursor.pos = st->sent = request->after_seq;
@@ -549,7 +570,7 @@ rpc_events_watch(struct rpc_call *c, const struct p_events_watch *request)
 		rpc_fail(c, &err);
 		return;
 	}
-	st = stream_new(conn);
+	st = stream_new(conn, rpc_caller(c));
 	TAILQ_INSERT_TAIL(&conn->s->event_streams, st, member);
 	st->replaying = P_HAS(events_watch, request, after_id);
 	st->event_id = request->after_id;

@@ -2,6 +2,7 @@
 #include "common/sd.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -60,16 +61,40 @@ sd_watchdog_us(void)
 	return (int64_t)us;
 }
 
-int
-sd_listen_socket(void)
+static int
+listen_socket(bool (*is_wanted)(int fd))
 {
 	int n = sd_listen_fds(1), found = -1;
 
 	for (int fd = SD_LISTEN_FDS_START; n > 0 && fd < SD_LISTEN_FDS_START + n; fd++) {
-		if (found < 0 && sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0)
+		if (found < 0 && is_wanted(fd))
 			found = fd;
 		else
 			close(fd);
 	}
 	return found;
+}
+
+static bool
+is_unix(int fd)
+{
+	return sd_is_socket_unix(fd, SOCK_STREAM, 1, NULL, 0) > 0;
+}
+
+static bool
+is_inet(int fd)
+{
+	return sd_is_socket(fd, AF_INET, SOCK_STREAM, 1) > 0 || sd_is_socket(fd, AF_INET6, SOCK_STREAM, 1) > 0;
+}
+
+int
+sd_listen_socket(void)
+{
+	return listen_socket(is_unix);
+}
+
+int
+sd_listen_inet(void)
+{
+	return listen_socket(is_inet);
 }

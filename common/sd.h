@@ -11,5 +11,6 @@ void sd_stopping(void);
 void sd_ping(void);				/* watchdog */
 int64_t sd_watchdog_us(void);			/* interval asked for, or 0 */
 int sd_listen_socket(void);			/* the one listening Unix socket that was passed, or -1 */
+int sd_listen_inet(void);			/* the same of a TCP socket */
 
 #endif

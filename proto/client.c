@@ -255,12 +255,12 @@ take_frame(struct client *c, struct p_frame *f)
 
 /* Appends a request to what is to be sent. */
 static int
-add_request(struct client *c, enum p_method_id method, const void *request, struct awo_err *err)
+add_request(struct client *c, enum p_method_id method, const void *request, const char *auth, struct awo_err *err)
 {
 	const struct p_method *m = &p_methods[method];
 	size_t before = c->out.len;
 
-	p_encode_request(&c->out, ++c->id, m->name, m->request, request);
+	p_encode_request_as(&c->out, ++c->id, m->name, m->request, request, auth);
 	if (c->out.len - before <= P_MESSAGE_MAX)
 		return 0;
 	c->out.len = before;
@@ -373,7 +373,7 @@ call_once(struct client *c, enum p_method_id method, const void *request, void *
 	*sent = false;
 	if (c->broken)
 		return broken(c, err);
-	if (add_request(c, method, request, err) < 0)
+	if (add_request(c, method, request, NULL, err) < 0)
 		return -1;
 	id = c->id;
 	for (;;) {
@@ -754,13 +754,20 @@ void
 client_send(struct client *c, enum p_method_id method, const void *request, client_answer_cb *done,
     void *arg)
 {
+	client_send_as(c, method, request, NULL, done, arg);
+}
+
+void
+client_send_as(struct client *c, enum p_method_id method, const void *request, const char *auth,
+    client_answer_cb *done, void *arg)
+{
 	struct call *call = xcalloc(1, sizeof *call);
 
 	AWO_ASSERT(c->base);
 	call->method = method;
 	call->done = done;
 	call->arg = arg;
-	call->failed = c->broken || add_request(c, method, request, &call->err) < 0;
+	call->failed = c->broken || add_request(c, method, request, auth, &call->err) < 0;
 	if (c->broken)
 		call->err = c->why;
 	call->id = c->id;

@@ -36,6 +36,9 @@ struct client *client_open_event(struct event_base *base, const char *socket_pat
     client_closed_cb *closed, void *arg, struct awo_err *err);
 /* done is never called from inside client_send(). */
 void client_send(struct client *c, enum p_method_id method, const void *request, client_answer_cb *done, void *arg);
+/* The same for the holder of an access token or session (the gateway only); auth NULL: for the caller itself. */
+void client_send_as(struct client *c, enum p_method_id method, const void *request, const char *auth,
+    client_answer_cb *done, void *arg);
 
 /* $AWO_SOCKET, else the user's own if it is there, else the system's. buf of at least 108 bytes. */
 const char *client_default_socket(char *buf, size_t len);

@@ -535,8 +535,9 @@ pack_field(msgpack_packer *pk, const struct p_field *f, const void *from)
 	}
 }
 
+/* auth: one more key, or NULL. */
 static void
-pack_object(msgpack_packer *pk, const struct p_type *type, const void *obj)
+pack_object_as(msgpack_packer *pk, const struct p_type *type, const void *obj, const char *auth)
 {
 	uint64_t set = 0, written = 0;
 
@@ -549,7 +550,11 @@ pack_object(msgpack_packer *pk, const struct p_type *type, const void *obj)
 			written |= bit;
 	}
 	written |= set;
-	msgpack_pack_map(pk, (size_t)__builtin_popcountll(written));
+	msgpack_pack_map(pk, (size_t)__builtin_popcountll(written) + (auth != NULL));
+	if (auth != NULL) {
+		pack_string(pk, "auth");
+		pack_string(pk, auth);
+	}
 	for (size_t i = 0; i < type->nfields; i++) {
 		const struct p_field *f = &type->fields[i];
 		uint64_t bit = UINT64_C(1) << i;
@@ -564,6 +569,12 @@ pack_object(msgpack_packer *pk, const struct p_type *type, const void *obj)
 	}
 }
 
+static void
+pack_object(msgpack_packer *pk, const struct p_type *type, const void *obj)
+{
+	pack_object_as(pk, type, obj, NULL);
+}
+
 void
 p_encode_value(struct buf *b, const struct p_type *type, const void *obj)
 {
@@ -575,19 +586,26 @@ p_encode_value(struct buf *b, const struct p_type *type, const void *obj)
 
 /* params: one map; obj may be NULL for a type without fields. */
 static void
-pack_params(msgpack_packer *pk, const char *method, const struct p_type *type, const void *obj)
+pack_params(msgpack_packer *pk, const char *method, const struct p_type *type, const void *obj, const char *auth)
 {
 	pack_string(pk, method);
 	msgpack_pack_array(pk, 1);
 	if (obj)
-		pack_object(pk, type, obj);
+		pack_object_as(pk, type, obj, auth);
 	else
-		msgpack_pack_map(pk, 0);
+		pack_object_as(pk, &p_type_empty, "", auth);
 }
 
 void
 p_encode_request(
     struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj)
+{
+	p_encode_request_as(b, id, method, type, obj, NULL);
+}
+
+void
+p_encode_request_as(struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj,
+    const char *auth)
 {
 	msgpack_packer pk;
 
@@ -595,7 +613,7 @@ p_encode_request(
 	msgpack_pack_array(&pk, 4);
 	msgpack_pack_int(&pk, P_FRAME_REQUEST);
 	msgpack_pack_uint32(&pk, id);
-	pack_params(&pk, method, type, obj);
+	pack_params(&pk, method, type, obj, auth);
 }
 
 void
@@ -606,7 +624,7 @@ p_encode_notify(struct buf *b, const char *method, const struct p_type *type, co
 	msgpack_packer_init(&pk, b, write_buf);
 	msgpack_pack_array(&pk, 3);
 	msgpack_pack_int(&pk, P_FRAME_NOTIFY);
-	pack_params(&pk, method, type, obj);
+	pack_params(&pk, method, type, obj, NULL);
 }
 
 void

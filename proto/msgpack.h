@@ -74,6 +74,9 @@ json_t *p_decode_any(struct p_slice value, struct awo_err *err);
  * error, because no reader would take it.
  */
 void p_encode_request(struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj);
+/* The same with the key auth in its map (on_behalf in types.def); auth NULL: without. */
+void p_encode_request_as(struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj,
+    const char *auth);
 void p_encode_answer(struct buf *b, uint32_t id, const struct p_type *type, const void *obj);
 void p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err);	/* {code, message, field?} */
 void p_encode_notify(struct buf *b, const char *method, const struct p_type *type, const void *obj);

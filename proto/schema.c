@@ -172,6 +172,34 @@ p_method_find(const char *name, size_t len)
 	return NULL;
 }
 
+unsigned
+p_method_scope(const struct p_method *m)
+{
+	/* only who is on this host makes login links */
+	if (m->who == P_WHO_GATEWAY || m->id == P_M_session_create)
+		return 0;
+	if (m->who == P_WHO_ADMIN)
+		return P_SCOPE_ADMIN;
+	/* these change nothing, though they are no GET */
+	if (m->id == P_M_stream_stop || m->id == P_M_workflow_validate)
+		return P_SCOPE_READ;
+	return strcmp(m->http_method, "GET") == 0 ? P_SCOPE_READ : P_SCOPE_WRITE;
+}
+
+unsigned
+p_scopes(const struct p_strv *names)
+{
+	unsigned scopes = 0;
+
+	if (p_strv_has(names, "read"))
+		scopes |= P_SCOPE_READ;
+	if (p_strv_has(names, "write"))
+		scopes |= P_SCOPE_READ | P_SCOPE_WRITE;
+	if (p_strv_has(names, "admin"))
+		scopes |= P_SCOPE_READ | P_SCOPE_WRITE | P_SCOPE_ADMIN;
+	return scopes;
+}
+
 enum p_event_id
 p_event_find(const char *name)
 {

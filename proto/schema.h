@@ -200,7 +200,16 @@ struct p_method {
 	const char *help;
 };
 
+/* What an access token or session may do; each includes those before it. */
+#define P_SCOPE_READ 0x1U
+#define P_SCOPE_WRITE 0x2U
+#define P_SCOPE_ADMIN 0x4U
+
 extern const struct p_method p_methods[P_M__COUNT];
+/* The scope that a method needs when the gateway asks for somebody; 0: it never may, whoever that is. */
+unsigned p_method_scope(const struct p_method *m);
+/* The scopes of a list of names, with those that they include; names that are none count nothing. */
+unsigned p_scopes(const struct p_strv *names);
 const struct p_method *p_method_find(const char *name, size_t len);
 
 /* ---- events */

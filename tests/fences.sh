@@ -39,7 +39,9 @@ fence "libyaml" "${include}<yaml\.h" 'proto/yaml\.c' 'awod/config.c:1:#include <
 fence "libseccomp" "${include}<seccomp\.h" 'awo-worker/seccomp\.c' 'awo-worker/launch.c:1:#include <seccomp.h>'
 
 # a program's headers are its own; the manual pages are made from the tables of two
-fence "awod's headers" "${include}\"awod/" '(awod|docs)/[^:]*' 'awoctl/doctor.c:1:#include "awod/config.h"'
+fence "awod's headers" "${include}\"awod/[a-z_]*([^g]|[^i]g|[^f]ig)\.h" '(awod|docs)/[^:]*' 'awoctl/doctor.c:1:#include "awod/engine.h"'
+# the gateway reads the same file in the same way
+fence "awod's configuration" "${include}\"awod/config\.h" '(awod|docs|awo-gateway)/[^:]*' 'awoctl/doctor.c:1:#include "awod/config.h"'
 fence "awo-worker's headers" "${include}\"awo-worker/" 'awo-worker/[^:]*' 'awod/spawn.c:1:#include "awo-worker/job.h"'
 fence "awoctl's headers" "${include}\"awoctl/" '(awoctl|docs)/[^:]*' 'awod/main.c:1:#include "awoctl/ctl.h"'
 fence "awo-gateway's headers" "${include}\"awo-gateway/" 'awo-gateway/[^:]*' 'awod/main.c:1:#include "awo-gateway/http.h"'
@@ -47,8 +49,9 @@ fence "proto's headers" "${include}\"proto/[a-z]+\.h" '(proto|awod|awo-worker|aw
 	'common/log.c:1:#include "proto/schema.h"'
 
 # Who starts processes: awod's supervisor and spawn; the worker's sandbox, launch and helpers; the demonstration agent, which
-# plays an agent; awoctl's connection over ssh and its doctor, which tries namespaces; gh, run by awod for its token.
+# plays an agent; awoctl's connection over ssh, its doctor, which tries namespaces, and ui, which opens a browser; gh, run by
+# awod for its token.
 fence "new processes" '(^|[^A-Za-z0-9_>.])(fork|vfork|_Fork|clone|clone3|posix_spawnp?|popen|system) ?\(|SYS_(clone3?|v?fork)' \
-	"awod/(supervisor|spawn|gh_token)\.c|awo-worker/(sandbox|launch|helper)\.c|awo-worker/demo/[^:]*|awoctl/(connect|doctor)\.c" \
+	"awod/(supervisor|spawn|gh_token)\.c|awo-worker/(sandbox|launch|helper)\.c|awo-worker/demo/[^:]*|awoctl/(cmd_ui|connect|doctor)\.c" \
 	'awod/engine.c:1:	pid = fork();'
 exit $failed

@@ -12,7 +12,8 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from awo_testlib.forge import Forge  # noqa: E402
-from awo_testlib.instance import Instance  # noqa: E402
+from awo_testlib.gateway import GATEWAY_UID, Gateway  # noqa: E402
+from awo_testlib.instance import Instance, merge  # noqa: E402
 from awo_testlib.remotes import GitHttpServer, Repository, Sshd  # noqa: E402
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="several users need root")
@@ -57,6 +58,30 @@ def make_instance():
 @pytest.fixture
 def instance(make_instance):
     return make_instance()
+
+
+@pytest.fixture
+def make_gateway(make_instance):
+    """An instance and its gateway, which asks nobody for a token unless the configuration says otherwise."""
+    made = []
+
+    def make(config=None, instance=None, env=None, args=(), start=True):
+        if instance is None:
+            config = merge({"gateway": {"auth": "none"}, "socket": {"gateway_user": str(GATEWAY_UID)}}, config or {})
+            instance = make_instance(config)
+        gateway = Gateway(instance, env, args)
+        made.append(gateway)
+        return gateway.start() if start else gateway
+    yield make
+    logs = [gateway.close() for gateway in made]
+    for log in logs:
+        defect = DEFECT.search(log)
+        assert not defect, f"the gateway reported a defect of its own:\n{log[max(0, defect.start() - 200):][:6000]}"
+
+
+@pytest.fixture
+def gateway(make_gateway):
+    return make_gateway()
 
 
 @pytest.fixture

@@ -901,6 +901,102 @@ tokens_are_known_by_their_hash(void **state)
 	client_free(gate);
 }
 
+static void
+the_gateway_asks_for_others(void **state)
+{
+	struct caller gateway = rig_caller(OTHER);
+	struct client *c = client_new(OWNER), *other = client_new(OTHER), *gate;
+	char read[300], write[300], owner[16];
+	json_t *t;
+
+	(void)state;
+	gateway.gateway = true;
+	gate = client_as(&gateway);
+	t = client_ask(c, "token.create", json_pack("{s:s, s:[s]}", "name", "r", "scopes", "read"));
+	snprintf(read, sizeof(read), "%s", text(t, "token"));
+	t = client_ask(c, "token.create", json_pack("{s:s}", "name", "w"));
+	snprintf(write, sizeof(write), "%s", text(t, "token"));
+	snprintf(owner, sizeof(owner), "%u", (unsigned)OWNER); /* no name in the host's files */
+	t = client_ask(gate, "system.info", json_pack("{s:s}", "auth", read));
+	assert_string_equal(text(t, "user"), owner);
+	/* without the key it is itself; for whom it is not the gateway, the key says nothing */
+	assert_string_equal(text(client_ask(gate, "system.info", NULL), "user"), "other");
+	assert_string_equal(text(client_ask(other, "system.info", json_pack("{s:s}", "auth", read)), "user"), "other");
+	for (size_t i = 0; i < P_M__COUNT; i++) {
+		const struct p_method *m = &p_methods[i];
+
+		if (p_method_scope(m) == P_SCOPE_READ)
+			continue;
+		(void)client_ask(gate, m->name, json_pack("{s:s}", "auth", read));
+		if (strcmp(client_error(), "permission_denied") != 0)
+			fail_msg("%s: %s", m->name, client_message());
+	}
+	(void)client_ask(gate, "system.info", json_pack("{s:s}", "auth", "awo_x"));
+	assert_string_equal(client_error(), "unauthenticated");
+	(void)client_ask(gate, "system.info", json_pack("{s:i}", "auth", 1));
+	assert_string_equal(client_error(), "invalid_argument");
+	assert_string_equal(client_field(), "auth");
+	/* a token that ends makes none that lasts longer */
+	t = client_ask(c, "token.create", json_pack("{s:s, s:i}", "name", "e", "expires_seconds", 100));
+	snprintf(read, sizeof(read), "%s", text(t, "token"));
+	(void)client_ask(gate, "token.create", json_pack("{s:s, s:s}", "name", "x", "auth", read));
+	assert_string_equal(client_error(), "permission_denied");
+	assert_non_null(client_ask(
+	    gate, "token.create", json_pack("{s:s, s:s, s:i}", "name", "x", "auth", read, "expires_seconds", 50)));
+	client_free(c);
+	client_free(other);
+	client_free(gate);
+}
+
+static void
+sessions_are_opened_once_and_end(void **state)
+{
+	struct caller gateway = rig_caller(OTHER);
+	struct client *c = client_new(OWNER), *gate;
+	char link[300], session[300];
+	json_t *k;
+
+	(void)state;
+	gateway.gateway = true;
+	gate = client_as(&gateway);
+	k = client_ask(c, "session.create", NULL);
+	assert_string_equal(text(k, "address"), "http://127.0.0.1:8053");
+	snprintf(link, sizeof(link), "%s", text(k, "login_token"));
+	(void)client_ask(gate, "session.verify", json_pack("{s:s}", "session", link));
+	assert_string_equal(client_error(), "unauthenticated");
+	k = client_ask(gate, "session.open", json_pack("{s:s}", "login_token", link));
+	if (k == NULL)
+		fail_msg("%s", client_message());
+	assert_string_equal(text(k, "user"), "owner");
+	assert_int_equal(number(k, "uid"), OWNER);
+	assert_int_equal(json_array_size(json_object_get(k, "scopes")), 2);
+	snprintf(session, sizeof(session), "%s", text(k, "session"));
+	(void)client_ask(gate, "session.open", json_pack("{s:s}", "login_token", link));
+	assert_string_equal(client_error(), "unauthenticated");
+	k = client_ask(gate, "session.verify", json_pack("{s:s}", "session", session));
+	assert_string_equal(text(k, "user"), "owner");
+	assert_null(json_object_get(k, "session"));
+	k = client_ask(gate, "system.info", json_pack("{s:s}", "auth", session));
+	assert_int_equal(strtol(text(k, "user"), NULL, 10), OWNER);
+	/* no session makes a link for another */
+	(void)client_ask(gate, "session.create", json_pack("{s:s}", "auth", session));
+	assert_string_equal(client_error(), "permission_denied");
+	assert_non_null(client_ask(gate, "events.watch", json_pack("{s:s}", "auth", session)));
+	assert_int_equal(rig->b.server->nstreams, 1);
+	assert_non_null(client_ask(gate, "session.end", json_pack("{s:s}", "session", session)));
+	assert_int_equal(rig->b.server->nstreams, 0);
+	for (int i = 0; i < 2; i++) {
+		(void)client_ask(gate, i == 0 ? "session.verify" : "session.end", json_pack("{s:s}", "session", session));
+		assert_string_equal(client_error(), "unauthenticated");
+	}
+	(void)client_ask(c, "session.create", json_pack("{s:[s]}", "scopes", "admin"));
+	assert_string_equal(client_error(), "permission_denied");
+	(void)client_ask(c, "session.create", json_pack("{s:[s]}", "scopes", "all"));
+	assert_string_equal(client_error(), "invalid_argument");
+	client_free(c);
+	client_free(gate);
+}
+
 /* ---- the service */
 
 static void
@@ -1065,6 +1161,8 @@ main(void)
 	    T(credentials_go_in_and_never_out),
 	    T(credentials_are_checked),
 	    T(tokens_are_known_by_their_hash),
+	    T(the_gateway_asks_for_others),
+	    T(sessions_are_opened_once_and_end),
 	    T(the_service_says_how_it_is),
 	    T(health_knows_the_agents),
 	};

@@ -63,14 +63,15 @@ engine_fill_positions(struct engine *e, struct p_order_list_answer *page)
 }
 
 void
-engine_create(
-    struct engine *e, struct order_row *row, const char *key, engine_done *done, void *arg)
+engine_create_delivered(struct engine *e, struct order_row *row, const char *key,
+    const struct store_delivery *delivery, engine_done *done, void *arg)
 {
 	struct p_order *o = &row->pub;
 	char id[12], box[32];
 
 	(void)e;
 	(void)key;
+	(void)delivery;
 	ids_order(id);
 	snprintf(box, sizeof(box), "sandbox-%s", id);
 	P_SETS(order, o, agent_work_order_id, id);
@@ -141,10 +142,18 @@ void
 engine_prompt(struct engine *e, const char *id, const struct caller *by, const char *words,
     engine_prompt_done *done, void *arg)
 {
+	engine_prompt_delivered(e, id, by, words, NULL, done, arg);
+}
+
+void
+engine_prompt_delivered(struct engine *e, const char *id, const struct caller *by, const char *words,
+    const struct store_delivery *delivery, engine_prompt_done *done, void *arg)
+{
 	(void)e;
 	(void)id;
 	(void)by;
 	(void)words;
+	(void)delivery;
 	done(arg, &none, 5, "it will run after the current step");
 }
 
@@ -484,7 +493,10 @@ rig_log(const char *id, const char *words, size_t len)
 struct caller
 rig_caller(uint32_t uid)
 {
-	struct caller who = {.uid = uid, .pid = getpid(), .admin = uid == 0};
+	struct caller who = {.uid = uid,
+	    .pid = getpid(),
+	    .admin = uid == 0,
+	    .scopes = P_SCOPE_READ | P_SCOPE_WRITE | P_SCOPE_ADMIN};
 
 	snprintf(who.user, sizeof(who.user), "%s",
 	    uid == 0	   ? "root"

@@ -900,6 +900,62 @@ names_come_from_files(void **state)
 	names_close(n);
 }
 
+static void
+who_is_not_connected_is_judged_by_the_files(void **state)
+{
+	static const char users[] = "root:x:0:0::/:\nann:x:1234:7::/:\nbob:x:1235:8::/:\ncat:x:1236:7::/:\n";
+	static const char groups[] = "admins:x:8:ann,other\nannex:x:9:anna\nempty:x:10\n";
+	struct config conf = {.socket_admin_group = (char[]){"admins"}};
+	const unsigned all = P_SCOPE_READ | P_SCOPE_WRITE | P_SCOPE_ADMIN;
+	char passwd[128], group[128];
+	struct caller who;
+	struct names *n;
+	int fd;
+
+	(void)state;
+	snprintf(passwd, sizeof(passwd), "%s/passwd", rig->dir);
+	snprintf(group, sizeof(group), "%s/group", rig->dir);
+	fd = open(passwd, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(files_write_all(fd, users, sizeof(users) - 1), 0);
+	close(fd);
+	fd = open(group, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	assert_int_equal(files_write_all(fd, groups, sizeof(groups) - 1), 0);
+	close(fd);
+	n = names_open(passwd, group);
+	/* named in the group; of whom it is the first group; neither */
+	caller_become(n, &conf, (uid_t)-1, 1234, all, &who);
+	assert_true(who.admin && !who.gateway);
+	assert_string_equal(who.user, "ann");
+	caller_become(n, &conf, (uid_t)-1, 1235, all, &who);
+	assert_true(who.admin);
+	caller_become(n, &conf, (uid_t)-1, 1236, all, &who);
+	assert_false(who.admin);
+	caller_become(n, &conf, (uid_t)-1, 5, all, &who);
+	assert_false(who.admin);
+	assert_string_equal(who.user, "5");
+	/* nobody without the scope */
+	for (uid_t uid = 0; uid < 1300; uid++) {
+		caller_become(n, &conf, (uid_t)-1, uid, P_SCOPE_READ | P_SCOPE_WRITE, &who);
+		assert_false(who.admin);
+	}
+	caller_become(n, &conf, (uid_t)-1, 0, all, &who);
+	assert_true(who.admin);
+	/* a part of a name is no name */
+	conf.socket_admin_group = (char[]){"annex"};
+	caller_become(n, &conf, (uid_t)-1, 1234, all, &who);
+	assert_false(who.admin);
+	conf.socket_admin_group = (char[]){"empty"};
+	caller_become(n, &conf, (uid_t)-1, 1234, all, &who);
+	assert_false(who.admin);
+	/* in user mode the user alone, whatever groups say */
+	conf.socket_admin_group = (char[]){"admins"};
+	caller_become(n, &conf, 1236, 1236, all, &who);
+	assert_true(who.admin);
+	caller_become(n, &conf, 1236, 1234, all, &who);
+	assert_false(who.admin);
+	names_close(n);
+}
+
 static struct server *
 second(const char *path, struct awo_err *err)
 {
@@ -1068,6 +1124,7 @@ main(void)
 	    T(stopping_ends_streams_and_waits_for_answers),
 	    T(the_kernel_says_who_calls),
 	    T(names_come_from_files),
+	    T(who_is_not_connected_is_judged_by_the_files),
 	    T(a_live_socket_is_refused_and_a_stale_one_replaced),
 	    T(connections_are_capped_with_a_reason),
 	    T(without_descriptors_it_pauses),

@@ -224,7 +224,9 @@ test_schema(void **state)
 	check_columns(
 	    db, "credentials", &p_type_credential, 0, "credential_rowid owner_uid shared sealed");
 	check_columns(
-	    db, "api_tokens", &p_type_token, P_BIT(token, token), "token_rowid owner_uid hash");
+	    db, "api_tokens", &p_type_token, P_BIT(token, token) | P_BIT(token, uid), "token_rowid owner_uid hash");
+	check_columns(db, "sessions", &p_type_session, P_BIT(session, session) | P_BIT(session, uid),
+	    "session_rowid owner_uid is_login hash");
 	sqlite3_close(db);
 }
 
@@ -1289,6 +1291,7 @@ test_tokens(void **state)
 
 	fill(&p_type_token, &t, false);
 	P_SETS(token, &t, id, "t1");
+	P_SET(token, &t, uid, 9);
 	tx = store_tx(p->s);
 	store_tx_token_put(tx, 9, &t, hash);
 	res = commit(p, tx);
@@ -1299,6 +1302,14 @@ test_tokens(void **state)
 	assert_false(P_HAS(token, &got, token));
 	P_SETS(token, &t, token, NULL);
 	assert_null(difference(&p_type_token, &t, &got));
+	P_FREE(token, &got);
+	tx = store_tx(p->s);
+	store_tx_token_used(tx, hash, T0 + 5);
+	store_tx_token_used(tx, other, T0 + 5);
+	res = commit(p, tx);
+	must(&res);
+	assert_int_equal(store_token_find(p->s, hash, &uid, &got, NULL), 0);
+	assert_int_equal(got.last_used_at, T0 + 5);
 	P_FREE(token, &got);
 	assert_int_equal(store_token_find(p->s, other, &uid, &got, NULL), -1);
 	assert_int_equal(store_token_list(p->s, 9, false, &all, NULL), 0);
@@ -1348,6 +1359,173 @@ back_up(struct place *p, const char *path)
 	store_backup(p->s, path, on_backup, &b);
 	wait_for(p, &b.calls);
 	return b;
+}
+
+static struct result
+put_session(struct place *p, bool login, uint32_t uid, const char *id, int64_t expires, int64_t keep)
+{
+	char *names[] = {(char[]){"read"}, (char[]){"write"}};
+	struct p_session k = {.scopes = {.v = names, .n = 2}};
+	unsigned char hash[32] = "";
+	struct store_tx *tx = store_tx(p->s);
+
+	snprintf((char *)hash, sizeof(hash), "%s", id);
+	P_SET(session, &k, uid, uid);
+	P_SETS(session, &k, id, id);
+	P_SETS(session, &k, user, "somebody");
+	P_SETS(session, &k, session, "never stored");
+	P_SET(session, &k, created_at, T0);
+	P_SET(session, &k, expires_at, expires);
+	P_MARK(session, &k, scopes);
+	store_tx_session_put(tx, login, &k, hash, keep);
+	k.scopes = (struct p_strv){0};
+	P_FREE(session, &k);
+	return commit(p, tx);
+}
+
+static bool
+has_session(struct place *p, bool login, const char *id)
+{
+	unsigned char hash[32] = "";
+	struct p_session k;
+
+	snprintf((char *)hash, sizeof(hash), "%s", id);
+	if (store_session_find(p->s, login, hash, &k, NULL) != 0)
+		return false;
+	assert_string_equal(k.id, id);
+	assert_string_equal(k.user, "somebody");
+	assert_int_equal(k.scopes.n, 2);
+	assert_false(P_HAS(session, &k, session));
+	assert_true(k.uid == 9 || k.uid == 8);
+	P_FREE(session, &k);
+	return true;
+}
+
+static void
+test_sessions(void **state)
+{
+	struct place *p = *state;
+	unsigned char hash[32] = "link";
+	struct store_tx *tx;
+	struct result res;
+
+	res = put_session(p, true, 9, "link", T0 + 10, 2);
+	must(&res);
+	assert_true(has_session(p, true, "link"));
+	/* a link is no session, and the other way round */
+	assert_false(has_session(p, false, "link"));
+	/* what it opens is there only when the link was still there */
+	for (int i = 0; i < 2; i++) {
+		tx = store_tx(p->s);
+		store_tx_session_take(tx, true, hash);
+		store_tx_event(tx, NULL, "session_opened", "{}");
+		res = commit(p, tx);
+		assert_int_equal(res.err.code, i == 0 ? AWO_OK : AWO_NOT_FOUND);
+		assert_int_equal(res.nevents, i == 0 ? 1 : 0);
+	}
+	assert_false(has_session(p, true, "link"));
+	/* the newest of a user's stay; another user's, and those of the other sort, are not counted */
+	put_session(p, false, 8, "other", T0 + 10, 2);
+	put_session(p, true, 9, "l1", T0 + 10, 2);
+	put_session(p, false, 9, "s1", T0 + 10, 2);
+	put_session(p, false, 9, "s2", T0 + 10, 2);
+	assert_true(has_session(p, false, "s1"));
+	put_session(p, false, 9, "s3", T0 + 10, 2);
+	assert_false(has_session(p, false, "s1"));
+	assert_true(has_session(p, false, "s2") && has_session(p, false, "s3") && has_session(p, false, "other") &&
+		    has_session(p, true, "l1"));
+	/* what has expired by then goes */
+	put_session(p, false, 8, "short", T0, 5);
+	put_session(p, false, 8, "next", T0 + 10, 5);
+	assert_false(has_session(p, false, "short"));
+}
+
+static struct result
+put_delivery(struct place *p, const char *id, const char *object, const char *order)
+{
+	struct store_tx *tx = store_tx(p->s);
+
+	store_tx_delivery(tx, &(struct store_delivery){id, object}, order);
+	return commit(p, tx);
+}
+
+static void
+test_deliveries(void **state)
+{
+	struct place *p = *state;
+	struct order_row r = make_row("wo-00000001", 9, order_status_pending);
+	struct store_tx *tx;
+	struct result res;
+	char id[12];
+
+	res = put_delivery(p, "d1", "issue 1", "wo-0000000a");
+	must(&res);
+	/* neither the delivery nor what it speaks of comes twice, and with it nothing else of the transaction */
+	res = put_delivery(p, "d1", "issue 2", "wo-0000000b");
+	assert_int_equal(res.err.code, AWO_ALREADY_EXISTS);
+	assert_string_equal(res.err.field, "delivery_id");
+	tx = store_tx(p->s);
+	store_tx_delivery(tx, &(struct store_delivery){"d2", "issue 1"}, "wo-00000001");
+	store_tx_order_insert(tx, &r, NULL);
+	order_row_free(&r);
+	res = commit(p, tx);
+	assert_int_equal(res.err.code, AWO_ALREADY_EXISTS);
+	assert_string_equal(res.err.field, "delivery_id");
+	assert_int_equal(store_order_find(p->s, "wo-00000001", 9, false, id, NULL), -1);
+	assert_int_equal(store_delivery_find(p->s, &(struct store_delivery){"d1", "x"}, id, NULL), 0);
+	assert_string_equal(id, "wo-0000000a");
+	assert_int_equal(store_delivery_find(p->s, &(struct store_delivery){"x", "issue 1"}, id, NULL), 0);
+	assert_string_equal(id, "wo-0000000a");
+	assert_int_equal(store_delivery_find(p->s, &(struct store_delivery){"d2", "issue 2"}, id, NULL), -1);
+}
+
+static void
+test_what_webhooks_look_up(void **state)
+{
+	struct place *p = *state;
+	struct order_row r = make_row("wo-00000001", 9, order_status_pending);
+	struct p_repository repository, got;
+	struct store_tx *tx;
+	struct result res;
+	uint32_t uid, only = 8;
+	char id[12];
+
+	P_SETS(order, &r.pub, github_issue_number, "7");
+	P_SETS(order, &r.pub, github_pull_request_number, "8");
+	tx = store_tx(p->s);
+	store_tx_order_insert(tx, &r, NULL);
+	order_row_free(&r);
+	res = commit(p, tx);
+	must(&res);
+	assert_int_equal(store_order_by_forge(p->s, 9, "https://github.com/O/R", "7", false, id, NULL), 0);
+	assert_string_equal(id, "wo-00000001");
+	assert_int_equal(store_order_by_forge(p->s, 9, "https://github.com/o/r", "8", true, id, NULL), 0);
+	assert_int_equal(store_order_by_forge(p->s, 9, "https://github.com/o/r", "8", false, id, NULL), -1);
+	assert_int_equal(store_order_by_forge(p->s, 8, "https://github.com/o/r", "7", false, id, NULL), -1);
+	assert_int_equal(store_order_by_forge(p->s, 9, "https://github.com/o/rr", "7", false, id, NULL), -1);
+	/* who registered it first, or the one who is asked for */
+	for (uint32_t owner = 9; owner > 6; owner--) {
+		char uuid[37];
+
+		fill(&p_type_repository, &repository, false);
+		snprintf(uuid, sizeof(uuid), "00000000-0000-0000-0000-00000000000%u", owner);
+		P_SETS(repository, &repository, id, uuid);
+		P_SETS(repository, &repository, repository_url, "https://github.com/o/r");
+		tx = store_tx(p->s);
+		store_tx_repository_put(tx, owner, &repository);
+		res = commit(p, tx);
+		must(&res);
+		P_FREE(repository, &repository);
+	}
+	assert_int_equal(store_repository_owner(p->s, "https://github.com/O/r", NULL, &uid, &got, NULL), 0);
+	assert_int_equal(uid, 9);
+	P_FREE(repository, &got);
+	assert_int_equal(store_repository_owner(p->s, "https://github.com/o/r", &only, &uid, &got, NULL), 0);
+	assert_int_equal(uid, 8);
+	P_FREE(repository, &got);
+	only = 5;
+	assert_int_equal(store_repository_owner(p->s, "https://github.com/o/r", &only, &uid, &got, NULL), -1);
+	assert_int_equal(store_repository_owner(p->s, "https://github.com/o/x", NULL, &uid, &got, NULL), -1);
 }
 
 static void
@@ -1632,6 +1810,9 @@ main(void)
 	    BOTH(test_settings),
 	    BOTH(test_credentials),
 	    BOTH(test_tokens),
+	    BOTH(test_sessions),
+	    BOTH(test_deliveries),
+	    BOTH(test_what_webhooks_look_up),
 	    BOTH(test_backup),
 	    FILE_TEST(test_durable),
 	    FILE_TEST(test_no_room),

@@ -1,0 +1,24 @@
+/* The limits of connections that evhttp has none for: how many, how long a request may take to
+ * arrive, how much waits. */
+#ifndef GATEWAY_CONNECTIONS_H
+#define GATEWAY_CONNECTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <event2/bufferevent.h>
+#include <event2/listener.h>
+
+struct gateway;
+
+int connections_open(struct gateway *g);
+void connections_close(struct gateway *g);
+/* Each new connection's bufferevent, for evhttp_set_bevcb(); arg is the gateway. */
+struct bufferevent *connections_new(struct event_base *base, void *arg);
+/* Stops accepting while there are as many as there may be. */
+void connections_limit(struct gateway *g, struct evconnlistener *listener);
+/* A request has arrived as a whole; or its answer has been handed over. */
+void connections_busy(struct gateway *g, struct bufferevent *bev, bool busy);
+size_t connections_count(const struct gateway *g);
+
+#endif

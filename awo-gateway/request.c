@@ -1,0 +1,305 @@
+/* How a request is answered: headers, entity tags, compression, errors; and how it calls awod. */
+#include "awo-gateway/request.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/http.h>
+#include <event2/http_struct.h>
+
+#include "awo-gateway/args.h"
+#include "awo-gateway/backend.h"
+#include "awo-gateway/encode.h"
+#include "awo-gateway/gateway.h"
+#include "awo-gateway/http.h"
+#include "common/clean.h"
+#include "common/clock.h"
+#include "common/text.h"
+
+#define GZIP_FROM 4096 /* smaller answers gain nothing */
+#define API_POLICY "default-src 'none'; frame-ancestors 'none'"
+#define RETRY_AFTER_S "1"
+
+const int64_t latency_us[LATENCY_BUCKETS] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
+    100000, 250000, 1000000, 5000000, 30000000};
+
+void
+latency_add(struct latency *l, int64_t us)
+{
+	size_t i = 0;
+
+	while (i < LATENCY_BUCKETS && us > latency_us[i])
+		i++;
+	l->count[i]++;
+	l->sum_us += (uint64_t)us;
+}
+
+const char *
+request_header(const struct request *rq, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(rq->http), name);
+}
+
+char *
+request_body(struct request *rq, size_t *len)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(rq->http);
+	char *body;
+
+	*len = evbuffer_get_length(in);
+	body = xcalloc(1, *len + 1);
+	if (*len > 0)
+		evbuffer_copyout(in, body, *len);
+	return body;
+}
+
+void
+request_add_header(struct request *rq, const char *name, const char *value)
+{
+	for (const char *p = value; *p != '\0'; p++)
+		if ((unsigned char)*p < 0x20 || *p == 0x7f)
+			return;
+	evhttp_add_header(evhttp_request_get_output_headers(rq->http), name, value);
+}
+
+static bool
+has_answer_header(const struct request *rq, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_output_headers(rq->http), name) != NULL;
+}
+
+/* What every answer carries; a handler may have said otherwise before. */
+static void
+common_headers(struct request *rq)
+{
+	static const char *const fixed[][2] = {
+	    {"X-Content-Type-Options", "nosniff"},
+	    {"X-Frame-Options", "DENY"},
+	    {"Referrer-Policy", "no-referrer"},
+	    {"Cross-Origin-Resource-Policy", "same-origin"},
+	    {"Content-Security-Policy", API_POLICY},
+	    {"Cache-Control", "no-store"},
+	};
+
+	for (size_t i = 0; i < sizeof(fixed) / sizeof(fixed[0]); i++)
+		if (!has_answer_header(rq, fixed[i][0]))
+			request_add_header(rq, fixed[i][0], fixed[i][1]);
+	request_add_header(rq, "X-Request-Id", rq->id);
+}
+
+void
+request_begin(struct request *rq)
+{
+	common_headers(rq);
+	rq->streaming = true;
+}
+
+static const char *
+reason(int status)
+{
+	static const struct {
+		int status;
+		const char *text;
+	} reasons[] = {{200, "OK"}, {201, "Created"}, {204, "No Content"}, {303, "See Other"},
+	    {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
+	    {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
+	    {413, "Content Too Large"}, {421, "Misdirected Request"},
+	    {422, "Unprocessable Content"}, {429, "Too Many Requests"},
+	    {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
+	    {504, "Gateway Timeout"}};
+
+	for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++)
+		if (reasons[i].status == status)
+			return reasons[i].text;
+	return "Status";
+}
+
+/* A buffer's bytes, freed when they have been sent. */
+static void
+release(const void *p, size_t len, void *arg)
+{
+	(void)p;
+	(void)len;
+	free(arg);
+}
+
+void
+request_send(struct request *rq, int status, struct evbuffer *body)
+{
+	struct evhttp_request *http = rq->http;
+	size_t len = body != NULL ? evbuffer_get_length(body) : 0;
+	char text[24];
+
+	common_headers(rq);
+	/* evhttp writes no length where it sends no body */
+	if (rq->method == HTTP_HEAD && status != 304 && status != 204) {
+		snprintf(text, sizeof(text), "%zu", len);
+		request_add_header(rq, "Content-Length", text);
+		if (body != NULL)
+			evbuffer_drain(body, len);
+	} else {
+		rq->g->count.bytes_sent += len;
+	}
+	http_done(rq, status);
+	evhttp_send_reply(http, status, reason(status), body);
+}
+
+/* Takes the text over. */
+static void
+send_bytes(struct request *rq, int status, struct buf *text)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	AWO_ASSERT(body != NULL);
+	if (text->len > 0 &&
+	    evbuffer_add_reference(body, text->p, text->len, release, text->p) == 0)
+		*text = (struct buf){0};
+	buf_free(text);
+	request_send(rq, status, body);
+	evbuffer_free(body);
+}
+
+static bool
+reads(const struct request *rq)
+{
+	return rq->method == HTTP_GET || rq->method == HTTP_HEAD;
+}
+
+/* Tag, 304, compression: of any text that a GET answers with. */
+static void
+send_tagged(struct request *rq, int status, struct buf *text)
+{
+	struct buf packed = {0};
+	char etag[ETAG_TEXT];
+
+	if (reads(rq) && status == 200) {
+		encode_etag(text->p != NULL ? text->p : "", text->len, etag);
+		request_add_header(rq, "ETag", etag);
+		if (!has_answer_header(rq, "Cache-Control"))
+			request_add_header(rq, "Cache-Control", "private, no-cache");
+		if (encode_etag_matches(request_header(rq, "If-None-Match"), etag)) {
+			buf_free(text);
+			request_send(rq, 304, NULL);
+			return;
+		}
+		if (text->len >= GZIP_FROM) {
+			request_add_header(rq, "Vary", "Accept-Encoding");
+			if (encode_accepts_gzip(request_header(rq, "Accept-Encoding")) &&
+			    encode_gzip(text, &packed)) {
+				request_add_header(rq, "Content-Encoding", "gzip");
+				buf_free(text);
+				send_bytes(rq, status, &packed);
+				return;
+			}
+			buf_free(&packed);
+		}
+	}
+	send_bytes(rq, status, text);
+}
+
+void
+request_answer_json(struct request *rq, int status, struct buf *text)
+{
+	request_add_header(rq, "Content-Type", "application/json");
+	send_tagged(rq, status, text);
+}
+
+void
+request_answer_text(struct request *rq, int status, const char *content_type, const char *text)
+{
+	struct buf copy = {0};
+
+	buf_adds(&copy, text);
+	request_add_header(rq, "Content-Type", content_type);
+	send_tagged(rq, status, &copy);
+}
+
+void
+request_answer_empty(struct request *rq, int status)
+{
+	request_send(rq, status, NULL);
+}
+
+/* ---- errors */
+
+void
+request_fail_status(struct request *rq, int status, const char *fmt, ...)
+{
+	struct buf text = {0};
+	char msg[1024];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(msg, sizeof(msg), fmt, ap);
+	va_end(ap);
+	buf_adds(&text, "{\"detail\":");
+	text_add_json(&text, msg);
+	buf_addc(&text, '}');
+	request_add_header(rq, "Content-Type", "application/json");
+	send_bytes(rq, status, &text);
+}
+
+void
+request_fail_args(struct request *rq, const struct args_error *e)
+{
+	struct buf text = {0};
+
+	args_error_json(&text, e);
+	request_add_header(rq, "Content-Type", "application/json");
+	send_bytes(rq, 422, &text);
+}
+
+void
+request_fail(struct request *rq, const struct awo_err *err)
+{
+	int status = awo_code_http(err->code);
+
+	if (err->code == AWO_INVALID_ARGUMENT) {
+		const struct p_type *type = rq->route != NULL && rq->route->rpc != NULL
+						? rq->route->rpc->request
+						: &p_type_empty;
+		bool has_body =
+		    rq->method == HTTP_POST || rq->method == HTTP_PUT || rq->method == HTTP_PATCH;
+		struct args_error e;
+
+		args_explain(type, rq->args, err,
+		    args_origin(type, err->field, has_body, &rq->target, rq->params), &e);
+		request_fail_args(rq, &e);
+		return;
+	}
+	if (status == 503 || status == 429)
+		if (!has_answer_header(rq, "Retry-After"))
+			request_add_header(rq, "Retry-After", RETRY_AFTER_S);
+	request_fail_status(rq, status, "%s", err->msg);
+}
+
+/* ---- calls of awod */
+
+static void
+on_called(void *arg, const struct awo_err *err, void *answer)
+{
+	struct request *rq = arg;
+	request_called *done = rq->called;
+
+	rq->called = NULL;
+	done(rq, err, answer);
+}
+
+void
+request_call(struct request *rq, enum p_method_id method, const void *params, request_called *done)
+{
+	AWO_ASSERT(rq->called == NULL);
+	rq->called = done;
+	backend_call(rq->g, rq->who.auth, method, params, on_called, rq);
+}
+
+void
+request_call_self(
+    struct request *rq, enum p_method_id method, const void *params, request_called *done)
+{
+	AWO_ASSERT(rq->called == NULL);
+	rq->called = done;
+	backend_call(rq->g, NULL, method, params, on_called, rq);
+}

@@ -1,0 +1,339 @@
+"""Every route over real HTTP, in both shapes."""
+import gzip
+import re
+import subprocess
+
+import pytest
+
+NATIVE = ["/api/v1", "/api/v1/agent-work-orders", "/agent-work-orders"]
+LEGACY = ["/api/agent-work-orders", "/api/agent-work-orders/agent-work-orders"]
+
+
+@pytest.fixture
+def order(gateway, repo):
+    """A completed order, made over HTTP."""
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "Add a greeting"})
+    assert made.status == 201, made
+    order_id = made.json["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.completed(order_id)
+    return order_id
+
+
+def test_root_says_what_it_is(gateway):
+    answer = gateway.get("/")
+    assert answer.status == 200 and answer.json["service"] == "agent-work-orders"
+    browser = gateway.get("/", Accept="text/html,application/xhtml+xml")
+    assert browser.status == 303 and browser.headers["location"] == "/ui/"
+
+
+def test_health_everywhere(gateway):
+    for path in ["/health", "/health/", *(f"{p}/health" for p in NATIVE + LEGACY)]:
+        answer = gateway.get(path)
+        assert answer.status == 200, answer
+        health = answer.json
+        assert health["status"] in ("healthy", "degraded") and health["service"] == "agent-work-orders"
+        assert health["storage_type"] == "sqlite" and health["database"] == {"status": "healthy", "tables_exist": True}
+        assert {"claude_cli", "git", "github"} <= set(health["dependencies"])
+        assert set(health["queue"]) == {"running", "pending", "max_concurrent"}
+
+
+def test_create_get_list_native(gateway, repo):
+    for prefix in NATIVE:
+        for slash in ("", "/"):
+            made = gateway.post(prefix + slash, {"repository_url": str(repo.path), "user_request": "x",
+                                                 "selected_commands": ["create-branch"]})
+            assert made.status == 201, made
+            order = made.json["agent_work_order"]
+            assert made.headers["location"].endswith(order["agent_work_order_id"])
+            assert made.json["logs_url"].endswith(f"/{order['agent_work_order_id']}/logs")
+            one = gateway.get(f"{prefix}/{order['agent_work_order_id']}{slash}")
+            assert one.json["agent_work_order"]["agent_work_order_id"] == order["agent_work_order_id"]
+            assert gateway.get(made.json["logs_url"]).status == 200
+    page = gateway.get("/api/v1/?limit=2").json
+    assert len(page["agent_work_orders"]) == 2 and page["total_count"] == 6 and page["has_more"] is True
+    after = gateway.get(f"/api/v1/?limit=10&cursor={page['next_cursor']}").json
+    assert len(after["agent_work_orders"]) == 4 and after["has_more"] is False and after["next_cursor"] is None
+    assert gateway.get("/api/v1/?offset=5").json["total_count"] == 6
+
+
+def test_create_get_list_legacy(gateway, repo):
+    for prefix in LEGACY:
+        for slash in ("", "/"):
+            made = gateway.post(prefix + slash, {"repository_url": str(repo.path), "user_request": "x",
+                                                 "selected_commands": ["create-branch"]})
+            assert made.status == 201, made
+            assert made.json["message"] and made.json["logs_url"]
+            assert made.json["agent_work_order"]["agent_work_order_id"] == made.json["agent_work_order_id"]
+            one = gateway.get(f"{prefix}/{made.json['agent_work_order_id']}{slash}")
+            assert one.json["agent_work_order_id"] == made.json["agent_work_order_id"]
+            assert "agent_work_order" not in one.json and "logs_url" not in one.json
+    listed = gateway.get("/api/agent-work-orders/?limit=3")
+    assert isinstance(listed.json, list) and len(listed.json) == 3 and listed.headers["x-total-count"] == "4"
+
+
+def test_states_that_older_clients_know(gateway, repo):
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"}).json
+    order = made["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.wait(order, "running")
+    paused = gateway.post(f"/api/v1/{order}/pause")
+    assert paused.status == 200 and paused.json["agent_work_order"]["status"] == "paused"
+    assert gateway.get(f"/api/agent-work-orders/{order}").json["status"] == "running"
+    resumed = gateway.post(f"/api/agent-work-orders/{order}/resume", {})
+    assert resumed.status == 200 and resumed.json["agent_work_order_id"] == order
+    gateway.instance.wait(order, "running")
+    cancelled = gateway.post(f"/api/v1/{order}/cancel", {"reason": "enough"})
+    assert cancelled.status == 200 and cancelled.json["agent_work_order"]["status"] == "cancelled", cancelled
+    assert gateway.get(f"/api/agent-work-orders/{order}").json["status"] == "failed"
+    assert [o["status"] for o in gateway.get("/api/agent-work-orders/").json] == ["failed"]
+    again = gateway.post(f"/api/v1/{order}/retry")
+    assert again.status == 200 and again.json["agent_work_order"]["attempt"] == 2
+    assert gateway.post(f"/api/v1/{order}/cancel").status == 200
+    gone = gateway.request("DELETE", f"/api/v1/{order}")
+    assert gone.status == 200 and gone.json == {"agent_work_order_id": order, "deleted": True}
+    assert gateway.get(f"/api/v1/{order}").status == 404
+
+
+def test_what_an_order_left(gateway, order):
+    for prefix in NATIVE + LEGACY:
+        base = f"{prefix}/{order}"
+        steps = gateway.get(f"{base}/steps").json
+        assert steps["agent_work_order_id"] == order and steps["steps"][0]["step"] == "create-branch"
+        progress = gateway.get(f"{base}/git-progress").json
+        assert progress["git_commit_count"] > 0 and progress["phase_history"]
+        logs = gateway.get(f"{base}/logs?limit=5&offset=1").json
+        assert set(logs) >= {"agent_work_order_id", "log_entries", "total", "total_count", "filtered_total", "limit", "offset",
+                             "has_more"}
+        assert len(logs["log_entries"]) == 5 and logs["limit"] == 5 and logs["offset"] == 1 and logs["has_more"] is True
+        diff = gateway.get(f"{base}/diff").json
+        assert diff["files"] and diff["patch"].startswith("diff --git")
+        artifacts = gateway.get(f"{base}/artifacts").json["artifacts"]
+        name = next(a["name"] for a in artifacts if a["name"].startswith("prompts/"))
+        assert gateway.get(f"{base}/artifacts/{name}").json["content"]
+    only = gateway.get(f"/api/v1/{order}/logs?step=planning&limit=1000").json
+    assert only["log_entries"] and {line["step"] for line in only["log_entries"]} == {"planning"}
+    after = gateway.get(f"/api/v1/{order}/logs?after_seq={only['log_entries'][0]['seq']}&limit=1").json
+    assert after["log_entries"][0]["seq"] > only["log_entries"][0]["seq"]
+
+
+def test_prompt(gateway, order):
+    answer = gateway.post(f"/api/v1/{order}/prompt", {"agent_work_order_id": order, "prompt_text": "Go on"})
+    assert answer.status == 200, answer
+    assert answer.json["success"] is True and answer.json["prompt_accepted"] is True and answer.json["message"]
+    assert answer.json["agent_work_order_id"] == order
+    gateway.instance.completed(order)
+    other = gateway.post(f"/api/v1/{order}/prompt", {"agent_work_order_id": "wo-00000000", "prompt_text": "Go on"})
+    assert other.status == 422 and other.json["detail"][0]["loc"] == ["body", "agent_work_order_id"]
+
+
+def test_start_and_queue(gateway, repo):
+    gateway.instance.call("settings.set", key="max_concurrent", value=1)
+    first = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"}).json
+    order = first["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.wait(order, "running")
+    second = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "x", "priority": 5}).json
+    waits = second["agent_work_order"]["agent_work_order_id"]
+    queue = gateway.get("/api/v1/queue").json
+    assert queue["pending"] == 1 and queue["entries"][0]["agent_work_order_id"] == waits
+    full = gateway.post(f"/api/v1/{waits}/start")
+    assert full.status == 429 and "retry-after" in full.headers, full
+    for each in (waits, order):
+        assert gateway.post(f"/api/agent-work-orders/{each}/cancel").status == 200
+
+
+def test_repositories(gateway, repo, place):
+    for prefix in ("/api/v1", "/api/agent-work-orders"):
+        made = gateway.post(f"{prefix}/repositories", {"repository_url": str(repo.path)})
+        assert made.status == 201, made
+        known = made.json
+        assert re.fullmatch(r"[0-9a-f-]{36}", known["id"]) and known["is_verified"] is True
+        assert gateway.post(f"{prefix}/repositories/", {"repository_url": str(repo.path)}).status == 409
+        path = f"{prefix}/repositories/{known['id']}"
+        assert gateway.get(path).json["repository_url"] == known["repository_url"]
+        changed = gateway.request("PATCH", path, {"default_sandbox_type": "git_branch", "default_commands": ["create-branch"]})
+        assert changed.status == 200 and changed.json["default_sandbox_type"] == "git_branch"
+        listed = gateway.get(f"{prefix}/repositories")
+        if prefix == "/api/v1":
+            assert [r["id"] for r in listed.json["repositories"]] == [known["id"]] and listed.json["total_count"] == 1
+        else:
+            assert [r["id"] for r in listed.json] == [known["id"]] and listed.headers["x-total-count"] == "1"
+        verified = gateway.post(f"{path}/verify")
+        assert verified.status == 200 and verified.json["verification_success"] is True, verified
+        assert verified.json["repository"]["is_accessible"] is True
+        order = gateway.post("/api/v1/", {"repository_id": known["id"], "user_request": "x"}).json["agent_work_order"]
+        assert order["sandbox_type"] == "git_branch" and order["selected_commands"] == ["create-branch"]
+        gateway.instance.completed(order["agent_work_order_id"])
+        assert gateway.request("DELETE", path).json == {"deleted": True}
+        assert gateway.get(path).status == 404
+    missing = gateway.post("/github/verify-repository", {"repository_url": str(place / "nothing.git")})
+    assert missing.status == 200 and missing.json["is_accessible"] is False and missing.json["error_message"]
+    assert gateway.post("/api/v1/", {"repository_id": "00000000-0000-0000-0000-000000000000", "user_request": "x"}).status == 404
+
+
+def test_settings_and_credentials(gateway):
+    base = "/api/v1"
+    keys = {s["key"] for s in gateway.get(f"{base}/settings").json["settings"]}
+    assert {"max_concurrent", "github.token"} <= keys
+    assert [s["key"] for s in gateway.get(f"{base}/settings?key=max_concurrent").json["settings"]] == ["max_concurrent"]
+    stored = gateway.request("PUT", f"{base}/credentials", {"name": "mine", "kind": "github_token", "value": "ghp_secret1234"})
+    assert stored.status == 200 and stored.json["masked"] == "***1234" and "ghp_secret1234" not in stored.body.decode()
+    assert [c["name"] for c in gateway.get(f"{base}/credentials").json["credentials"]] == ["mine"]
+    assert gateway.request("DELETE", f"{base}/credentials/mine").json == {"deleted": True}
+    tested = gateway.post(f"{base}/settings/test/agent")
+    assert tested.status == 200 and set(tested.json) >= {"success", "message"}
+    assert gateway.post(f"{base}/settings/test/nothing").status == 422
+
+
+def test_what_else_there_is(gateway):
+    assert {w["name"] for w in gateway.get("/api/v1/workflows").json["workflows"]} >= {"agent_workflow_plan"}
+    assert gateway.get("/api/v1/workflows/agent_workflow_plan").json["steps"]
+    valid = gateway.post("/api/v1/workflows/validate", {"selected_commands": ["execute"]}).json
+    assert valid["valid"] is False and valid["errors"]
+    assert {c["name"] for c in gateway.get("/api/v1/commands").json["commands"]} >= {"planning"}
+    assert {t["name"]: t["available"] for t in gateway.get("/api/v1/info").json["sandbox_types"]}["e2b"] is False
+    assert gateway.get("/api/v1/metrics").json["metrics"]["orders"]["pending"] == 0
+
+
+def test_metrics_for_prometheus(gateway, order):
+    answer = gateway.get("/metrics")
+    assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain")
+    seen = {}
+    for line in answer.body.decode().splitlines():
+        if line.startswith("#"):
+            continue
+        assert re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"\})? [-+0-9.e]+', line), line
+        name, value = line.rsplit(" ", 1)
+        seen[name] = float(value)
+    assert seen['awo_orders{state="completed"}'] == 1 and seen["awo_up"] == 1
+    assert seen["awo_step_seconds_count"] >= 5 and seen["awo_queue_wait_seconds_count"] == 1
+    assert seen['awo_rpc_seconds_bucket{le="+Inf"}'] == seen["awo_rpc_seconds_count"] > 0 and seen["awo_output_tokens_total"] > 0
+    assert seen['awo_http_request_seconds_bucket{le="+Inf"}'] == seen["awo_http_request_seconds_count"] > 0
+
+
+def test_description(gateway):
+    api = gateway.get("/openapi.json")
+    assert api.status == 200 and api.json["openapi"] == "3.1.0"
+    assert set(api.json["paths"]["/api/v1/{id}"]) == {"get", "delete"}
+    page = gateway.get("/docs")
+    assert page.status == 200 and page.headers["content-type"].startswith("text/html")
+    assert b"http://" not in page.body and b"https://" not in page.body
+    assert "unsafe" not in page.headers["content-security-policy"]
+
+
+def test_head_options_and_tags(gateway, order):
+    path = f"/api/v1/{order}"
+    full = gateway.get(path)
+    head = gateway.request("HEAD", path)
+    assert head.status == 200 and head.body == b"" and head.headers["content-length"] == str(len(full.body))
+    same = gateway.get(path, If_None_Match=full.headers["etag"])
+    assert same.status == 304 and same.body == b"" and same.headers["etag"] == full.headers["etag"]
+    assert gateway.get(path, If_None_Match='W/"other"').status == 200
+    assert gateway.get(path, If_None_Match="*").status == 304
+    options = gateway.request("OPTIONS", path)
+    assert options.status == 204 and options.headers["allow"] == "GET, HEAD, DELETE, OPTIONS"
+    assert "access-control-allow-origin" not in options.headers
+
+
+def test_large_answers_are_compressed(gateway, order):
+    plain = gateway.get(f"/api/v1/{order}/logs?limit=1000")
+    packed = gateway.get(f"/api/v1/{order}/logs?limit=1000", Accept_Encoding="gzip, br")
+    assert packed.headers["content-encoding"] == "gzip" and gzip.decompress(packed.body) == plain.body
+    assert len(packed.body) < len(plain.body) / 3 and packed.headers["etag"] == plain.headers["etag"]
+    assert "content-encoding" not in plain.headers and "Accept-Encoding" in plain.headers["vary"]
+    assert "content-encoding" not in gateway.get("/", Accept_Encoding="gzip").headers
+
+
+def test_request_ids(gateway, repo):
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "x"}, X_Request_Id="from-me.1")
+    assert made.headers["x-request-id"] == "from-me.1"
+    order = made.json["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.completed(order)
+    assert gateway.instance.wait_event(order, "agent_work_order_created")["request_id"] == "from-me.1"
+    assert "request_id=from-me.1" in gateway.log()
+    ids = {gateway.get("/").headers["x-request-id"] for _ in range(5)}
+    assert len(ids) == 5
+    assert gateway.get("/", X_Request_Id="not ok").headers["x-request-id"] != "not ok"
+
+
+def test_idempotency_key(gateway, repo):
+    body = {"repository_url": str(repo.path), "user_request": "x"}
+    first, second = (gateway.post("/api/v1/", body, Idempotency_Key="k1") for _ in range(2))
+    assert first.status == second.status == 201
+    assert first.json["agent_work_order"]["agent_work_order_id"] == second.json["agent_work_order"]["agent_work_order_id"]
+    other = gateway.post("/api/agent-work-orders/", body, Idempotency_Key="k2")
+    assert other.json["agent_work_order_id"] != first.json["agent_work_order"]["agent_work_order_id"]
+    for order in (first.json["agent_work_order"], other.json):
+        gateway.instance.completed(order["agent_work_order_id"])
+
+
+def test_cors_only_for_configured_origins(make_gateway):
+    gateway = make_gateway({"gateway": {"cors_origins": ["http://ui.example:3737"]}})
+    ours = gateway.get("/api/v1/", Origin="http://ui.example:3737")
+    assert ours.headers["access-control-allow-origin"] == "http://ui.example:3737"
+    preflight = gateway.request("OPTIONS", "/api/v1/", headers={
+        "Origin": "http://ui.example:3737", "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": "content-type"})
+    assert preflight.status == 204 and "POST" in preflight.headers["access-control-allow-methods"]
+    assert "Content-Type" in preflight.headers["access-control-allow-headers"]
+    assert "access-control-allow-origin" not in gateway.get("/api/v1/", Origin="http://evil.example").headers
+
+
+def test_security_headers(gateway):
+    for path in ("/", "/health", "/api/v1/", "/nothing", "/docs", "/ui/", "/api/v1//x"):
+        headers = gateway.get(path).headers
+        assert headers["x-content-type-options"] == "nosniff", path
+        assert headers["x-frame-options"] == "DENY" and headers["referrer-policy"] == "no-referrer"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "unsafe" not in headers["content-security-policy"]
+
+
+def test_ui_files(make_gateway, place):
+    ui = place / "ui"
+    (ui / "assets").mkdir(parents=True)
+    (ui / "index.html").write_text("<!doctype html><title>ui</title>")
+    (ui / "assets" / "index-abc123.js").write_text("console.log(1);\n" * 100)
+    (ui / "assets" / "index-abc123.js.gz").write_bytes(gzip.compress((ui / "assets" / "index-abc123.js").read_bytes()))
+    (place / "secret").write_text("no")
+    (ui / "link").symlink_to(place / "secret")
+    gateway = make_gateway(args=["--ui-dir", ui])
+    for path in ("/ui", "/ui/", "/ui/orders/wo-12345678", "/ui/index.html"):
+        page = gateway.get(path)
+        assert page.status == 200 and b"<title>ui" in page.body and page.headers["cache-control"] == "no-cache", path
+    script = gateway.get("/ui/assets/index-abc123.js")
+    assert script.status == 200 and script.headers["content-type"].startswith("text/javascript")
+    assert "immutable" in script.headers["cache-control"]
+    packed = gateway.get("/ui/assets/index-abc123.js", Accept_Encoding="gzip")
+    assert packed.headers["content-encoding"] == "gzip" and gzip.decompress(packed.body) == script.body
+    assert gateway.get("/ui/assets/index-abc123.js", If_None_Match=script.headers["etag"]).status == 304
+    assert gateway.request("HEAD", "/ui/assets/index-abc123.js").headers["content-length"] == str(len(script.body))
+    assert gateway.get("/ui/assets/other.js").status == 404
+    assert b"no" != gateway.get("/ui/link").body
+
+
+def test_without_a_ui_a_page_says_so(make_gateway, place):
+    gateway = make_gateway(args=["--ui-dir", place / "nothing"])
+    page = gateway.get("/ui/")
+    assert page.status == 200 and b"npm" in page.body and page.headers["content-type"].startswith("text/html")
+
+
+def test_maintenance(gateway):
+    # the gateway's own user is no administrator in system mode
+    expected = 403 if gateway.instance.system else 200
+    for what in ("cleanup", "reconcile"):
+        answer = gateway.post(f"/api/v1/maintenance/{what}", {"dry_run": True})
+        assert answer.status == expected, answer
+        if expected == 200:
+            assert set(answer.json) >= {"removed", "kept", "bytes_freed", "errors"}
+
+
+def test_options_of_the_program(make_gateway, instance):
+    gateway = make_gateway(instance=instance, start=False)
+    program = str(instance.programs / "awo-gateway")
+    run = lambda *a: subprocess.run([program, *a], capture_output=True, text=True, env=gateway.env, timeout=30, check=False)
+    assert run("--version").stdout.startswith("awo-gateway ")
+    assert "--listen" in run("--help").stdout
+    assert run("--nothing").returncode == 1
+    checked = run("--check-config", "--config", str(instance.config_dir / "config.yaml"))
+    assert checked.returncode == 0 and "gateway" in checked.stdout
+    instance.write_config("gateway:\n  lisen: x\n")
+    bad = run("--check-config", "--config", str(instance.config_dir / "config.yaml"))
+    assert bad.returncode != 0 and "config.yaml:2" in bad.stderr and "listen" in bad.stderr

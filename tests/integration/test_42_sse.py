@@ -1,0 +1,217 @@
+"""Streams over HTTP: replay and then live, without a gap or a double, for many readers and slow ones."""
+import json
+import random
+import socket
+import threading
+import time
+from datetime import datetime
+
+import pytest
+
+
+def start(gateway, repo, request="Add a greeting", **more):
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": request, **more})
+    assert made.status == 201, made
+    return made.json["agent_work_order"]["agent_work_order_id"]
+
+
+def path(order, query=""):
+    return f"/api/v1/{order}/logs/stream{query}"
+
+
+def test_a_stream_is_the_log(gateway, repo):
+    order = start(gateway, repo)
+    stream = gateway.stream(path(order))
+    assert stream.status == 200 and stream.headers["content-type"] == "text/event-stream"
+    live = stream.lines()
+    log = gateway.instance.log(order)
+    assert live == [{**line} for line in log]
+    assert live[-1]["event"] == "agent_work_order_completed"
+    again = gateway.stream(path(order))
+    events = list(again.events())
+    assert [json.loads(d) for kind, _, d in events if kind == "message"] == log
+    assert [i for kind, i, _ in events if kind == "message"] == [line["seq"] for line in log]
+    assert events[-1][0] == "end" and json.loads(events[-1][2])["reason"] == "order_ended"
+
+
+def test_resume_by_id(gateway, repo):
+    order = start(gateway, repo)
+    gateway.instance.completed(order)
+    log = gateway.instance.log(order)
+    for at in (0, 1, len(log) // 2, len(log) - 1):
+        rest = gateway.stream(path(order), {"Last-Event-ID": str(log[at]["seq"])}).lines()
+        assert rest == log[at + 1:]
+        assert gateway.stream(path(order, f"?after_seq={log[at]['seq']}")).lines() == rest
+    # the header wins: browsers send it when they come again
+    assert gateway.stream(path(order, "?after_seq=0"), {"Last-Event-ID": str(log[-2]["seq"])}).lines() == log[-1:]
+    for wrong in ("x", "-1", "1x", "0x10"):
+        answer = gateway.get(path(order), Last_Event_ID=wrong)
+        assert answer.status == 422 and answer.json["detail"][0]["loc"] == ["header", "Last-Event-ID"], answer
+    assert gateway.get(path(order, "?after_seq=3")).status == 422
+
+
+def test_filters(gateway, repo):
+    order = start(gateway, repo)
+    gateway.instance.completed(order)
+    log = gateway.instance.log(order)
+    steps = gateway.stream(path(order, "?step=planning")).lines()
+    assert steps and steps == [line for line in log if line.get("step") == "planning"]
+    assert gateway.stream(path(order, "?level=error")).lines() == [line for line in log if line["level"] == "error"]
+    middle = log[len(log) // 2]["timestamp"]
+    assert gateway.stream(path(order, f"?since={middle}")).lines() == [x for x in log if x["timestamp"] >= middle]
+    assert gateway.get(path(order, "?level=loud")).json["detail"][0]["type"] == "enum"
+
+
+def test_head_of_a_stream(gateway, repo):
+    order = start(gateway, repo)
+    head = gateway.request("HEAD", path(order))
+    assert head.status == 200 and head.headers["content-type"] == "text/event-stream" and head.body == b""
+    gateway.instance.completed(order)
+
+
+def test_lines_come_at_once(gateway, repo):
+    order = start(gateway, repo, "demo: hang")
+    gateway.instance.wait(order, "running")
+    stream = gateway.stream(path(order))
+    seen = []
+
+    def read():
+        for kind, _, data in stream.events():
+            if kind == "message":
+                seen.append((time.time(), json.loads(data)))
+    thread = threading.Thread(target=read, daemon=True)
+    thread.start()
+    time.sleep(0.5)
+    gateway.post(f"/api/v1/{order}/prompt", {"prompt_text": "hello"})
+    gateway.instance.wait_event(order, "prompt_queued")
+    gateway.post(f"/api/v1/{order}/cancel")
+    thread.join(20)
+    when = {line["event"]: (at - datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00")).timestamp())
+            for at, line in seen}
+    assert when["prompt_queued"] < 0.5, when
+
+
+def test_keepalive(gateway, repo):
+    order = start(gateway, repo, "demo: hang")
+    gateway.instance.wait(order, "running")
+    stream = gateway.stream(path(order, "?level=error"))
+    began = time.monotonic()
+    for kind, _, text in stream.events():
+        if kind == "comment" and text == "keepalive":
+            break
+    assert time.monotonic() - began < 15
+    gateway.post(f"/api/v1/{order}/cancel")
+
+
+def test_many_readers_of_one_order(gateway, repo):
+    """Readers that come at different times all have the whole log."""
+    order = start(gateway, repo)
+    results = {}
+
+    def read(n):
+        time.sleep(random.random() * 0.8)
+        results[n] = gateway.stream(path(order), timeout=60).lines()
+    threads = [threading.Thread(target=read, args=(n,)) for n in range(60)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    log = gateway.instance.log(order)
+    assert len(results) == 60 and all(lines == log for lines in results.values())
+
+
+def test_reconnects_join_without_gap_or_double(gateway, repo):
+    order = start(gateway, repo, "demo@planning: flood 2000000")
+    joined, last, connections = [], None, 0
+    rnd = random.Random(5)
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        stream = gateway.stream(path(order), {"Last-Event-ID": str(last)} if last else None)
+        connections += 1
+        ended = False
+        budget = rnd.randrange(1, 60)
+        for kind, ident, data in stream.events():
+            if kind == "end":
+                ended = True
+                break
+            if kind == "message":
+                joined.append(json.loads(data))
+                last = ident
+                budget -= 1
+                if budget == 0:
+                    break
+        stream.close()
+        if ended:
+            break
+    assert joined == gateway.instance.log(order)
+    assert connections > 10
+
+
+def test_a_restart_of_awod_is_not_seen(gateway, repo):
+    order = start(gateway, repo, "demo: hang")
+    gateway.instance.wait(order, "running")
+    stream = gateway.stream(path(order))
+    lines = []
+    thread = threading.Thread(target=lambda: lines.extend(stream.lines()))
+    thread.start()
+    time.sleep(0.5)
+    gateway.instance.stop()
+    time.sleep(0.3)
+    gateway.instance.start()
+    end = time.monotonic() + 5
+    while gateway.get(f"/api/v1/{order}").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert gateway.post(f"/api/v1/{order}/cancel").status == 200
+    thread.join(20)
+    assert not thread.is_alive() and lines == gateway.instance.log(order)
+
+
+def test_events_of_all_orders(gateway, repo):
+    stream = gateway.stream("/api/v1/events")
+    assert stream.status == 200
+    time.sleep(0.3)
+    order = start(gateway, repo)
+    seen = []
+    for kind, ident, data in stream.events():
+        if kind == "message":
+            seen.append((ident, json.loads(data)))
+            if seen[-1][1]["event"] == "agent_work_order_completed":
+                break
+    stored = [(i, e) for i, e in seen if i]
+    assert [i for i, _ in stored] == sorted({i for i, _ in stored})
+    assert "agent_work_order_created" in [e["event"] for _, e in stored]
+    assert "step_completed" in [e["event"] for i, e in seen]
+    # from the first on: the rest, once
+    again = gateway.stream("/api/v1/events", {"Last-Event-ID": str(stored[0][0])})
+    replayed = []
+    for kind, ident, data in again.events():
+        if kind == "message":
+            replayed.append((ident, json.loads(data)))
+            if replayed[-1][1]["event"] == "agent_work_order_completed":
+                break
+    assert replayed == stored[1:]
+    other = gateway.stream("/api/v1/events?after_id=0&agent_work_order_id=wo-00000000", timeout=1)
+    with pytest.raises(TimeoutError):
+        while True:
+            line = other.response.readline()
+            assert not line.startswith(b"data")
+    assert order
+
+
+def test_one_that_stops_reading_is_cut_off(gateway, repo):
+    order = start(gateway, repo, "demo@planning: flood 16000000")
+    gateway.instance.wait(order, "running")
+    before = gateway.resident()
+    slow = socket.create_connection((gateway.host, gateway.port))
+    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    slow.sendall(f"GET {path(order)} HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\n\r\n".encode())
+    quick = gateway.stream(path(order), timeout=60).lines()
+    assert quick == gateway.instance.log(order)
+    end = time.monotonic() + 40
+    while "sse_reader_dropped" not in gateway.log():
+        assert time.monotonic() < end, "the one that reads nothing was not cut off"
+        time.sleep(0.2)
+    # a sanitizer keeps what was freed
+    assert gateway.is_sanitized or gateway.resident() - before < 16 << 20
+    slow.close()

@@ -1,0 +1,268 @@
+"""Clients that mean harm: the gateway keeps serving others within its limits."""
+import random
+import resource
+import socket
+import time
+
+import pytest
+
+
+@pytest.fixture(autouse=True)
+def descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def serves(gateway, within=2.0):
+    began = time.monotonic()
+    assert gateway.get("/api/v1/").status == 200
+    took = time.monotonic() - began
+    assert took < within, f"an answer took {took:.2f} s"
+
+
+def host(gateway):
+    return f"Host: {gateway.host}:{gateway.port}\r\n".encode()
+
+
+def grew(gateway, before, limit):
+    # a sanitizer keeps what was freed
+    now = gateway.resident()
+    assert gateway.is_sanitized or now - before < limit, f"{(now - before) >> 20} MiB"
+
+
+def test_slowloris(gateway):
+    """2,000 connections that send a byte of a header now and then, for ever."""
+    serves(gateway)
+    before = gateway.resident()
+    sockets = []
+    try:
+        for _ in range(2000):
+            s = socket.create_connection((gateway.host, gateway.port), timeout=5)
+            s.sendall(b"GET /api/v1/ HTTP/1.1\r\nHost: a\r\nX-Slow: ")
+            s.setblocking(False)
+            sockets.append(s)
+        serves(gateway)
+        grew(gateway, before, 48 << 20)
+        closed, end = set(), time.monotonic() + 45
+        while len(closed) < len(sockets) and time.monotonic() < end:
+            for i, s in enumerate(sockets):
+                if i in closed:
+                    continue
+                try:
+                    s.send(b"a")
+                    if s.recv(4096) == b"":
+                        closed.add(i)
+                except BlockingIOError:
+                    pass
+                except OSError:
+                    closed.add(i)
+            serves(gateway)
+            time.sleep(0.5)
+        assert len(closed) == len(sockets), f"{len(sockets) - len(closed)} are still there"
+    finally:
+        for s in sockets:
+            s.close()
+    serves(gateway)
+
+
+def test_connections_that_say_nothing(gateway):
+    sockets = [socket.create_connection((gateway.host, gateway.port), timeout=30) for _ in range(200)]
+    serves(gateway)
+    began = time.monotonic()
+    for s in sockets:
+        assert s.recv(1) == b""
+        s.close()
+    assert time.monotonic() - began < 20
+
+
+def test_more_connections_than_there_may_be(gateway):
+    sockets = []
+    try:
+        for _ in range(4400):
+            s = socket.create_connection((gateway.host, gateway.port), timeout=5)
+            sockets.append(s)
+        assert "connections_at_limit" in gateway.log() or len(sockets) < 4096
+        # those beyond wait until others have gone
+        end = time.monotonic() + 30
+        while True:
+            try:
+                serves(gateway, 25)
+                break
+            except (OSError, AssertionError):
+                assert time.monotonic() < end
+    finally:
+        for s in sockets:
+            s.close()
+    time.sleep(0.5)
+    serves(gateway)
+
+
+def test_bodies_without_end(gateway):
+    """A gigabyte, announced or in chunks, is refused before it is there."""
+    serves(gateway)
+    before = gateway.resident()
+    answer = gateway.raw(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Content-Length: 1073741824\r\n\r\n" + b"x" * 100000)
+    assert answer.startswith(b"HTTP/1.1 413") or answer == b"", answer[:200]
+    for announced in (True, False):
+        sent = 0
+        with socket.create_connection((gateway.host, gateway.port), timeout=10) as s:
+            head = b"Content-Length: 1073741824\r\n\r\n" if announced else b"Transfer-Encoding: chunked\r\n\r\n"
+            s.sendall(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + head)
+            piece = b"x" * 65536 if announced else b"10000\r\n" + b"x" * 65536 + b"\r\n"
+            try:
+                while sent < 1 << 30:
+                    sent += s.send(piece)
+            except OSError:
+                pass
+        assert sent < 32 << 20, f"{sent >> 20} MiB were taken"
+        serves(gateway)
+    grew(gateway, before, 16 << 20)
+
+
+def test_many_bodies_that_do_not_end(gateway):
+    """Each is below the limit; together they would fill the memory."""
+    serves(gateway)
+    before = gateway.resident()
+    sockets = []
+    for _ in range(300):
+        try:
+            s = socket.create_connection((gateway.host, gateway.port), timeout=5)
+            s.sendall(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Content-Length: 1000000\r\n\r\n" + b"x" * 990000)
+        except OSError:
+            pass
+        sockets.append(s)
+    serves(gateway)
+    grew(gateway, before, 160 << 20)
+    for s in sockets:
+        s.close()
+
+
+def test_largest_body_that_is_allowed(gateway):
+    body = b'{"repository_url":"a/b","user_request":"' + b"x" * ((1 << 20) - 100) + b'"}'
+    assert gateway.post("/api/v1/", body).status == 422
+    body += b" " * ((1 << 20) - len(body) + 1)
+    answer = gateway.raw(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + f"Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    assert answer.startswith(b"HTTP/1.1 413") or answer == b""
+
+
+def test_headers_without_end(gateway):
+    for head in (b"X-Long: " + b"a" * 65536 + b"\r\n", b"".join(b"X-%d: a\r\n" % i for i in range(10000))):
+        answer = gateway.raw(b"GET / HTTP/1.1\r\n" + host(gateway) + head + b"\r\n", timeout=5)
+        assert not answer.startswith(b"HTTP/1.1 200"), answer[:100]
+        serves(gateway)
+    with socket.create_connection((gateway.host, gateway.port), timeout=5) as s:
+        sent = 0
+        try:
+            s.sendall(b"GET / HTTP/1.1\r\n")
+            while sent < 8 << 20:
+                s.sendall(b"X: " + b"a" * 1000 + b"\r\n")
+                sent += 1000
+        except OSError:
+            pass
+        assert sent < 4 << 20
+    serves(gateway)
+
+
+def test_bad_chunks(gateway):
+    for chunks in (b"zz\r\nabc\r\n", b"-1\r\nabc\r\n", b"ffffffffffffffff\r\nabc", b"3\r\nabcd\r\n0\r\n\r\n", b"3;x=" + b"y" * 70000 + b"\r\nabc\r\n",
+                   b"7fffffff\r\nabc", b"\r\n\r\n", b"0x3\r\nabc\r\n0\r\n\r\n"):
+        answer = gateway.raw(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Transfer-Encoding: chunked\r\n\r\n" + chunks,
+                             timeout=3, shut=True)
+        assert not answer.startswith(b"HTTP/1.1 2"), (chunks[:30], answer[:100])
+    good = gateway.raw(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+                       b"2\r\n{}\r\n0\r\n\r\n")
+    assert good.startswith(b"HTTP/1.1 422"), good[:200]
+    serves(gateway)
+
+
+def test_requests_that_are_none(gateway):
+    for data in (b"\r\n\r\n", b"GET\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"GET / HTTP/1.1\r\nHost\r\n\r\n", b"\x16\x03\x01\x02\x00\x01\x00",
+                 b"GET / HTTP/1.1\r\n" + host(gateway) + b"Content-Length: -1\r\n\r\n", b"\0" * 1000,
+                 b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Content-Length: 99999999999999999999\r\n\r\n",
+                 b"GET / HTTP/1.1\r\n" + host(gateway) + b"\xff\xfe: \xff\r\n\r\n", b"GET /\xff\xfe HTTP/1.1\r\n" + host(gateway) + b"\r\n",
+                 b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"):
+        gateway.raw(data, timeout=1, shut=True)
+        serves(gateway)
+
+
+def test_body_and_header_of_invalid_utf8(gateway):
+    answer = gateway.request("POST", "/api/v1/", b'{"repository_url":"\xff\xfe","user_request":"x"}')
+    assert answer.status == 422 and answer.json["detail"][0]["type"] == "json_invalid"
+    bad = gateway.raw(b"POST /api/v1/ HTTP/1.1\r\n" + host(gateway) + b"Connection: close\r\nIdempotency-Key: \xff\xfe\r\n"
+                      b"X-Request-Id: \xff\r\nContent-Length: 43\r\n\r\n" + b'{"repository_url":"a/b","user_request":"x"}')
+    assert bad.startswith(b"HTTP/1.1 422") and b"Idempotency-Key" in bad, bad
+
+
+def test_header_injection(gateway):
+    answer = gateway.raw(b"GET /?x=%0d%0aSet-Cookie:%20a=b HTTP/1.1\r\n" + host(gateway) +
+                         b"X-Request-Id: a\r\n b\r\nConnection: close\r\n\r\n")
+    assert b"Set-Cookie" not in answer
+
+
+def test_pipelined_requests_are_answered_in_order(gateway):
+    one = b"GET /api/v1/wo-%08x HTTP/1.1\r\n" + host(gateway)
+    data = b"".join(one % i + (b"Connection: close\r\n" if i == 19 else b"") + b"\r\n" for i in range(20))
+    answers = gateway.raw(data).split(b"HTTP/1.1 404")[1:]
+    assert len(answers) == 20
+    for i, answer in enumerate(answers):
+        assert b"wo-%08x" % i in answer
+
+
+def test_streams_of_clients_that_write_on(gateway, repo):
+    """What a client sends on a stream's connection is not gathered."""
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"})
+    order = made.json["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.wait(order, "running")
+    before = gateway.resident()
+    with socket.create_connection((gateway.host, gateway.port), timeout=1) as s:
+        s.sendall(f"GET /api/v1/{order}/logs/stream HTTP/1.1\r\n".encode() + host(gateway) + b"\r\n")
+        assert b"retry" in s.recv(65536) + s.recv(65536)
+        sent = 0
+        try:
+            while sent < 256 << 20:
+                sent += s.send(b"x" * 65536)
+        except OSError:
+            pass
+        assert sent < 32 << 20
+        grew(gateway, before, 16 << 20)
+        serves(gateway)
+    gateway.post(f"/api/v1/{order}/cancel")
+
+
+def test_random_requests(gateway):
+    """Mutations of real requests: whatever comes, it is answered or the connection ends, and others are served."""
+    rnd = random.Random(4)
+    paths = ["/", "/api/v1/", "/api/v1/wo-12345678/logs?limit=5&level=info", "/api/agent-work-orders/repositories", "/metrics",
+             "/ui/assets/x.js", "/api/v1/wo-12345678/artifacts/prompts/01-x.txt", "/openapi.json", "/health", "/webhooks/github"]
+    heads = ["Accept: text/html", "If-None-Match: \"x\"", "Accept-Encoding: gzip", "Last-Event-ID: 5", "Idempotency-Key: a",
+             "Origin: http://x", "Range: bytes=0-1", "Expect: 100-continue", "Upgrade: websocket", "Cookie: awo_session=x"]
+    bodies = ['{"repository_url":"a/b","user_request":"x","priority":5}', "{}", "[1,2", '{"a":' * 40, "\0\1\2"]
+    before = gateway.resident()
+    for n in range(1500):
+        method = rnd.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "X"])
+        body = rnd.choice(bodies) if method in ("POST", "PUT", "PATCH") else ""
+        lines = [f"{method} {rnd.choice(paths)} HTTP/1.{rnd.choice('011')}", f"Host: {gateway.host}:{gateway.port}",
+                 *rnd.sample(heads, rnd.randrange(4)), "Connection: close"]
+        if body or rnd.random() < 0.1:
+            lines.append(f"Content-Length: {len(body)}")
+        data = bytearray(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+        for _ in range(rnd.choice([0, 0, 1, 1, 2, 8])):
+            at = rnd.randrange(len(data))
+            kind = rnd.randrange(4)
+            if kind == 0:
+                data[at] = rnd.randrange(256)
+            elif kind == 1:
+                del data[at:at + rnd.randrange(1, 9)]
+            elif kind == 2:
+                data[at:at] = bytes(rnd.randrange(256) for _ in range(rnd.randrange(1, 9)))
+            else:
+                data[at:at] = data[max(0, at - 20):at]
+            if not data:
+                break
+        gateway.raw(bytes(data), timeout=2, shut=True)
+        if n % 250 == 0:
+            serves(gateway)
+    serves(gateway)
+    grew(gateway, before, 8 << 20)

@@ -1,0 +1,93 @@
+"""The web UI in a real browser, on the real gateway and daemon."""
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from awo_testlib.gateway import GATEWAY_UID
+from awo_testlib.instance import SOURCE, build_dir
+
+SCRIPTS = SOURCE / "tests" / "ui"
+CHROMIUM = os.environ.get("AWO_CHROMIUM", "/usr/bin/chromium")
+
+
+def modules():
+    """Where the UI's packages were installed: by the build, or in the source by hand."""
+    for place in (build_dir() / "ui-build" / "npm", SOURCE / "ui"):
+        if (place / "node_modules" / "playwright-core").is_dir():
+            return place
+    return None
+
+
+pytestmark = [
+    pytest.mark.skipif(not (build_dir() / "ui" / "index.html").exists(), reason="the web UI was not built: no npm"),
+    pytest.mark.skipif(not os.access(CHROMIUM, os.X_OK), reason="no Chromium: apt-get install chromium"),
+    pytest.mark.skipif(modules() is None, reason="no playwright-core: npm ci in ui/"),
+]
+
+
+def browse(script, gateway, answer=None, **env):
+    """Runs a script; for each line that begins with @ calls answer, and says when that is done."""
+    process = subprocess.Popen(
+        [shutil.which("node"), str(SCRIPTS / script)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        env={"PATH": os.environ["PATH"], "HOME": str(gateway.instance.home), "AWO_CHROMIUM": CHROMIUM,
+             "AWO_UI_MODULES": str(modules()), "AWO_UI_URL": f"http://127.0.0.1:{gateway.port}",
+             **{k: v for k, v in os.environ.items() if k in ("AWO_UI_SHOTS", "AWO_UI_ONLY")}, **env})
+    said = []
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if line.startswith("@"):
+                answer(line[1:].strip())
+                process.stdin.write("done\n")
+                process.stdin.flush()
+        status = process.wait(30)
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+    print("".join(said))
+    assert status == 0, "".join(said)[-6000:]
+
+
+def test_files_are_served_as_built(gateway):
+    page = gateway.get("/ui/", Accept="text/html")
+    assert page.status == 200 and page.headers["cache-control"] == "no-cache"
+    text = page.body.decode()
+    assert "unsafe-inline" not in page.headers["content-security-policy"]
+    script = text.split('src="')[1].split('"')[0]
+    plain, packed = gateway.get(script), gateway.get(script, Accept_Encoding="gzip")
+    assert plain.status == packed.status == 200 and "immutable" in plain.headers["cache-control"]
+    assert packed.headers["content-encoding"] == "gzip" and len(packed.body) < len(plain.body) / 2
+    # nothing that is loaded names another host
+    for path in Path(build_dir() / "ui").rglob("*.html"):
+        assert "//" not in path.read_text().replace("<!--", ""), path
+
+
+def test_what_a_person_does(gateway, repo):
+    def answer(what):
+        assert what == "restart the gateway"
+        gateway.stop()
+        gateway.start()
+
+    browse("scenarios.mjs", gateway, answer, AWO_UI_REPOSITORY=str(repo.path))
+
+
+def test_login_and_settings(make_instance, make_gateway):
+    instance = make_instance({"socket": {"gateway_user": str(GATEWAY_UID)}}, env={"AWO_RETENTION_DAYS": "9"})
+    gateway = make_gateway(instance=instance)
+    answer = instance.call("session.create")
+    browse("session.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")
+
+
+def test_pull_request(make_github, make_gateway):
+    github = make_github({"socket": {"gateway_user": str(GATEWAY_UID)}})
+    order = github.instance.run(github.url)
+    assert order["status"] == "completed", order
+    gateway = make_gateway(instance=github.instance)
+    answer = github.instance.call("session.create")
+    browse("pull_request.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}",
+           AWO_UI_ORDER=order["agent_work_order_id"], AWO_UI_PULL=order["github_pull_request_url"],
+           AWO_UI_BRANCH=order["git_branch_name"])

@@ -1,0 +1,111 @@
+// The stream of all orders' events: what each order does now, and when its record is to be read again.
+import { useSyncExternalStore } from 'react';
+import { activity } from '../lib/log-line';
+import { api, type LogLine } from './client';
+import { address } from './http';
+import { openStream, type StreamState } from './stream';
+import { STATE_EVENTS, type Order } from './types';
+
+export interface Activity {
+  text: string;
+  event: string;
+  /** Milliseconds since 1970. */
+  at: number;
+}
+
+const NOTIFY_MS = 150;
+
+type Listener = () => void;
+
+/** A value that components follow. */
+class Followed<T> {
+  private readonly listeners = new Set<Listener>();
+  constructor(private value: T) {}
+  get = (): T => this.value;
+  set(value: T): void {
+    if (value === this.value) return;
+    this.value = value;
+    this.listeners.forEach((listener) => listener());
+  }
+  follow = (listener: Listener): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+}
+
+const state = new Followed<StreamState>('connecting');
+const activities = new Followed<ReadonlyMap<string, Activity>>(new Map());
+
+export interface LiveHandlers {
+  /** An order's record as it is now; null when it is gone. */
+  onOrder: (id: string, order: Order | null) => void;
+  /** The stream is open (again): everything that was read before may be old. */
+  onOpen: () => void;
+}
+
+/**
+ * Follows the events of all orders. An order whose record an event changed is read again at once; while that is under
+ * way further events of it ask for one more reading, however many they are.
+ */
+export function startLive(handlers: LiveHandlers): () => void {
+  const fresh = new Map<string, Activity>();
+  const reading = new Map<string, boolean>();
+  let timer: ReturnType<typeof setTimeout> | undefined;
+
+  async function read(id: string): Promise<void> {
+    if (reading.has(id)) {
+      reading.set(id, true);
+      return;
+    }
+    reading.set(id, false);
+    try {
+      handlers.onOrder(id, (await api.order(id)).agent_work_order);
+    } catch (error) {
+      if ((error as { status?: number }).status === 404) handlers.onOrder(id, null);
+    }
+    const again = reading.get(id);
+    reading.delete(id);
+    if (again) void read(id);
+  }
+
+  function flush(): void {
+    timer = undefined;
+    activities.set(new Map([...activities.get(), ...fresh]));
+    fresh.clear();
+  }
+
+  const stop = openStream({
+    url: () => address('/events'),
+    onState(next) {
+      state.set(next);
+      if (next === 'open') handlers.onOpen();
+    },
+    onMessage(data) {
+      let line: LogLine;
+      try {
+        line = JSON.parse(data) as LogLine;
+      } catch {
+        return;
+      }
+      const id = line.agent_work_order_id;
+      if (!id) return;
+      if (STATE_EVENTS.has(line.event) || line.event === 'workspace_removed') void read(id);
+      const text = activity(line);
+      if (text === null) return;
+      fresh.set(id, { text, event: line.event, at: Date.parse(line.timestamp) || Date.now() });
+      timer ??= setTimeout(flush, NOTIFY_MS);
+    },
+  });
+  return () => {
+    stop();
+    clearTimeout(timer);
+  };
+}
+
+export function useLiveState(): StreamState {
+  return useSyncExternalStore(state.follow, state.get);
+}
+
+export function useActivities(): ReadonlyMap<string, Activity> {
+  return useSyncExternalStore(activities.follow, activities.get);
+}

@@ -1,0 +1,138 @@
+// What is around every page: where one can go, whether the pages are live, and how they look.
+import { Keyboard, LogOut, Monitor, Moon, Radio, RefreshCw, Sun } from 'lucide-react';
+import { useEffect, useState, type ReactNode } from 'react';
+import { Link, useLocation } from 'wouter';
+import { useLiveState } from '../api/live';
+import { useHealth, useLogOut, useSession } from '../api/queries';
+import { listenForKeys, useKeys } from '../lib/keys';
+import { useRemembered, type Remembered } from '../lib/storage';
+import { setTheme } from '../lib/theme';
+import { IconButton } from './button';
+import { KeyHelp } from './key-help';
+
+const PLACES = [
+  { to: '/agent-work-orders', label: 'Work orders', keys: 'g o' },
+  { to: '/repositories', label: 'Repositories', keys: 'g r' },
+  { to: '/queue', label: 'Queue', keys: 'g q' },
+  { to: '/settings', label: 'Settings', keys: 'g s' },
+];
+
+const NEXT_THEME: Record<Remembered['theme'], Remembered['theme']> = {
+  system: 'light',
+  light: 'dark',
+  dark: 'system',
+};
+const THEME_ICON = { system: Monitor, light: Sun, dark: Moon };
+
+function LiveMark() {
+  const live = useLiveState() === 'open';
+  return (
+    <span
+      role="status"
+      data-live={live}
+      title={live ? 'Changes are shown as they happen' : 'Not connected: asking every 3 seconds'}
+      className={`inline-flex items-center gap-1 text-sm ${live ? 'text-completed' : 'text-waiting'}`}
+    >
+      {live ? <Radio aria-hidden size={16} /> : <RefreshCw aria-hidden size={16} />}
+      <span className="sr-only sm:not-sr-only">{live ? 'Live' : 'Polling'}</span>
+    </span>
+  );
+}
+
+function ServiceState() {
+  const health = useHealth();
+  if (health.isError) {
+    return (
+      <p role="alert" className="bg-removed px-4 py-2 text-sm">
+        {health.error.message} What you see may be old.
+      </p>
+    );
+  }
+  if (health.data?.status !== 'degraded') return null;
+  return (
+    <p role="status" className="border-b border-line bg-card px-4 py-2 text-sm text-waiting">
+      AWO is degraded.{' '}
+      <Link href="/queue" className="underline">
+        See why
+      </Link>
+    </p>
+  );
+}
+
+/** Who is logged in, and the way out. */
+function Account() {
+  const session = useSession().data;
+  const logOut = useLogOut();
+  if (session?.auth !== 'session') return null;
+  return (
+    <IconButton
+      label={`Log out ${session.user ?? ''}`}
+      disabled={logOut.isPending}
+      onClick={() => logOut.mutate()}
+    >
+      <LogOut aria-hidden size={18} />
+    </IconButton>
+  );
+}
+
+export function Frame({ children }: { children: ReactNode }) {
+  const [location, navigate] = useLocation();
+  const { theme } = useRemembered();
+  const [help, setHelp] = useState(false);
+  const Icon = THEME_ICON[theme];
+  const changeTheme = () => setTheme(NEXT_THEME[theme]);
+
+  useEffect(listenForKeys, []);
+  useKeys('Everywhere', [
+    { keys: '?', label: 'Show these keys', run: () => setHelp(true) },
+    ...PLACES.map((place) => ({ keys: place.keys, label: place.label, run: () => navigate(place.to) })),
+    { keys: 't', label: 'Light, dark, or as the system', run: changeTheme },
+  ]);
+
+  return (
+    <>
+      <a
+        href="#main"
+        className="sr-only focus:not-sr-only focus:fixed focus:top-2 focus:left-2 focus:z-50 focus:rounded focus:bg-card focus:p-2"
+      >
+        Skip to the content
+      </a>
+      <header className="sticky top-0 z-20 border-b border-line bg-card">
+        <div className="mx-auto flex max-w-screen-2xl flex-wrap items-center gap-x-4 px-3 sm:flex-nowrap sm:px-4">
+          <span className="grow py-2 font-semibold text-accent sm:grow-0">AWO</span>
+          <nav
+            aria-label="Main"
+            className="order-last flex min-w-0 basis-full gap-1 overflow-x-auto sm:order-none sm:grow sm:basis-auto"
+          >
+            {PLACES.map(({ to, label }) => {
+              const here = location.startsWith(to);
+              return (
+                <Link
+                  key={to}
+                  href={to}
+                  aria-current={here ? 'page' : undefined}
+                  className={`border-b-2 px-2 py-2 text-sm font-medium sm:px-2.5 sm:py-3 whitespace-nowrap ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
+                >
+                  {label}
+                </Link>
+              );
+            })}
+          </nav>
+          <LiveMark />
+          <IconButton label={`Theme: ${theme}`} onClick={changeTheme}>
+            <Icon aria-hidden size={18} />
+          </IconButton>
+          <IconButton label="Keys" onClick={() => setHelp(true)}>
+            <Keyboard aria-hidden size={18} />
+          </IconButton>
+          <Account />
+        </div>
+      </header>
+      <ServiceState />
+      <main id="main" tabIndex={-1} className="mx-auto max-w-screen-2xl px-3 py-5 outline-none sm:px-4">
+        {children}
+      </main>
+      <KeyHelp open={help} onOpenChange={setHelp} />
+    </>
+  );
+}

@@ -1,0 +1,74 @@
+// All that is known of an order.
+import type { ReactNode } from 'react';
+import type { GitProgress, Order, Step } from '../api/types';
+import { bytes, duration, safeLink, timestamp } from '../lib/format';
+import { SANDBOX_LABEL } from '../repositories/repository-dialogs';
+
+interface Props {
+  order: Order;
+  progress: GitProgress | undefined;
+  steps: readonly Step[];
+}
+
+export function Details({ order, progress, steps }: Props) {
+  const url = safeLink(order.repository_url);
+  const done = new Set(steps.filter((step) => step.success).map((step) => step.step));
+  const rows: [string, ReactNode][] = [
+    ['Work order', order.agent_work_order_id],
+    ['Owner', order.owner],
+    [
+      'Repository',
+      url ? (
+        <a key="url" href={url} target="_blank" rel="noopener noreferrer" className="text-accent underline">
+          {order.repository_url}
+        </a>
+      ) : (
+        order.repository_url
+      ),
+    ],
+    ['Sandbox', `${SANDBOX_LABEL[order.sandbox_type]}, ${order.sandbox_identifier}`],
+    ['Confinement', order.sandbox_layers.join(', ') || null],
+    ['Agent', [order.agent, order.model].filter(Boolean).join(', ')],
+    ['Agent session', order.agent_session_id],
+    ['Workflow', order.workflow_type ?? order.selected_commands.join(', ')],
+    ['Steps completed', `${done.size}/${order.total_steps}`],
+    ['Base branch', order.base_branch],
+    [
+      'Newest commit',
+      progress?.latest_commit_sha &&
+        `${progress.latest_commit_sha.slice(0, 8)} ${progress.latest_commit_message ?? ''}`,
+    ],
+    ['Priority', order.priority],
+    ['Created', timestamp(order.created_at)],
+    ['Started', order.execution_started_at && timestamp(order.execution_started_at)],
+    ['Ended', order.execution_completed_at && timestamp(order.execution_completed_at)],
+    ['Tries again', order.retry_at && timestamp(order.retry_at)],
+    ['Processor time', order.usage.cpu_seconds === undefined ? null : duration(order.usage.cpu_seconds)],
+    [
+      'Largest memory',
+      order.usage.memory_peak_bytes === undefined ? null : bytes(order.usage.memory_peak_bytes),
+    ],
+  ];
+  return (
+    <div className="space-y-4">
+      <section aria-label="Request" className="card p-4">
+        <h2 className="mb-1 font-semibold">Request</h2>
+        <p className="break-words whitespace-pre-wrap">
+          {order.user_request ?? `Issue #${order.github_issue_number}`}
+        </p>
+      </section>
+      <section aria-label="Details" className="card p-4">
+        <dl className="grid gap-x-6 gap-y-2 sm:grid-cols-[auto_1fr]">
+          {rows
+            .filter(([, value]) => value !== null && value !== undefined && value !== '')
+            .map(([name, value]) => (
+              <div key={name} className="contents">
+                <dt className="text-sm text-soft">{name}</dt>
+                <dd className="min-w-0 text-sm break-words">{value}</dd>
+              </div>
+            ))}
+        </dl>
+      </section>
+    </div>
+  );
+}
