@@ -977,6 +977,10 @@ export interface Health {
   host?: unknown;
   /** seconds */
   uptime: number;
+  /** how often the broker has died and was started again, since awod's start */
+  broker_restarts?: number;
+  /** when it last was */
+  broker_restarted_at?: string;
   /** why it is degraded, and what to do */
   problems: string[];
 }
