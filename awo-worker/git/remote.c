@@ -362,6 +362,10 @@ remote_fail(struct remote *r, int code)
 			? ", or the credential may not see it"
 			: ", or it needs a credential (awoctl credential set)",
 		    msg);
+	if (strcmp(reason, "auth") == 0 && r->at.scheme == REPO_FILE)
+		return TASK_FAIL(r->t, category, reason,
+		    "%s: %s; the user whose order this is must be allowed to read and write there", r->address,
+		    msg);
 	if (strcmp(reason, "auth") == 0 && *credential(r, "kind") == '\0')
 		return no_credential(r);
 	if (strcmp(reason, "auth") == 0)

@@ -184,6 +184,13 @@ def test_local_repositories_need_permission(make_instance, place):
         only.create(f"{place}/allowed/../private.git", uid=BOB)
 
 
+def test_repository_that_one_may_only_read(instance, repo):
+    subprocess.run(["chmod", "-R", "go-w", repo.path], check=True)
+    order = instance.wait(instance.create(repo.path, uid=BOB), uid=BOB)
+    assert order["status"] == "failed" and order["error_category"] == "git"
+    assert "must be allowed to read and write there" in order["error_message"] and "awoctl" not in order["error_message"]
+
+
 def test_socket_admits_its_group_only(make_instance):
     instance = make_instance({"socket": {"mode": "0660"}})
     assert (instance.socket.stat().st_mode & 0o777, instance.socket.stat().st_gid) == (0o660, 64000)
