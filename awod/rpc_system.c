@@ -494,8 +494,8 @@ host(void)
 	if (total < 0 || available < 0)
 		return NULL;
 	return json_pack("{s:f, s:I, s:I, s:I}", "load_1m", load, "processors",
-	    (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_total_bytes", (json_int_t)(total * 1024),
-	    "memory_available_bytes", (json_int_t)(available * 1024));
+	    (json_int_t)sysconf(_SC_NPROCESSORS_ONLN), "memory_total_bytes", (json_int_t)total * 1024,
+	    "memory_available_bytes", (json_int_t)available * 1024);
 }
 
 void
