@@ -79,7 +79,7 @@ table_line(struct table *t, char *line)
 
 	for (int i = 0; i < 4; i++) {
 		fields[i] = strsep(&next, ":");
-		if (fields[i] == NULL && i < 3)
+		if (i < 3 && fields[i] == NULL)
 			return;
 	}
 	if (fields[0][0] == '\0' || !parse_id(fields[2], &id))

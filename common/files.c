@@ -164,6 +164,7 @@ files_append_line(int fd, const char *line, size_t n)
 		off_t end = lseek(fd, 0, SEEK_END), now;
 		const char *p = line;
 		size_t len = n;
+		bool torn = false;	/* somebody's half a line stands there */
 		char last;
 		int r;
 
@@ -172,9 +173,9 @@ files_append_line(int fd, const char *line, size_t n)
 				p += n - 1;	/* only its end is missing */
 				len = 1;
 			} else
-				p = NULL;
+				torn = true;
 		}
-		if (p != NULL)
+		if (!torn)
 			r = files_write_all(fd, p, len);
 		else {
 			/* in one write, so that what begins here is begun by nobody else */
