@@ -403,6 +403,7 @@ dependencies(const struct rpc_call *c, struct p_health *h)
 	const struct config_agent *def = config_agent(b->conf, b->conf->default_agent);
 	char *token =
 	    engine_forge_token(b->engine, (uint32_t)rpc_caller(c)->uid, b->conf->github_host);
+	const bool remote = has_helper(b, "awo-git", h), local = has_helper(b, "awo-git-local", h);
 	json_t *deps = json_object();
 
 	if (claude != NULL)
@@ -418,8 +419,7 @@ dependencies(const struct rpc_call *c, struct p_health *h)
 			    json_string_value(json_object_get(agent, "error")));
 		json_object_set_new(deps, "agent", agent);
 	}
-	json_object_set_new(
-	    deps, "git", json_pack("{s:b}", "available", has_helper(b, "awo-git", h)));
+	json_object_set_new(deps, "git", json_pack("{s:b}", "available", remote && local));
 	json_object_set_new(deps, "github",
 	    json_pack("{s:b, s:b}", "available", has_helper(b, "awo-forge", h), "authenticated",
 		token != NULL));

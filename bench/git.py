@@ -18,7 +18,7 @@ def progress(setting):
 
     def ours():
         began = time.monotonic()
-        out = subprocess.run([setting.program("awo-git"), "progress"], input=request, capture_output=True, check=True, env=env)
+        out = subprocess.run([setting.program("awo-git-local"), "progress"], input=request, capture_output=True, check=True, env=env)
         took = time.monotonic() - began
         answer = json.loads(out.stdout.splitlines()[-1])
         if answer["git_commit_count"] != 100:
