@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from awo_testlib import claude_cli
+from awo_testlib import claude_cli, npm
 from awo_testlib.messages_api import MessagesApi, bash, text
 
 
@@ -13,7 +13,7 @@ from awo_testlib.messages_api import MessagesApi, bash, text
 def claude():
     try:
         return claude_cli.program()
-    except claude_cli.Missing as e:
+    except npm.Missing as e:
         print(f"\nNOT TESTED WITH THE REAL CLAUDE CODE: {e}\n")
         pytest.skip(str(e))
 

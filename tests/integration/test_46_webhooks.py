@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from awo_testlib import webhook_examples
+from awo_testlib import npm, webhook_examples
 from awo_testlib.gateway import GATEWAY_UID
 from awo_testlib.remotes import Repository
 from conftest import needs_root
@@ -405,7 +405,7 @@ def test_secrets_stay_where_they_are(hooks):
 def recorded():
     try:
         return webhook_examples.examples()
-    except webhook_examples.Missing as e:
+    except npm.Missing as e:
         pytest.skip(f"GITHUB'S OWN PAYLOADS ARE NOT TESTED: {e}")
 
 
