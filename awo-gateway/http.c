@@ -83,7 +83,7 @@ allowed_origin(const struct request *rq)
 	if (origin == NULL || strlen(origin) > 256)
 		return NULL;
 	for (size_t i = 0; i < allowed->n; i++)
-		if (strcmp(allowed->v[i], "*") == 0 || strcasecmp(allowed->v[i], origin) == 0)
+		if (strcasecmp(allowed->v[i], origin) == 0)
 			return origin;
 	return NULL;
 }
