@@ -138,7 +138,7 @@ on_answer(void *arg, const struct awo_err *err, void *answer)
 	struct backend *b = c->b;
 
 	TAILQ_REMOVE(&b->calls, c, link);
-	latency_add(&b->g->count.rpc, clock_mono_us() - c->began_us);
+	histogram_add(&b->g->count.rpc, (double)(clock_mono_us() - c->began_us) / 1e6);
 	c->done(c->arg, err, answer);
 	free(c);
 }

@@ -7,6 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "common/histogram.h"
+
 struct backend;
 struct config;
 struct connections;
@@ -14,24 +16,13 @@ struct evhttp;
 struct request;
 struct sse;
 
-#define LATENCY_BUCKETS 14
-
-/* Answers by latency: [i] counts those of at most latency_us[i] microseconds, the last all others.
- */
-struct latency {
-	uint64_t count[LATENCY_BUCKETS + 1];
-	uint64_t sum_us;
-};
-extern const int64_t latency_us[LATENCY_BUCKETS];
-void latency_add(struct latency *l, int64_t us);
-
 struct gateway_counters {
 	uint64_t requests, by_status[6]; /* [2] is 2xx */
 	uint64_t connections, connections_cut;
 	uint64_t sse_opened, sse_dropped, sse_lines;
 	uint64_t bytes_sent;
 	uint64_t backend_lost;
-	struct latency http, rpc;
+	struct histogram http, rpc;
 };
 
 struct gateway {

@@ -213,9 +213,8 @@ http_done(struct request *rq, int status)
 		connections_busy(g, evhttp_connection_get_bufferevent(conn), false);
 	/* a stream's length says nothing of how fast we are */
 	if (!rq->streaming)
-		latency_add(&g->count.http, took);
+		histogram_add(&g->count.http, (double)took / 1e6);
 	g->count.by_status[status / 100 < 6 ? status / 100 : 5]++;
-	latency_add(&g->count.http, took);
 	LOG_AT(level, "http_request_answered", LS("request_id", rq->id),
 	    LS("method", http_method_name(rq->method)), LS("path", path), LI("status", status),
 	    LI("microseconds", took), LS("peer", rq->peer), LS("user", rq->who.user));

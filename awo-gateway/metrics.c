@@ -8,6 +8,7 @@
 #include "awo-gateway/connections.h"
 #include "awo-gateway/gateway.h"
 #include "awo-gateway/sse.h"
+#include "common/clean.h"
 #include "common/clock.h"
 
 /* What the members of awod's objects are called. */
@@ -88,28 +89,9 @@ gauge(struct buf *b, const char *name, double value)
 	sample(b, name, NULL, "", value);
 }
 
+/* Of histogram_json(), awod's or our own: how many took at most so many seconds, and their sum. */
 static void
-histogram(struct buf *b, const char *name, const struct latency *l)
-{
-	uint64_t sum = 0;
-
-	head(b, name, "histogram");
-	for (size_t i = 0; i <= LATENCY_BUCKETS; i++) {
-		sum += l->count[i];
-		if (i < LATENCY_BUCKETS)
-			buf_printf(b, "awo_%s_bucket{le=\"%g\"} %llu\n", name,
-			    (double)latency_us[i] / 1e6, (unsigned long long)sum);
-		else
-			buf_printf(
-			    b, "awo_%s_bucket{le=\"+Inf\"} %llu\n", name, (unsigned long long)sum);
-	}
-	buf_printf(b, "awo_%s_sum %.6f\nawo_%s_count %llu\n", name, (double)l->sum_us / 1e6, name,
-	    (unsigned long long)sum);
-}
-
-/* A histogram of awod: how many took at most so many seconds, and their sum. */
-static void
-awod_histogram(struct buf *b, const char *name, const json_t *value)
+histogram(struct buf *b, const char *name, const json_t *value)
 {
 	const char *le;
 	json_t *v;
@@ -134,7 +116,7 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 	if (!is_name(name))
 		return;
 	if (json_object_get(value, "+Inf") != NULL) {
-		awod_histogram(b, name, value);
+		histogram(b, name, value);
 		return;
 	}
 	if (!json_is_number(value) && !json_is_object(value))
@@ -151,6 +133,7 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 void
 metrics_text(struct buf *b, const struct gateway *g, const json_t *awod)
 {
+	CLEAN_JSON json_t *http = histogram_json(&g->count.http), *rpc = histogram_json(&g->count.rpc);
 	const char *key;
 	json_t *v;
 
@@ -163,8 +146,8 @@ metrics_text(struct buf *b, const struct gateway *g, const json_t *awod)
 	for (int i = 2; i < 6; i++)
 		buf_printf(b, "awo_http_answers_total{class=\"%dxx\"} %llu\n", i,
 		    (unsigned long long)g->count.by_status[i]);
-	histogram(b, "http_request_seconds", &g->count.http);
-	histogram(b, "gateway_rpc_seconds", &g->count.rpc);
+	histogram(b, "http_request_seconds", http);
+	histogram(b, "gateway_rpc_seconds", rpc);
 	counter(b, "http_bytes_sent_total", g->count.bytes_sent);
 	gauge(b, "http_connections", (double)connections_count(g));
 	counter(b, "http_connections_accepted_total", g->count.connections);

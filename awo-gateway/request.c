@@ -22,20 +22,6 @@
 #define API_POLICY "default-src 'none'; frame-ancestors 'none'"
 #define RETRY_AFTER_S "1"
 
-const int64_t latency_us[LATENCY_BUCKETS] = {100, 250, 500, 1000, 2500, 5000, 10000, 25000, 50000,
-    100000, 250000, 1000000, 5000000, 30000000};
-
-void
-latency_add(struct latency *l, int64_t us)
-{
-	size_t i = 0;
-
-	while (i < LATENCY_BUCKETS && us > latency_us[i])
-		i++;
-	l->count[i]++;
-	l->sum_us += (uint64_t)us;
-}
-
 const char *
 request_header(const struct request *rq, const char *name)
 {

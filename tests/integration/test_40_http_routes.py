@@ -194,6 +194,7 @@ def test_what_else_there_is(gateway):
 
 
 def test_metrics_for_prometheus(gateway, order):
+    assert gateway.get("/health").status == 200
     answer = gateway.get("/metrics")
     assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain")
     seen = {}
@@ -206,7 +207,10 @@ def test_metrics_for_prometheus(gateway, order):
     assert seen['awo_orders{state="completed"}'] == 1 and seen["awo_up"] == 1
     assert seen["awo_step_seconds_count"] >= 5 and seen["awo_queue_wait_seconds_count"] == 1
     assert seen['awo_rpc_seconds_bucket{le="+Inf"}'] == seen["awo_rpc_seconds_count"] > 0 and seen["awo_output_tokens_total"] > 0
-    assert seen['awo_http_request_seconds_bucket{le="+Inf"}'] == seen["awo_http_request_seconds_count"] > 0
+    assert seen['awo_http_request_seconds_bucket{le="+Inf"}'] == seen["awo_http_request_seconds_count"]
+    # every answer once: none of them was a stream
+    answered = sum(v for k, v in seen.items() if k.startswith("awo_http_answers_total{"))
+    assert seen["awo_http_request_seconds_count"] == answered > 0
 
 
 def test_description(gateway):
