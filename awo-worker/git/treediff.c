@@ -140,8 +140,11 @@ compare_sides(struct walk *w, struct side *a, struct side *b)
 		r = differ(w, c <= 0 ? &x : NULL, c >= 0 ? &y : NULL);
 		if (r != 0)
 			return r;
-		a->p += c <= 0 ? x.len : 0;
-		b->p += c >= 0 ? y.len : 0;
+		/* the side of an empty tree has no bytes to point at, and nothing may be added to that */
+		if (c <= 0)
+			a->p += x.len;
+		if (c >= 0)
+			b->p += y.len;
 	}
 }
 
