@@ -21,4 +21,16 @@ export default ts.config(
     files: ['**/*.mjs', '**/*.js'],
     languageOptions: { globals: { process: 'readonly', console: 'readonly', URL: 'readonly' } },
   },
+  {
+    // the tests in the browser: what they hand to page.evaluate runs in there
+    files: ['tests/**/*.mjs'],
+    languageOptions: {
+      globals: Object.fromEntries(
+        [
+          ...['document', 'fetch', 'getComputedStyle', 'globalThis', 'localStorage', 'navigator', 'performance'],
+          ...['clearTimeout', 'requestAnimationFrame', 'setTimeout', 'window'],
+        ].map((name) => [name, 'readonly']),
+      ),
+    },
+  },
 );

@@ -72,7 +72,7 @@ def test_what_a_person_does(gateway, repo):
         gateway.stop()
         gateway.start()
 
-    browse("scenarios.mjs", gateway, answer, AWO_UI_REPOSITORY=str(repo.path))
+    browse("all.mjs", gateway, answer, AWO_UI_REPOSITORY=str(repo.path))
 
 
 def test_login_and_settings(make_instance, make_gateway):

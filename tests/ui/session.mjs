@@ -29,9 +29,14 @@ try {
   await slots.getByLabel('max_concurrent').fill('7');
   await slots.getByRole('button', { name: 'Save' }).click();
   await page.getByText('max_concurrent changed').first().waitFor();
-  await setting('max_concurrent').getByText(/stored/).waitFor();
+  await setting('max_concurrent')
+    .getByText(/stored/)
+    .waitFor();
   await page.getByRole('button', { name: 'Test the agent program' }).click();
-  await page.getByText(/demonstration agent/).first().waitFor();
+  await page
+    .getByText(/demonstration agent/)
+    .first()
+    .waitFor();
 
   await page.getByRole('tab', { name: 'Credentials' }).click();
   await page.getByLabel('Secret').fill('ghp_abcdefghijklmnopqrstuvwxyz1234567890');
@@ -47,7 +52,8 @@ try {
   await page.getByRole('button', { name: 'Make token' }).click();
   await page.getByText('Copy it now').waitFor();
   const token = await page.locator('code').first().textContent();
-  const ask = () => fetch(`${base}/api/v1/agent-work-orders`, { headers: { Authorization: `Bearer ${token}` } });
+  const ask = () =>
+    fetch(`${base}/api/v1/agent-work-orders`, { headers: { Authorization: `Bearer ${token}` } });
   assert.equal((await ask()).status, 200);
   await page.getByRole('button', { name: 'Revoke a script' }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();

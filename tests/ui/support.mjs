@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 // the packages are those of the UI's own lock file
 const require = createRequire(join(process.env.AWO_UI_MODULES, 'package.json'));
@@ -10,6 +11,8 @@ const { chromium } = require('playwright-core');
 const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const base = process.env.AWO_UI_URL;
+/** Path of a repository on this machine. */
+export const repository = process.env.AWO_UI_REPOSITORY;
 const shots = process.env.AWO_UI_SHOTS ?? '';
 
 const ARGS = [
@@ -67,12 +70,16 @@ export async function noViolations(page, where) {
   // Runtime.evaluate is not subject to the page's content security policy
   await page.evaluate(axeSource);
   const { violations } = await page.evaluate(() => globalThis.axe.run(document));
-  const said = violations.map((v) => `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(' ')).join('\n  ')}`);
+  const said = violations.map(
+    (v) => `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(' ')).join('\n  ')}`,
+  );
   assert.equal(said.join('\n'), '');
 }
 
 export async function noSidewaysScroll(page, where) {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+  const over = await page.evaluate(
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
+  );
   assert.ok(over <= 0, `${where} is ${over} px wider than the screen`);
 }
 
@@ -105,18 +112,44 @@ export async function statusBecomes(id, ...wanted) {
   for (;;) {
     const { agent_work_order: order } = await api('GET', `/agent-work-orders/${id}`);
     if (wanted.includes(order.status)) return order;
-    assert.ok(Date.now() < end, `${id} is ${order.status}, not ${wanted.join(' or ')}: ${order.error_message}`);
+    assert.ok(
+      Date.now() < end,
+      `${id} is ${order.status}, not ${wanted.join(' or ')}: ${order.error_message}`,
+    );
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
 }
 
-/** Runs the scenarios one after the other, also behind one that fails. Answers how many did. */
+export const orderPath = (id) => `/ui/agent-work-orders/${id}`;
+
+/** An order's row in the list. */
+export const row = (page, id) => page.locator(`[data-order="${id}"]`);
+
+/** Until the list shows the order in that state. */
+export async function becomes(page, id, status) {
+  await page.locator(`[data-order="${id}"][data-status="${status}"]`).waitFor();
+}
+
+let input;
+
+/** Asks the test that started this script for something that only it can do. */
+export async function please(what) {
+  input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+  console.log(`@${what}`);
+  const { value } = await input.next();
+  assert.equal(value, 'done');
+}
+
+/**
+ * Runs the scenarios, [name, function] each, one after the other, also behind one that fails. Answers how many did.
+ * AWO_UI_ONLY runs those that have this in their name.
+ */
 export async function run(scenarios) {
   const only = process.env.AWO_UI_ONLY;
   const browser = await launch();
   let failed = 0;
   try {
-    for (const [name, scenario] of Object.entries(scenarios)) {
+    for (const [name, scenario] of scenarios) {
       if (only && !name.includes(only)) continue;
       const began = Date.now();
       try {
