@@ -283,11 +283,6 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 	char auth[WHO_AUTH_MAX + 1];
 	struct entry *e;
 
-	if (!origin_host_allowed(g->conf, facts.host)) {
-		request_fail_status(rq, 421,
-		    "the gateway does not go by the name in Host; gateway.hosts adds names");
-		return;
-	}
 	if (scope == 0) {
 		done(rq);
 		return;

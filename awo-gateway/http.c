@@ -18,6 +18,8 @@
 
 #include "awo-gateway/connections.h"
 #include "awo-gateway/gateway.h"
+#include "awo-gateway/head.h"
+#include "awo-gateway/origin.h"
 #include "awo-gateway/request.h"
 #include "awo-gateway/routes.h"
 #include "awod/config.h"
@@ -167,6 +169,7 @@ on_request(struct evhttp_request *http, void *arg)
 	struct request *rq = xcalloc(1, sizeof(*rq));
 	enum evhttp_cmd_type type = evhttp_request_get_command(http);
 	struct awo_err err = {0};
+	const char *fault;
 	char *address = NULL;
 	ev_uint16_t port = 0;
 
@@ -182,6 +185,18 @@ on_request(struct evhttp_request *http, void *arg)
 	snprintf(rq->peer, sizeof(rq->peer), "%s", address != NULL ? address : "");
 	connections_busy(g, evhttp_connection_get_bufferevent(conn), true);
 	choose_id(rq);
+	fault = head_fault(evhttp_request_get_input_headers(http), rq->method == HTTP_HEAD);
+	if (fault != NULL) {
+		/* where the next request begins is not sure either */
+		request_add_header(rq, "Connection", "close");
+		request_fail_status(rq, 400, "%s", fault);
+		return;
+	}
+	if (!origin_host_allowed(g->conf, request_header(rq, "Host"))) {
+		request_fail_status(rq, 421,
+		    "the gateway does not go by the name in Host; gateway.hosts adds names");
+		return;
+	}
 	cors_headers(rq);
 	if (g->stopping) {
 		request_add_header(rq, "Connection", "close");
