@@ -1,5 +1,5 @@
-/* The control socket: the broker's cancel, pause, resume and prompt, after it proved that it knows
- * the nonce. */
+/* The control socket: the broker's cancel, pause, resume, gate and prompt, after it proved that it
+ * knows the nonce. */
 #include "awo-worker/control.h"
 
 #include <errno.h>
@@ -113,6 +113,9 @@ operation(struct peer *p, const json_t *line, const char *op)
 	} else if (strcmp(op, "pause") == 0 || strcmp(op, "resume") == 0) {
 		if (h->freeze(h->ctx, op[0] == 'p'))
 			ack(p, op, 0);
+	} else if (strcmp(op, "gate") == 0) {
+		h->gate(h->ctx, json_integer_value(json_object_get(line, "passed")));
+		ack(p, op, 0);
 	} else if (strcmp(op, "prompt") == 0) {
 		text = json_string_value(json_object_get(line, "text"));
 		id = json_integer_value(json_object_get(line, "prompt_id"));

@@ -1,5 +1,5 @@
-/* The control socket: the broker's cancel, pause, resume and prompt, after it proved that it knows
- * the nonce. */
+/* The control socket: the broker's cancel, pause, resume, gate and prompt, after it proved that it
+ * knows the nonce. */
 #ifndef WORKER_CONTROL_H
 #define WORKER_CONTROL_H
 
@@ -17,6 +17,8 @@ struct control_handlers {
 	/* freeze and thaw return when it has taken effect; false: it could not be done, no ack is
 	 * sent */
 	bool (*freeze)(void *ctx, bool frozen);
+	/* gates up to this one are open; one that is waited at and is not among them is announced again */
+	void (*gate)(void *ctx, int64_t passed);
 	bool (*prompt)(
 	    void *ctx, int64_t id, const char *text); /* false: too late, no ack is sent */
 	void *ctx;

@@ -251,6 +251,7 @@ take_steps(struct job *job, const json_t *tree, struct awo_err *err)
 			    "job specification: a step has a name that no file can have");
 		job->steps[i].number =
 		    number != NULL ? json_integer_value(number) : (json_int_t)i + 1;
+		job->steps[i].gate = json_integer_value(json_object_get(e, "gate"));
 		if (job->steps[i].number < 1 || job->steps[i].number > 100000)
 			return ERR(err, INVALID_ARGUMENT, "steps",
 			    "job specification: number of step %s is out of range",

@@ -14,6 +14,7 @@
 struct job_step {
 	char *name;
 	int64_t number;
+	int64_t gate; /* a person must have opened the gate of this number before it; 0: none */
 };
 
 struct job_prompt {

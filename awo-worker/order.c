@@ -165,9 +165,19 @@ on_freeze(void *ctx, bool frozen)
 		return false;
 	}
 	stop_outside(o, frozen);
-	loop_freeze(&o->loop, frozen);
+	loop_freeze(&o->loop, frozen || o->at_gate);
 	o->frozen = frozen;
 	return true;
+}
+
+static void
+on_gate(void *ctx, int64_t passed)
+{
+	struct order *o = ctx;
+
+	if (passed > o->gate_passed)
+		o->gate_passed = passed;
+	o->gate_heard = true;
 }
 
 static void
@@ -441,6 +451,44 @@ run_prompts(struct order *o, size_t i, struct failure *f)
 	return 0;
 }
 
+static void
+tell_gate(struct order *o, size_t i)
+{
+	json_t *fields = json_object();
+
+	if (i > 0)
+		json_object_set_new(fields, "step", json_string(o->job.steps[i - 1].name));
+	json_object_set_new(fields, "next_step", json_string(o->job.steps[i].name));
+	journal_step(&o->journal, NULL);
+	journal_write(&o->journal, P_E_workflow_gate_reached, log_level_info, fields);
+}
+
+/*
+ * Before step i, until a person has opened its gate. Prompts that come meanwhile are run when the broker has given the
+ * order a slot for them, and then the gate is waited at again.
+ */
+static int
+wait_at_gate(struct order *o, size_t i, struct failure *f)
+{
+	while (o->job.steps[i].gate > o->gate_passed) {
+		/* who decides sees all of it in git */
+		if (o->tree.dirty > 0 && repository_commit(o, "chore: work so far", NULL, f) != 0)
+			return -1;
+		order_leave_sandbox(o);
+		tell_gate(o, i);
+		o->at_gate = true;
+		o->gate_heard = false;
+		loop_freeze(&o->loop, true);
+		while (!o->gate_heard && !o->cancelled)
+			loop_turn(&o->loop, 0);
+		o->at_gate = false;
+		loop_freeze(&o->loop, o->frozen);
+		if (order_may_go_on(o, f) != 0 || run_prompts(o, i, f) != 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int
 run_steps(struct order *o, const char **step, struct failure *f)
 {
@@ -455,6 +503,8 @@ run_steps(struct order *o, const char **step, struct failure *f)
 		if (i > 0 && run_prompts(o, i, f) != 0)
 			return -1;
 		*step = s.name;
+		if (wait_at_gate(o, i, f) != 0)
+			return -1;
 		o->closing = i + 1 == job->nsteps;
 		s.number = job->steps[i].number + o->inserted;
 		s.total = job->total_steps + o->inserted;
@@ -603,6 +653,7 @@ start_loop(struct order *o, struct failure *f)
 	const struct control_handlers handlers = {.hello = on_hello,
 	    .cancel = on_cancel,
 	    .freeze = on_freeze,
+	    .gate = on_gate,
 	    .prompt = on_prompt,
 	    .ctx = o};
 

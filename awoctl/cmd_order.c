@@ -477,8 +477,8 @@ ctl_cancel(struct ctl *ctl)
 	return r ? r : say_order(ctl, &answer);
 }
 
-static int
-decide(struct ctl *ctl, enum p_method_id method)
+int
+ctl_approve(struct ctl *ctl)
 {
 	struct p_order_approve request = {0};
 	struct p_order_answer answer;
@@ -488,21 +488,27 @@ decide(struct ctl *ctl, enum p_method_id method)
 	P_SETS(order_approve, &request, agent_work_order_id, id);
 	if (ctl_opt(ctl, "comment"))
 		P_SETS(order_approve, &request, comment, ctl_opt(ctl, "comment"));
-	int r = ctl_call(ctl, method, &request, &answer);
+	if (ctl_opt(ctl, "prompt"))
+		P_SETS(order_approve, &request, prompt_text, ctl_opt(ctl, "prompt"));
+	int r = ctl_call(ctl, P_M_order_approve, &request, &answer);
 	P_FREE(order_approve, &request);
 	return r ? r : say_order(ctl, &answer);
 }
 
 int
-ctl_approve(struct ctl *ctl)
-{
-	return decide(ctl, P_M_order_approve);
-}
-
-int
 ctl_reject(struct ctl *ctl)
 {
-	return decide(ctl, P_M_order_reject);
+	struct p_order_reject request = {0};
+	struct p_order_answer answer;
+	char id[65];
+
+	ORDER_ID(ctl, id);
+	P_SETS(order_reject, &request, agent_work_order_id, id);
+	if (ctl_opt(ctl, "comment"))
+		P_SETS(order_reject, &request, comment, ctl_opt(ctl, "comment"));
+	int r = ctl_call(ctl, P_M_order_reject, &request, &answer);
+	P_FREE(order_reject, &request);
+	return r ? r : say_order(ctl, &answer);
 }
 
 int

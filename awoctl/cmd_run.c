@@ -28,7 +28,7 @@ fill_request(struct ctl *ctl, struct p_order_create *request)
 	const char *issue = ctl_opt(ctl, "issue"), *sandbox = ctl_opt(ctl, "sandbox"), *steps = ctl_opt(ctl, "steps");
 	const char *priority = ctl_opt(ctl, "priority"), *timeout = ctl_opt(ctl, "timeout");
 	const char *workflow = ctl_opt(ctl, "workflow"), *agent = ctl_opt(ctl, "agent"), *model = ctl_opt(ctl, "model");
-	const char *base = ctl_opt(ctl, "base");
+	const char *base = ctl_opt(ctl, "base"), *gates = ctl_opt(ctl, "gate");
 	CLEAN_FREE char *repository = NULL, *text = NULL;
 	int64_t n;
 	int r, value;
@@ -59,6 +59,11 @@ fill_request(struct ctl *ctl, struct p_order_create *request)
 		if ((r = ctl_list(ctl, "--steps", steps, &request->selected_commands)) != 0)
 			return r;
 		P_MARK(order_create, request, selected_commands);
+	}
+	if (gates) {
+		if ((r = ctl_list(ctl, "--gate", gates, &request->gates)) != 0)
+			return r;
+		P_MARK(order_create, request, gates);
 	}
 	if (priority) {
 		if ((r = ctl_int(ctl, "--priority", priority, -100, 100, &n)) != 0)

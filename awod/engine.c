@@ -493,7 +493,7 @@ wants_slot(const struct live *l)
 		return false;
 	if (s == order_status_pending)
 		return l->stage == LIVE_QUEUED && !l->row->cancel_requested;
-	return (s == order_status_paused || s == order_status_waiting) && l->row->wake;
+	return (s == order_status_paused || s == order_status_waiting) && l->row->wake && !l->deciding;
 }
 
 /* The snapshot: all that run or want to. Returns the count; *out is freed by the caller. */
@@ -766,6 +766,20 @@ by_op(const char *op)
 	return json_pack("{s:s}", "op", op);
 }
 
+/* Which gates are open; one that is not is announced again, behind the prompts that have come meanwhile. */
+static void
+send_gates(struct live *l)
+{
+	if (l->row->pub.gates.n > 0)
+		link_send(l, json_pack("{s:s,s:I}", "op", "gate", "passed", (json_int_t)l->row->gate_passed));
+}
+
+static void
+send_prompt(struct live *l, int64_t id, const char *text)
+{
+	link_send(l, json_pack("{s:s,s:I,s:s}", "op", "prompt", "prompt_id", (json_int_t)id, "text", text));
+}
+
 static void
 send_prompts(struct live *l, int64_t after)
 {
@@ -776,8 +790,7 @@ send_prompts(struct live *l, int64_t after)
 		return;
 	for (size_t i = 0; i < n; i++) {
 		if (p[i].id > after)
-			link_send(l, json_pack("{s:s,s:I,s:s}", "op", "prompt", "prompt_id", (json_int_t)p[i].id, "text",
-			    p[i].text));
+			send_prompt(l, p[i].id, p[i].text);
 		free(p[i].text);
 	}
 	free(p);
@@ -797,6 +810,8 @@ live_linked(struct live *l, const json_t *hello)
 	else if (l->row->pub.status == order_status_running && frozen)
 		link_send(l, by_op("resume"));
 	send_prompts(l, json_integer_value(json_object_get(hello, "last_prompt_id")));
+	if (l->row->pub.status == order_status_running)
+		send_gates(l);
 }
 
 static void
@@ -836,6 +851,23 @@ wake(struct live *l)
 	change_event(c, "info", "agent_work_order_resumed", NULL);
 	change_commit(c, NULL, NULL);
 	link_send(l, by_op("resume"));	/* without a connection, the next hello tells that it is still frozen */
+	send_gates(l);
+}
+
+void
+live_at_gate(struct live *l)
+{
+	struct awo_err err = {0};
+
+	/* what was announced while it was paused is announced again when it wakes */
+	if (l->row->cancel_requested || apply(l, ORDER_WAIT, NULL) != 0)
+		return;
+	if (l->pausing) {
+		l->pausing = false;
+		ERR(&err, FAILED_PRECONDITION, "agent_work_order_id", "order %s waits for approval and cannot be paused",
+		    l->row->pub.agent_work_order_id);
+		wake_waiters(l, WAIT_PAUSED, &err);
+	}
 }
 
 /* The worker has written its last line and should be gone: it is not waited for without end. */
@@ -1342,6 +1374,8 @@ prompt_told(struct live *l, bool ok, void *arg)
 	struct awo_err err = {0};
 	const char *message = p->before != NULL ? "the order runs again with this prompt" :
 	    l->row->pub.status == order_status_running ? "the prompt runs after the current step" :
+	    l->row->pub.status == order_status_waiting && order_has_gate(l->row, (size_t)l->row->resume_step) ?
+	    "the prompt runs as soon as a slot is free, then the order waits again" :
 	    "the prompt runs when the order does";
 
 	if (p->before != NULL)
@@ -1349,11 +1383,29 @@ prompt_told(struct live *l, bool ok, void *arg)
 	if (!ok)
 		ERR(&err, UNAVAILABLE, "", "the database could not be written; see awod's log");
 	else if (l->stage == LIVE_WORKING)
-		link_send(l, json_pack("{s:s,s:I,s:s}", "op", "prompt", "prompt_id", (json_int_t)p->id, "text", p->text));
+		send_prompt(l, p->id, p->text);
+	if (ok && l->row->pub.status == order_status_waiting && !l->row->wake) {
+		/* for the prompt alone it needs a slot; the gate stays where it is */
+		l->row->wake = true;
+		l->e->positions_stale = true;
+		engine_kick(l->e);
+	}
 	p->done(p->arg, &err, p->id, message);
 	free(p->text);
 	free(p);
 	maybe_free(l);
+}
+
+/* Puts a prompt into a change, and says so in the log. Returns its id. */
+static int64_t
+queue_prompt(struct change *c, const char *id, const struct caller *by, const char *text)
+{
+	int64_t prompt = store_tx_prompt_insert(change_tx(c), id, text, (uint32_t)by->uid);
+	CLEAN_BUF struct buf shown = {0};
+
+	text_add_utf8(&shown, text, strlen(text), 1000);
+	change_event(c, "info", "prompt_queued", json_pack("{s:I,s:s}", "prompt_id", (json_int_t)prompt, "text", shown.p));
+	return prompt;
 }
 
 void
@@ -1371,7 +1423,6 @@ engine_prompt_delivered(struct engine *e, const char *id, const struct caller *b
 	struct live *l = get(e, id, &err);
 	struct prompting *p;
 	struct change *c;
-	CLEAN_BUF struct buf shown = {0};
 
 	if (l == NULL) {
 		done(arg, &err, 0, "");
@@ -1394,17 +1445,74 @@ engine_prompt_delivered(struct engine *e, const char *id, const struct caller *b
 	p->arg = arg;
 	p->text = xstrdup(text);
 	c = change_begin(l);
-	p->id = store_tx_prompt_insert(change_tx(c), id, text, (uint32_t)by->uid);
+	p->id = queue_prompt(c, id, by, text);
 	if (delivery != NULL)
 		store_tx_delivery(change_tx(c), delivery, id);
-	text_add_utf8(&shown, text, strlen(text), 1000);
-	change_event(c, "info", "prompt_queued", json_pack("{s:I,s:s}", "prompt_id", (json_int_t)p->id, "text", shown.p));
 	if (order_is_terminal(l->row->pub.status)) {
 		p->before = order_row_dup(l->row);
 		if (apply(l, ORDER_REOPEN, NULL) == 0)
 			l->row->resume_step = (int64_t)l->row->pub.selected_commands.n;
 	}
 	change_try(c, prompt_told, p);
+}
+
+struct approval {
+	struct reply *reply;
+	int64_t passed_before, prompt;
+	char *text;	/* NULL: nothing to be told */
+};
+
+static void
+approved(struct live *l, bool ok, void *arg)
+{
+	struct approval *a = arg;
+
+	l->deciding = false;
+	if (!ok) {
+		l->row->gate_passed = a->passed_before;
+		l->row->wake = false;
+	} else if (a->text != NULL) {
+		send_prompt(l, a->prompt, a->text);
+	}
+	l->e->positions_stale = true;
+	engine_kick(l->e);
+	reply_then(l, ok, a->reply);
+	free(a->text);
+	free(a);
+}
+
+void
+engine_approve(struct engine *e, const char *id, const struct caller *by, const char *comment, const char *prompt,
+    engine_done *done, void *arg)
+{
+	struct awo_err err = {0};
+	struct live *l = get(e, id, &err);
+	struct approval *a;
+	struct change *c;
+
+	if (l == NULL) {
+		done(arg, &err, NULL);
+		return;
+	}
+	if (l->row->pub.status != order_status_waiting || l->row->cancel_requested || l->deciding) {
+		refuse_state(done, arg, l, "approved");
+		return;
+	}
+	a = xcalloc(1, sizeof(*a));
+	a->reply = reply_new(done, arg);
+	a->passed_before = l->row->gate_passed;
+	l->row->gate_passed = l->row->resume_step;
+	l->row->wake = true;
+	/* it gets its slot when this is recorded, and its worker hears the prompt before the gate opens */
+	l->deciding = true;
+	c = change_begin(l);
+	change_event(c, "info", "agent_work_order_approved",
+	    json_pack("{s:s?,s:s,s:s?}", "gate", l->row->pub.gate, "by", by->user, "comment", comment));
+	if (prompt != NULL) {
+		a->text = xstrdup(prompt);
+		a->prompt = queue_prompt(c, id, by, prompt);
+	}
+	change_try(c, approved, a);
 }
 
 static void

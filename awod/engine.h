@@ -42,6 +42,10 @@ void engine_create_delivered(struct engine *e, struct order_row *row, const char
     const struct store_delivery *delivery, engine_done *done, void *arg);
 void engine_cancel(struct engine *e, const char *id, const char *by, const char *reason, engine_done *done, void *arg);
 void engine_pause(struct engine *e, const char *id, const char *by, engine_done *done, void *arg);
+/* Lets an order pass the gate that it waits at; it goes on as soon as it has a slot. comment: NULL, or recorded. prompt:
+ * NULL, or what its agent is told before the next step. */
+void engine_approve(struct engine *e, const char *id, const struct caller *by, const char *comment, const char *prompt,
+    engine_done *done, void *arg);
 void engine_resume(struct engine *e, const char *id, const char *by, engine_done *done, void *arg);
 void engine_retry(struct engine *e, const char *id, const char *by, engine_done *done, void *arg);
 void engine_start(struct engine *e, const char *id, engine_done *done, void *arg);

@@ -58,6 +58,7 @@ struct live {
 	enum p_error_category category;	/* of a failed end */
 	char *error;
 	int64_t retry_after_s;
+	bool deciding;			/* an approval is being recorded */
 	struct link *link;
 	char nonce[65];
 	struct event *deadline;		/* forced end after a cancel, end after the last line */
@@ -123,6 +124,7 @@ void live_release(struct live *l, bool ok, void *arg);
 void live_exited(struct live *l, int status, bool oom);
 /* The start failed before a worker could say so itself. */
 void live_failed(struct live *l, enum p_error_category category, const char *message, int64_t retry_after_s);
+void live_at_gate(struct live *l);	/* the worker says that it waits for a person; the caller commits the change */
 void live_acked(struct live *l, const char *op);	/* the worker has done it */
 void live_linked(struct live *l, const json_t *hello);	/* the control connection stands */
 /* The cache is there: the worker can be started. */

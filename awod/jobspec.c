@@ -73,8 +73,13 @@ steps_part(const struct order_row *r, size_t nprompts, int64_t *total)
 	json_t *a = json_array();
 	int64_t number = r->resume_step;
 
-	for (size_t i = (size_t)r->resume_step; i < s->n; i++)
-		json_array_append_new(a, json_pack("{s:s,s:I}", "name", s->v[i], "number", (json_int_t)++number));
+	for (size_t i = (size_t)r->resume_step; i < s->n; i++) {
+		json_t *step = json_pack("{s:s,s:I}", "name", s->v[i], "number", (json_int_t)++number);
+
+		if (order_has_gate(r, i))
+			json_object_set_new(step, "gate", json_integer((json_int_t)i));
+		json_array_append_new(a, step);
+	}
 	if (r->resume_step >= (int64_t)s->n) {
 		number = r->pub.step_number > (int64_t)s->n ? r->pub.step_number : (int64_t)s->n;
 		for (size_t i = 0; i < nprompts; i++)

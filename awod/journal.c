@@ -347,6 +347,8 @@ take_line(struct live *l, const char *p, size_t len, struct change **change)
 	}
 	if (event == P_E_workflow_completed || event == P_E_workflow_failed)
 		take_final(l, event, line);
+	if (event == P_E_workflow_gate_reached)
+		live_at_gate(l);
 	if (step_changed)
 		P_FREE(step, &step);
 	{

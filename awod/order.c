@@ -171,6 +171,31 @@ ensure_error(struct p_order *o, enum p_error_category category, const char *mess
 		P_SETS(order, o, error_message, message);
 }
 
+bool
+order_has_gate(const struct order_row *r, size_t step)
+{
+	const struct p_strv *s = &r->pub.selected_commands;
+
+	return step > 0 && step < s->n && (int64_t)step > r->gate_passed &&
+	       p_strv_has(&r->pub.gates, s->v[step - 1]);
+}
+
+int
+order_check_gates(const struct p_strv *gates, const struct p_strv *steps, struct awo_err *err)
+{
+	for (size_t i = 0; i < gates->n; i++) {
+		if (!p_strv_has(steps, gates->v[i]))
+			return ERR(err, INVALID_ARGUMENT, "gates",
+			    "\"%.128s\" is no step of this order, so it cannot wait behind it",
+			    gates->v[i]);
+		if (strcmp(gates->v[i], steps->v[steps->n - 1]) == 0)
+			return ERR(err, INVALID_ARGUMENT, "gates",
+			    "\"%.128s\" is the last step: there is nothing to approve behind it",
+			    gates->v[i]);
+	}
+	return 0;
+}
+
 int
 order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, struct awo_err *err)
 {
@@ -178,6 +203,8 @@ order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, struct 
 	enum p_order_status next = order_next(o->status, cause);
 	const char *was = P_ENUM_NAME(order_status, o->status);
 
+	if (cause == ORDER_WAIT && !order_has_gate(r, (size_t)r->resume_step))
+		next = NONE;
 	if (next == NONE)
 		return ERR(err, FAILED_PRECONDITION, "agent_work_order_id",
 		    "order %s is %s and cannot be %s",
@@ -194,6 +221,10 @@ order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, struct 
 	clear_time(o, p_order_f_queue_position, &o->queue_position);
 	r->wake = false;
 	r->jump = false;
+	if (cause == ORDER_WAIT)
+		P_SETS(order, o, gate, o->selected_commands.v[r->resume_step - 1]);
+	else
+		P_SETS(order, o, gate, NULL);
 
 	switch (cause) {
 	case ORDER_START:

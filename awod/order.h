@@ -22,6 +22,7 @@ struct order_row {
 	int64_t timeout_seconds;	/* whole order; 0: none */
 	int64_t elapsed_us;		/* running time so far, for that timeout */
 	int64_t resume_step;		/* index of the step to begin with at the next start */
+	int64_t gate_passed;		/* the highest resume_step before which a person approved */
 	int64_t tries_base;		/* attempts that do not count against retry.max_attempts: those before a retry asked for */
 	int64_t step_started_at;	/* of current_step, from step_started: step_completed belongs to the same row */
 	bool worker_started;		/* a worker has run: a workspace may be there */
@@ -68,6 +69,10 @@ int order_apply(struct order_row *r, enum order_cause cause, int64_t now_us, str
 void order_take_line(struct order_row *r, enum p_event_id event, const json_t *line, int64_t now_us,
     struct p_step *step, bool *step_changed);
 
+/* Whether a person must approve before the step with this index may begin. */
+bool order_has_gate(const struct order_row *r, size_t step);
+/* Gates can only stand behind a step of the order, and not behind its last. */
+int order_check_gates(const struct p_strv *gates, const struct p_strv *steps, struct awo_err *err);
 /* Steps of a workflow type or of selected commands: checks names and dependencies. *steps gets the list. */
 int order_plan(const char *workflow_type, const struct p_strv *selected, const struct p_strv *trusted_commands,
     struct p_strv *steps, struct awo_err *err);

@@ -94,6 +94,12 @@ check_agent(const struct config *conf, const char *name, struct awo_err *err)
 	    nearest != NULL ? "?" : "");
 }
 
+static bool
+is_blank(const char *text)
+{
+	return text[strspn(text, " \t\r\n")] == '\0';
+}
+
 static int
 check_create(const struct broker *b, const struct p_order_create *q, const struct repo_url *u,
     struct awo_err *err)
@@ -107,7 +113,7 @@ check_create(const struct broker *b, const struct p_order_create *q, const struc
 	if (q->user_request == NULL && issue == NULL)
 		return ERR(err, INVALID_ARGUMENT, "user_request",
 		    "is missing: say what is to be done, or give github_issue_number");
-	if (q->user_request != NULL && q->user_request[strspn(q->user_request, " \t\r\n")] == '\0')
+	if (q->user_request != NULL && is_blank(q->user_request))
 		return ERR(
 		    err, INVALID_ARGUMENT, "user_request", "is empty: say what is to be done");
 	if (issue != NULL && (issue[0] == '0' || strspn(issue, "0123456789") != strlen(issue)))
@@ -184,6 +190,13 @@ build_row(const struct broker *b, const struct caller *who, const struct p_order
 		return NULL;
 	}
 	P_MARK(order, o, selected_commands);
+	if (order_check_gates(&q->gates, &o->selected_commands, err) != 0) {
+		row_free(row);
+		return NULL;
+	}
+	for (size_t i = 0; i < q->gates.n; i++)
+		p_strv_add(&o->gates, q->gates.v[i]);
+	P_MARK(order, o, gates);
 	P_SET(order, o, sandbox_type,
 	    q->sandbox_type != sandbox_type_none ? q->sandbox_type
 	    : registered != NULL		 ? registered->default_sandbox_type
@@ -553,7 +566,7 @@ rpc_order_prompt(struct rpc_call *c, const struct p_order_prompt *request)
 {
 	struct awo_err err = {0};
 
-	if (request->prompt_text[strspn(request->prompt_text, " \t\r\n")] == '\0') {
+	if (is_blank(request->prompt_text)) {
 		(void)ERR(
 		    &err, INVALID_ARGUMENT, "prompt_text", "is empty: say what is to be done");
 		rpc_fail(c, &err);
@@ -588,28 +601,31 @@ rpc_order_delete(struct rpc_call *c, const struct p_order_ref *request)
 	engine_delete(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, deleted, c);
 }
 
-static void
-no_gate(struct rpc_call *c)
-{
-	struct awo_err err = {0};
-
-	(void)ERR(&err, UNIMPLEMENTED, "",
-	    "no step of this version waits at a gate, so there is nothing to answer");
-	rpc_fail(c, &err);
-}
-
 void
 rpc_order_approve(struct rpc_call *c, const struct p_order_approve *request)
 {
-	(void)request;
-	no_gate(c);
+	struct awo_err err = {0};
+
+	if (request->prompt_text != NULL && is_blank(request->prompt_text)) {
+		(void)ERR(&err, INVALID_ARGUMENT, "prompt_text",
+		    "is empty: say what is to be done, or leave it out");
+		rpc_fail(c, &err);
+		return;
+	}
+	engine_approve(rpc_broker(c)->engine, rpc_order(c)->pub.agent_work_order_id, rpc_caller(c),
+	    request->comment, request->prompt_text, changed, c);
 }
 
 void
-rpc_order_reject(struct rpc_call *c, const struct p_order_approve *request)
+rpc_order_reject(struct rpc_call *c, const struct p_order_reject *request)
 {
-	(void)request;
-	no_gate(c);
+	const struct p_order *o = &rpc_order(c)->pub;
+	bool said = request->comment != NULL && request->comment[0] != '\0';
+	char *reason CLEAN_FREE = xasprintf("rejected behind %s%s%s",
+	    o->gate != NULL ? o->gate : "a step", said ? ": " : "", said ? request->comment : "");
+
+	engine_cancel(rpc_broker(c)->engine, o->agent_work_order_id, rpc_caller(c)->user, reason,
+	    cancelled, c);
 }
 
 /* ---- order.steps */

@@ -205,6 +205,7 @@ static const struct private_column {
 	COL(COL_INT, timeout_seconds),
 	COL(COL_INT, elapsed_us),
 	COL(COL_INT, resume_step),
+	COL(COL_INT, gate_passed),
 	COL(COL_INT, step_started_at),
 	COL(COL_INT, tries_base),
 	COL(COL_BOOL, worker_started),

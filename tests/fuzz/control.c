@@ -38,6 +38,14 @@ on_freeze(void *ctx, bool frozen)
 	return true;
 }
 
+static void
+on_gate(void *ctx, int64_t passed)
+{
+	(void)ctx;
+	(void)passed;
+	FUZZ_CHECK(greeted);
+}
+
 static bool
 on_prompt(void *ctx, int64_t id, const char *text)
 {
@@ -72,7 +80,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct event_base *base;
 	struct control c = {
-	    .h = {on_hello, on_cancel, on_freeze, on_prompt, NULL}, .nonce = THE_NONCE};
+	    .h = {on_hello, on_cancel, on_freeze, on_gate, on_prompt, NULL}, .nonce = THE_NONCE};
 	uint32_t seed = (uint32_t)size;
 
 	if (base == NULL)

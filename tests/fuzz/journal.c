@@ -113,6 +113,15 @@ live_taken(struct live *l)
 }
 
 void
+live_at_gate(struct live *l)
+{
+	struct awo_err err = {0};
+
+	if (order_apply(l->row, ORDER_WAIT, 1, &err) == 0)
+		FUZZ_CHECK(l->row->pub.gate != NULL);
+}
+
+void
 server_log_grew(struct server *s, const char *id)
 {
 	(void)s;

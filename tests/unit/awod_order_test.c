@@ -63,6 +63,10 @@ make_row(enum p_order_status status)
 	p_strv_add(&o->selected_commands, "planning");
 	p_strv_add(&o->selected_commands, "commit");
 	P_MARK(order, o, selected_commands);
+	/* at a gate, as it can be only between two steps */
+	p_strv_add(&o->gates, "create-branch");
+	P_MARK(order, o, gates);
+	r.resume_step = 1;
 	return r;
 }
 
@@ -103,6 +107,44 @@ test_matrix(void **state)
 		}
 	assert_int_equal(order_next((enum p_order_status)99, ORDER_START), order_status_none);
 	assert_int_equal(order_next(order_status_pending, (enum order_cause)99), order_status_none);
+}
+
+static void
+test_gates(void **state)
+{
+	struct order_row r = make_row(order_status_running);
+	struct p_strv gates = {0};
+	struct awo_err err = {0};
+
+	(void)state;
+	for (size_t i = 0; i < 5; i++)
+		assert_int_equal(order_has_gate(&r, i), i == 1);
+	/* where no gate stands, or an open one, an order does not wait, whatever its worker says */
+	r.resume_step = 2;
+	assert_int_equal(order_apply(&r, ORDER_WAIT, NOW, &err), -1);
+	assert_int_equal(err.code, AWO_FAILED_PRECONDITION);
+	r.resume_step = 0;
+	assert_int_equal(order_apply(&r, ORDER_WAIT, NOW, &err), -1);
+	r.resume_step = 1;
+	assert_int_equal(order_apply(&r, ORDER_WAIT, NOW, &err), 0);
+	assert_string_equal(r.pub.gate, "create-branch");
+	r.gate_passed = 1;
+	assert_int_equal(order_apply(&r, ORDER_WAKE, NOW, &err), 0);
+	assert_null(r.pub.gate);
+	assert_int_equal(order_apply(&r, ORDER_WAIT, NOW, &err), -1);
+
+	p_strv_add(&gates, "planning");
+	p_strv_add(&gates, "create-branch");
+	assert_int_equal(order_check_gates(&gates, &r.pub.selected_commands, &err), 0);
+	p_strv_add(&gates, "commit");
+	assert_int_equal(order_check_gates(&gates, &r.pub.selected_commands, &err), -1);
+	assert_non_null(strstr(err.msg, "last step"));
+	p_strv_free(&gates);
+	p_strv_add(&gates, "execute");
+	assert_int_equal(order_check_gates(&gates, &r.pub.selected_commands, &err), -1);
+	assert_non_null(strstr(err.msg, "\"execute\" is no step of this order"));
+	p_strv_free(&gates);
+	order_row_free(&r);
 }
 
 static void
@@ -623,6 +665,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_matrix),
+	    cmocka_unit_test(test_gates),
 	    cmocka_unit_test(test_plan_problems),
 	    cmocka_unit_test(test_slot_and_terminal),
 	    cmocka_unit_test(test_start_and_complete),

@@ -121,6 +121,14 @@ engine_pause(struct engine *e, const char *id, const char *by, engine_done *done
 }
 
 void
+engine_approve(struct engine *e, const char *id, const struct caller *by, const char *comment, const char *prompt,
+    engine_done *done, void *arg)
+{
+	(void)prompt;
+	engine_cancel(e, id, by->user, comment, done, arg);
+}
+
+void
 engine_resume(struct engine *e, const char *id, const char *by, engine_done *done, void *arg)
 {
 	engine_cancel(e, id, by, NULL, done, arg);

@@ -216,7 +216,7 @@ test_schema(void **state)
 	check_columns(db, "work_orders", &p_type_order, P_BIT(order, queue_position),
 	    "order_rowid owner_uid canonical_url log_date journal_offset event_appended base_sha "
 	    "head_sha pushed_sha plan_file "
-	    "port_start timeout_seconds elapsed_us resume_step step_started_at tries_base worker_started wake "
+	    "port_start timeout_seconds elapsed_us resume_step gate_passed step_started_at tries_base worker_started wake "
 	    "jump cancel_requested "
 	    "workspace_removed request_id idempotency_key");
 	check_columns(db, "work_order_steps", &p_type_step, 0, "step_rowid order_rowid");
@@ -253,6 +253,7 @@ fill_row(struct order_row *r, const char *id, bool some)
 	r->timeout_seconds = 13;
 	r->elapsed_us = 14;
 	r->resume_step = 15;
+	r->gate_passed = 17;
 	r->step_started_at = 16;
 	r->tries_base = 2;
 	r->worker_started = true;
@@ -281,6 +282,7 @@ check_same(const struct order_row *a, const struct order_row *b)
 	assert_int_equal(a->timeout_seconds, b->timeout_seconds);
 	assert_int_equal(a->elapsed_us, b->elapsed_us);
 	assert_int_equal(a->resume_step, b->resume_step);
+	assert_int_equal(a->gate_passed, b->gate_passed);
 	assert_int_equal(a->step_started_at, b->step_started_at);
 	assert_int_equal(a->tries_base, b->tries_base);
 	assert_int_equal(a->worker_started, b->worker_started);

@@ -26,7 +26,7 @@ struct world {
 	socklen_t len;
 	bool frozen, late, stuck;
 	char reason[64], prompt[128];
-	int64_t prompt_id;
+	int64_t prompt_id, passed;
 };
 
 static void
@@ -68,6 +68,14 @@ on_prompt(void *ctx, int64_t id, const char *text)
 	return true;
 }
 
+static void
+on_gate(void *ctx, int64_t passed)
+{
+	struct world *w = ctx;
+
+	w->passed = passed;
+}
+
 static int
 set_up(void **state)
 {
@@ -75,6 +83,7 @@ set_up(void **state)
 	const struct control_handlers h = {.hello = on_hello,
 	    .cancel = on_cancel,
 	    .freeze = on_freeze,
+	    .gate = on_gate,
 	    .prompt = on_prompt,
 	    .ctx = w};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -158,6 +167,9 @@ hello_and_operations(void **state)
 	    "{\"op\":\"ack\",\"of\":\"prompt\",\"prompt_id\":7}\n");
 	assert_int_equal(w->prompt_id, 7);
 	assert_string_equal(w->prompt, "go on");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"gate\",\"passed\":3}\n"), "{\"op\":\"ack\",\"of\":\"gate\"}\n");
+	assert_int_equal(w->passed, 3);
 	assert_string_equal(talk(w, fd, "{\"op\":\"cancel\",\"reason\":\"enough\"}\n"),
 	    "{\"op\":\"ack\",\"of\":\"cancel\"}\n");
 	assert_string_equal(w->reason, "enough");

@@ -156,6 +156,10 @@ export interface Order {
   usage: Usage;
   /** confinement in force, and no-<layer> for what was not */
   sandbox_layers: string[];
+  /** steps behind which the order waits until a person approves */
+  gates: string[];
+  /** waiting orders: the step behind which it waits now */
+  gate: string | null;
 }
 
 /** Hand in an order. */
@@ -180,6 +184,8 @@ export interface OrderCreate {
   base_branch?: string;
   /** default 0 */
   priority?: number;
+  /** steps behind which the order waits until a person approves */
+  gates?: string[];
   /** limit for the whole order; default none */
   timeout_seconds?: number;
   /** a repeated create with the same key returns the first order */
@@ -274,8 +280,18 @@ export interface OrderPromptAnswer {
   prompt_id: number;
 }
 
-/** Answer a human gate. */
+/** Let an order pass its gate. */
 export interface OrderApprove {
+  /** id, or a unique prefix of it */
+  agent_work_order_id: string;
+  /** recorded with the decision */
+  comment?: string;
+  /** told to the agent before the next step, as order.prompt would */
+  prompt_text?: string;
+}
+
+/** Stop an order at its gate. */
+export interface OrderReject {
   /** id, or a unique prefix of it */
   agent_work_order_id: string;
   /** recorded with the decision */
@@ -1104,12 +1120,14 @@ export const STATE_EVENTS: ReadonlySet<string> = new Set([
   'agent_work_order_cancelled',
   'agent_work_order_paused',
   'agent_work_order_resumed',
+  'agent_work_order_approved',
   'agent_work_order_retried',
   'prompt_queued',
   'journal_truncated',
   'sandbox_created',
   'workspace_created',
   'workflow_started',
+  'workflow_gate_reached',
   'workflow_completed',
   'workflow_failed',
   'workflow_phase_started',
