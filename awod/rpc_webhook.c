@@ -20,7 +20,8 @@ struct delivery {
 	struct webhook w;
 	struct caller who;   /* the owner for whom it acts */
 	struct repo_url url; /* as registered */
-	char *id, *object;   /* delivery id; object with its repository */
+	char *id;	     /* delivery id, as it came */
+	char *key, *object;  /* id, and object with its repository, as they are stored: the owner's own */
 	char order[12];	     /* that is prompted, or "" */
 };
 
@@ -29,6 +30,7 @@ delivery_free(struct delivery *d)
 {
 	webhook_free(&d->w);
 	free(d->id);
+	free(d->key);
 	free(d->object);
 	free(d);
 }
@@ -214,7 +216,7 @@ comment_back(struct delivery *d, const char *order)
 static void
 answer_duplicate(struct delivery *d)
 {
-	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
+	struct store_delivery key = {.delivery_id = d->key, .object = d->object};
 	char order[12];
 
 	if (store_delivery_find(d->b->store, &key, order, NULL) == 0)
@@ -243,7 +245,7 @@ created(void *arg, const struct awo_err *err, const struct order_row *row)
 static void
 create(struct delivery *d, const char *base)
 {
-	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
+	struct store_delivery key = {.delivery_id = d->key, .object = d->object};
 	CLEAN_FREE char *request_id = xasprintf("webhook-%.100s", d->id);
 	CLEAN_FREE char *from = NULL;
 	struct p_order_create q = {0};
@@ -266,7 +268,7 @@ static void
 prompted(void *arg, const struct awo_err *err, int64_t prompt_id, const char *message)
 {
 	struct delivery *d = arg;
-	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
+	struct store_delivery key = {.delivery_id = d->key, .object = d->object};
 	char order[12];
 
 	(void)prompt_id;
@@ -284,7 +286,7 @@ prompted(void *arg, const struct awo_err *err, int64_t prompt_id, const char *me
 static void
 command(struct delivery *d, const struct order_row *row)
 {
-	struct store_delivery key = {.delivery_id = d->id, .object = d->object};
+	struct store_delivery key = {.delivery_id = d->key, .object = d->object};
 	CLEAN_FREE char *base = NULL;
 
 	if (row == NULL) {
@@ -389,8 +391,10 @@ rpc_webhook_deliver(struct rpc_call *c, const struct p_webhook_deliver *request)
 				  "awoctl repo add does");
 		return;
 	}
-	d->object = xasprintf("%s %s", d->url.canonical, d->w.object);
-	key = (struct store_delivery){.delivery_id = d->id, .object = d->object};
+	/* whose it is stands in both: what one user's secret signs must not use up what another waits for */
+	d->key = xasprintf("%u %s", (unsigned)d->who.uid, d->id);
+	d->object = xasprintf("%u %s %s", (unsigned)d->who.uid, d->url.canonical, d->w.object);
+	key = (struct store_delivery){.delivery_id = d->key, .object = d->object};
 	if (d->w.what != WEBHOOK_PULL_REQUEST &&
 	    store_delivery_find(b->store, &key, order, NULL) == 0)
 		answer(d, webhook_action_duplicate, order, "this has been dealt with");

@@ -76,7 +76,7 @@ void store_tx_session_put(struct store_tx *tx, bool login, const struct p_sessio
 void store_tx_session_take(struct store_tx *tx, bool login, const unsigned char hash[32]);
 /* What a webhook brought. ALREADY_EXISTS, field delivery_id, when either has been seen before. */
 struct store_delivery {
-	const char *delivery_id;
+	const char *delivery_id;	/* with the owner's uid, like object */
 	const char *object;		/* what it speaks of, in words that no other thing has */
 };
 void store_tx_delivery(struct store_tx *tx, const struct store_delivery *d, const char *order_id);
@@ -130,7 +130,7 @@ int store_order_by_forge(struct store *s, uint32_t uid, const char *canonical, c
 /* Who registered a repository first (of all, or only this user); the URL in any case. NOT_FOUND. */
 int store_repository_owner(struct store *s, const char *canonical, const uint32_t *only, uint32_t *uid,
     struct p_repository *out, struct awo_err *err);
-/* Everybody's credentials of a kind, oldest first; what is in the row is lent. Non-zero stops. */
+/* Everybody's credentials of a kind, the oldest of each user before anybody's second; what is in the row is lent. Non-zero stops. */
 struct store_secret {
 	uint32_t uid;
 	const char *owner, *name, *host;

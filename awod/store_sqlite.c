@@ -520,8 +520,10 @@ st_text(enum st_id id, struct buf *b)
 		    "ORDER BY repository_rowid LIMIT 1");
 		break;
 	case ST_SECRETS:
+		/* everybody's first one, then everybody's second: however many one user has, others have a turn */
 		buf_adds(b, "SELECT owner_uid, owner, name, host, sealed FROM credentials WHERE kind = ? "
-			    "ORDER BY credential_rowid LIMIT ?");
+			    "ORDER BY row_number() OVER (PARTITION BY owner_uid ORDER BY credential_rowid), "
+			    "credential_rowid LIMIT ?");
 		break;
 	case ST_BY_PULL_REQUEST:
 		buf_adds(b, "SELECT agent_work_order_id FROM work_orders WHERE github_pull_request_number = ?1 AND "

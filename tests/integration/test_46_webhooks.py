@@ -388,6 +388,36 @@ def test_a_users_own_secret_is_for_their_repositories(make_hooks):
     assert listed["masked"] == "***hook" and mine not in str(listed)
 
 
+@needs_root
+def test_what_one_users_hook_says_uses_up_nothing_of_anothers(make_hooks):
+    """Who may sign for their own repositories could otherwise say everything first that others wait for."""
+    hooks = make_hooks(uid=ALICE, user=str(ALICE))
+    hooks.instance.call("repository.add", repository_url=hooks.hub.url, verify=False, uid=BOB, default_commands=ONE_STEP)
+    mine = "b0bs-own-secret-of-the-webhook"
+    hooks.instance.credential("hook", "webhook_secret", mine, host=hooks.hub.server.host, uid=BOB)
+    comment = hooks.comment("/awo mine")
+    forged = hooks.done("issue_comment", comment, secret=mine, delivery="guessed")
+    assert forged["action"] == "created" and [o["agent_work_order_id"] for o in orders(hooks, BOB)] == \
+        [forged["agent_work_order_id"]]
+    told = hooks.done("issue_comment", comment, delivery="guessed")
+    assert told["action"] == "created" and told["agent_work_order_id"] != forged["agent_work_order_id"], told
+    # each of them once
+    for secret, first in ((mine, forged), (None, told)):
+        again = hooks.done("issue_comment", comment, secret=secret, delivery="guessed")
+        assert again["action"] == "duplicate" and again["agent_work_order_id"] == first["agent_work_order_id"]
+
+
+@needs_root
+def test_one_users_many_secrets_leave_room_for_anothers(make_hooks):
+    hooks = make_hooks(uid=ALICE)
+    for i in range(20):
+        hooks.instance.credential(f"hook{i}", "webhook_secret", f"b0bs-webhook-secret-{i}", host=hooks.hub.server.host,
+                                  uid=BOB)
+    mine = "al1ces-own-secret-of-the-webhook"
+    hooks.instance.credential("hook", "webhook_secret", mine, host=hooks.hub.server.host, uid=ALICE)
+    assert hooks.done("issues", hooks.labelled(), secret=mine)["action"] == "created"
+
+
 def test_secrets_stay_where_they_are(hooks):
     hooks.deliver("issues", hooks.labelled(), signature="sha256=" + "0" * 64)
     settings = hooks.instance.call("settings.get", key="webhooks")["settings"]
