@@ -181,6 +181,24 @@ scope_name(unsigned scope)
 	return scope == P_SCOPE_ADMIN ? "admin" : scope == P_SCOPE_WRITE ? "write" : "read";
 }
 
+/* The gateway's connection is everybody's: one user must not have all of it. */
+static int
+check_share(const struct rpc_call *c, struct awo_err *err)
+{
+	const struct rpc_call *other;
+	unsigned n = 0;
+
+	if (c->caller.via[0] == '\0' || c->conn->in_flight <= GATEWAY_USER_MAX)
+		return 0;
+	TAILQ_FOREACH(other, &c->conn->calls, link)
+	n += other->caller.via[0] != '\0' && other->caller.uid == c->caller.uid;
+	if (n <= GATEWAY_USER_MAX)
+		return 0;
+	return ERR(err, RESOURCE_EXHAUSTED, "",
+	    "you have %u requests that are being worked on, which is the limit; wait for their answers",
+	    GATEWAY_USER_MAX);
+}
+
 /* What a token or session may do is decided here, not only in the gateway. */
 static int
 check_scope(const struct rpc_call *c, struct awo_err *err)
@@ -451,7 +469,8 @@ dispatch(struct conn *c, const struct p_frame *f)
 	TAILQ_INSERT_TAIL(&c->calls, call, link);
 	c->in_flight++;
 	c->s->in_flight++;
-	if ((c->caller.gateway && for_whom(call, param, &err) != 0) || check_who(call, &err) != 0) {
+	if ((c->caller.gateway && (for_whom(call, param, &err) != 0 || check_share(call, &err) != 0)) ||
+	    check_who(call, &err) != 0) {
 		rpc_fail(call, &err);
 		return;
 	}

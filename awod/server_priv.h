@@ -21,6 +21,7 @@
 #define IN_FLIGHT_MAX 64 /* requests of a connection that are worked on; more are read later */
 #define STREAMS_MAX 64	 /* streams of a connection */
 #define GATEWAY_IN_FLIGHT_MAX 1024 /* the same for the gateway, whose connection many share */
+#define GATEWAY_USER_MAX 256	   /* of these for one user, so that no one's slow requests keep the others out */
 #define GATEWAY_STREAMS_MAX 4096
 #define FRAMES_A_TURN 16 /* requests of one connection before others have their turn */
 #define OUT_PAUSE                                                                                  \

@@ -1,10 +1,13 @@
 """Ways in that were tried, and what became of them: two readings of one request, others' power, access that has gone."""
 import re
+import resource
+import socket
 
 import pytest
 
 from awo_testlib.gateway import GATEWAY_UID
-from awo_testlib.rpc import Client
+from awo_testlib.rpc import Client, RpcError
+from conftest import needs_root
 
 ALICE, BOB = 60001, 60002
 HOST = b"Host: localhost\r\n"
@@ -72,3 +75,42 @@ def test_a_rebound_name_learns_nothing(gateway):
     for method, path in (("OPTIONS", "/api/v1/"), ("GET", "/nothing"), ("PUT", "/health"), ("GET", "/a//b")):
         answer = gateway.request(method, path, headers={"Host": "evil.example"})
         assert answer.status == 421 and "allow" not in answer.headers, (method, path, answer)
+
+
+# ---- what many share
+
+@pytest.fixture
+def descriptors():
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@needs_root
+def test_one_users_slow_requests_keep_nobody_out(make_gateway, repo, descriptors):
+    """All requests share one connection to awod, which works on a limited number at once."""
+    gateway = make_gateway({"gateway": {"auth": "token", "rate_limit": 0}, "timeouts": {"kill": 8}})
+    order = gateway.instance.create(repo.path, "demo: ignore-term", uid=ALICE)
+    gateway.instance.wait_event(order, "agent_output")
+    mine, other = token(gateway, uid=ALICE), token(gateway, uid=BOB)
+    # each is answered when the order has ended, which takes its time
+    cancel = (f"POST /api/v1/{order}/cancel HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {mine}\r\n"
+              "Content-Length: 0\r\n\r\n").encode()
+    sockets, direct = [], gateway.instance.client(uid=ALICE)    # its number is one that select() takes
+    try:
+        for _ in range(1200):
+            s = socket.create_connection((gateway.host, gateway.port), timeout=30)
+            s.sendall(cancel)
+            sockets.append(s)
+        assert gateway.request("GET", "/api/v1/", headers=bearer(other)).status == 200
+        now = direct.call("order.get", agent_work_order_id=order)["agent_work_order"]["status"]
+        assert now == "running", "the answer waited for the others'"
+        # who has too many under way is told so, and can still do something when some have ended
+        refused = sockets[-1].recv(65536)
+        assert refused.startswith(b"HTTP/1.1 429 ") and b"retry-after" in refused.lower(), refused
+        assert sockets[0].recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert gateway.request("GET", "/api/v1/", headers=bearer(mine)).status == 200
+    finally:
+        for s in sockets:
+            s.close()
