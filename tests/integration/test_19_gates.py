@@ -40,9 +40,19 @@ def test_approved(make_instance, repo):
     assert order["attempt"] == 1 and order["gate"] is None and order["gates"] == ["planning"]
     approved = instance.events(order_id, "agent_work_order_approved")[0]
     assert approved["comment"] == "go ahead" and approved["gate"] == "planning" and approved["by"] == order["owner"]
-    with pytest.raises(RpcError) as late:
-        decide(instance, "approve", order_id)
-    assert late.value.code == "failed_precondition"
+    for late in ("approve", "reject"):
+        with pytest.raises(RpcError) as refused:
+            decide(instance, late, order_id)
+        assert refused.value.code == "failed_precondition"
+
+
+def test_an_order_that_waits_for_nobody_is_not_rejected(instance, repo):
+    order_id = instance.create(repo.path, "Add a greeting\ndemo: hang")
+    instance.wait(order_id, "running")
+    with pytest.raises(RpcError) as refused:
+        decide(instance, "reject", order_id)
+    assert refused.value.code == "failed_precondition" and "only when it is waiting" in str(refused.value)
+    assert instance.order(order_id)["status"] == "running"
 
 
 def test_rejected_and_tried_again(instance, repo):
