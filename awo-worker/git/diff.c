@@ -13,76 +13,71 @@
 
 #define FILES_MAX 100000
 #define PATCH_MAX (3U << 20)
-#define PATHS_MAX 200000
-
-struct paths {
-	char **v;
-	size_t n, cap;
-};
-
-/* 1: too many to be worth it. */
-static int
-add_path(const char *path, void *arg)
-{
-	struct paths *p = arg;
-
-	if (p->n == PATHS_MAX)
-		return 1;
-	if (p->n == p->cap)
-		p->v = xrealloc(p->v, p->cap = p->cap ? p->cap * 2 : 64, sizeof(*p->v));
-	p->v[p->n++] = xstrdup(path);
-	return 0;
-}
 
 /*
- * libgit2 walks both trees completely unless it is told where to look: it gets the path that the
- * caller wants, or else those that differ.
+ * What differs of two trees, as two indexes in memory. libgit2 compares trees by reading both to the
+ * last entry; these hold nothing that is equal.
  */
-static int
-choose_paths(struct task *t, git_repository *repo, const git_tree *a, const git_tree *b,
-    const char *path, struct paths *p)
-{
-	int r = 0;
+struct differing {
+	git_index *a, *b;
+	const char *path; /* this file or directory only; NULL: all */
+	size_t path_len;
+};
 
-	if (path != NULL)
-		return add_path(path, p);
-	r = treediff(repo, a != NULL ? git_tree_id(a) : NULL, git_tree_id(b), add_path, p);
+static int
+add_side(git_index *index, const char *path, const struct treediff_file *f)
+{
+	git_index_entry e = {.path = path, .mode = f->mode, .id = f->oid};
+
+	return f->mode == 0 ? 0 : git_index_add(index, &e);
+}
+
+static int
+add_file(const char *path, const struct treediff_file *a, const struct treediff_file *b, void *arg)
+{
+	struct differing *d = arg;
+	int r;
+
+	if (d->path != NULL && (strncmp(path, d->path, d->path_len) != 0 ||
+				   (path[d->path_len] != '\0' && path[d->path_len] != '/')))
+		return 0;
+	r = add_side(d->a, path, a);
+	return r < 0 ? r : add_side(d->b, path, b);
+}
+
+static int
+find_differing(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to,
+    struct differing *d)
+{
+	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
+	int r;
+
+	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) ||
+	    repo_tree_at(t, repo, to, &b) < 0)
+		return -1;
+	if (git_index_new(&d->a) < 0 || git_index_new(&d->b) < 0)
+		return repo_fail(t, "cannot compare the commits");
+	r = treediff(repo, a != NULL ? git_tree_id(a) : NULL, git_tree_id(b), add_file, d);
 	if (r == TREEDIFF_DEEP)
 		return TASK_FAIL(t, "git", "invalid", "between the commits are " TREEDIFF_DEEP_TEXT);
-	if (r < 0)
-		return repo_fail(t, "cannot compare the commits");
-	/* an empty list would mean everything, and no tree that came in has this name */
-	if (r == 0 && p->n == 0)
-		return add_path(".git", p);
-	while (r > 0 && p->n > 0)
-		free(p->v[--p->n]);
-	return 0;
+	return r < 0 ? repo_fail(t, "cannot compare the commits") : 0;
 }
 
 static int
 compare(struct task *t, git_repository *repo, const git_oid *from, const git_oid *to,
     const char *path, git_diff **out)
 {
-	CLEAN_GIT(tree) git_tree *a = NULL, *b = NULL;
-	struct paths p = {0};
+	struct differing d = {.path = path, .path_len = path != NULL ? strlen(path) : 0};
 	git_diff_options o;
-	int r = -1;
+	int r;
 
-	if ((!git_oid_is_zero(from) && repo_tree_at(t, repo, from, &a) < 0) ||
-	    repo_tree_at(t, repo, to, &b) < 0)
-		return -1;
 	(void)git_diff_options_init(&o, GIT_DIFF_OPTIONS_VERSION);
-	o.flags = GIT_DIFF_DISABLE_PATHSPEC_MATCH | GIT_DIFF_INCLUDE_TYPECHANGE |
-		  GIT_DIFF_INDENT_HEURISTIC;
-	if (choose_paths(t, repo, a, b, path, &p) == 0) {
-		o.pathspec = (git_strarray){p.v, p.n};
-		r = git_diff_tree_to_tree(out, repo, a, b, &o) < 0
-			? repo_fail(t, "cannot compare the commits")
-			: 0;
-	}
-	for (size_t i = 0; i < p.n; i++)
-		free(p.v[i]);
-	free(p.v);
+	o.flags = GIT_DIFF_INCLUDE_TYPECHANGE | GIT_DIFF_INDENT_HEURISTIC;
+	r = find_differing(t, repo, from, to, &d);
+	if (r == 0 && git_diff_index_to_index(out, repo, d.a, d.b, &o) < 0)
+		r = repo_fail(t, "cannot compare the commits");
+	git_index_free(d.a);
+	git_index_free(d.b);
 	return r;
 }
 

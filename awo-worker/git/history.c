@@ -33,8 +33,10 @@ history_each(struct task *t, git_repository *repo, const git_oid *head, const gi
 
 /* 1: no further path can change the answer. */
 static int
-on_path(const char *path, void *arg)
+on_path(const char *path, const struct treediff_file *a, const struct treediff_file *b, void *arg)
 {
+	(void)a;
+	(void)b;
 	phase_add_path(arg, path);
 	return phase_files_settled(arg);
 }

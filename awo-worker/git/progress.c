@@ -1,7 +1,11 @@
 /* What git says about an order's branch: numbers and phases. */
 #include "awo-worker/git/verbs.h"
 
+#include <malloc.h>
+#include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "awo-worker/git/diff.h"
 #include "awo-worker/git/history.h"
@@ -9,6 +13,9 @@
 
 #define HISTORY_MAX 10000
 #define TREE_CACHED_MAX (1U << 20)
+#define HEAP_ROOM ((size_t)28 << 20) /* libgit2 keeps 16 MiB of what packs hold, and trees */
+#define MMAP_MIN (32 << 20)	     /* the most that malloc allows */
+#define HUGE_PAGE ((uintptr_t)2 << 20)
 
 struct stretch {
 	struct task *t;
@@ -74,6 +81,26 @@ find_head(struct task *t, git_oid *out)
 	return r < 0 && r != GIT_ENOTFOUND ? repo_fail(t, "cannot read refs/awo/head") : 0;
 }
 
+/*
+ * Large trees come out of a pack through many versions of them, each a piece of memory that is new to the process: faults
+ * of single pages take as long as all the rest. What the heap grows into is asked for in large pages, and never given back.
+ */
+static void
+make_room(void)
+{
+	void *p;
+	uintptr_t from;
+
+	(void)mallopt(M_MMAP_THRESHOLD, MMAP_MIN);
+	(void)mallopt(M_TRIM_THRESHOLD, INT32_MAX);
+	if ((p = malloc(HEAP_ROOM)) == NULL)
+		return;
+	from = ((uintptr_t)p + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1);
+	/* a kernel that has none gives others */
+	(void)madvise((char *)p + (from - (uintptr_t)p), HEAP_ROOM - HUGE_PAGE, MADV_HUGEPAGE);
+	free(p);
+}
+
 int
 verb_progress(struct task *t, json_t *answer)
 {
@@ -89,6 +116,7 @@ verb_progress(struct task *t, json_t *answer)
 	if (task_failed(t) || repo_oid_field(t, "base_sha", true, &base) < 0 ||
 	    find_head(t, &head) < 0)
 		return -1;
+	make_room();
 	/* Every object got its name when it was taken in; hashing all of them again is half of the work. */
 	(void)git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 	/* Each tree is looked at as a commit's and as its child's parent's; libgit2 forgets those of more than 4 KiB. */

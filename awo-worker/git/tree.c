@@ -53,9 +53,11 @@ count_dirty(const char *path, unsigned flags, void *arg)
 }
 
 static int
-on_path(const char *path, void *arg)
+on_path(const char *path, const struct treediff_file *a, const struct treediff_file *b, void *arg)
 {
 	(void)path;
+	(void)a;
+	(void)b;
 	(void)arg;
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include "awo-worker/git/treediff.h"
 
 #include <string.h>
+#include <sys/stat.h>
 
 #include "awo-worker/git/fsck.h"
 #include "awo-worker/git/repo.h"
@@ -33,7 +34,7 @@ struct entry {
 	size_t len; /* of all of it */
 	size_t name_len;
 	bool is_tree;
-	git_oid oid;
+	struct treediff_file file;
 };
 
 static int compare(struct walk *w, const git_oid *a, const git_oid *b);
@@ -55,6 +56,24 @@ open_side(struct walk *w, const git_oid *oid, struct side *s)
 	return 0;
 }
 
+/* As git reads it: old trees have 100664 and a zero before 40000. 0: that is no mode. */
+static unsigned
+read_mode(const char *p, const char *end)
+{
+	unsigned mode = 0;
+
+	for (; p != end; p++) {
+		if (*p < '0' || *p > '7' || mode > 0177777)
+			return 0;
+		mode = mode * 8 + (unsigned)(*p - '0');
+	}
+	return S_ISREG(mode)   ? (mode & S_IXUSR ? GIT_FILEMODE_BLOB_EXECUTABLE : GIT_FILEMODE_BLOB)
+	       : S_ISLNK(mode) ? GIT_FILEMODE_LINK
+	       : S_ISDIR(mode) ? GIT_FILEMODE_TREE
+	       : mode != 0     ? GIT_FILEMODE_COMMIT
+			       : 0;
+}
+
 /* 1: the entry at the side's place; 0: there is none; TREEDIFF_BAD: no tree looks like that. */
 static int
 look(const struct side *s, struct entry *e)
@@ -70,30 +89,35 @@ look(const struct side *s, struct entry *e)
 	*e = (struct entry){.name = space + 1,
 	    .name_len = (size_t)(nul - space - 1),
 	    .len = (size_t)(nul - s->p) + 1 + GIT_OID_RAWSZ,
-	    /* 40000, and with the zero that some programs wrote once */
-	    .is_tree = (space - s->p == 5 && s->p[0] == '4') || (space - s->p == 6 && s->p[1] == '4')};
-	git_oid_fromraw(&e->oid, (const unsigned char *)nul + 1);
-	return 1;
+	    .file.mode = (uint16_t)read_mode(s->p, space)};
+	e->is_tree = e->file.mode == GIT_FILEMODE_TREE;
+	git_oid_fromraw(&e->file.oid, (const unsigned char *)nul + 1);
+	return e->file.mode != 0 ? 1 : TREEDIFF_BAD;
 }
 
 /* One entry, of one side or of both with one name and kind. */
 static int
 differ(struct walk *w, const struct entry *x, const struct entry *y)
 {
+	static const struct treediff_file none;
 	const struct entry *e = x != NULL ? x : y;
 	size_t before = w->path.len;
 	int r;
 
+	/* other bytes for the same mode */
+	if (x != NULL && y != NULL && x->file.mode == y->file.mode &&
+	    git_oid_equal(&x->file.oid, &y->file.oid))
+		return 0;
 	if (before > 0)
 		buf_addc(&w->path, '/');
 	buf_add(&w->path, e->name, e->name_len);
 	if (!e->is_tree)
-		r = w->fn(w->path.p, w->arg);
+		r = w->fn(w->path.p, x != NULL ? &x->file : &none, y != NULL ? &y->file : &none, w->arg);
 	else if (w->depth == DEPTH_MAX || ++w->opened == OPENED_MAX)
 		r = TREEDIFF_DEEP;
 	else {
 		w->depth++;
-		r = compare(w, x != NULL ? &x->oid : NULL, y != NULL ? &y->oid : NULL);
+		r = compare(w, x != NULL ? &x->file.oid : NULL, y != NULL ? &y->file.oid : NULL);
 		w->depth--;
 	}
 	w->path.len = before;
@@ -152,10 +176,14 @@ static int
 compare(struct walk *w, const git_oid *a, const git_oid *b)
 {
 	struct side x = {0}, y = {0};
-	int r = open_side(w, a, &x);
+	/*
+	 * The newer one first: where it is stored as a change to the older one, that is read for it, and kept; where the
+	 * older one is stored as a change, the newer one is whole, and costs little.
+	 */
+	int r = open_side(w, b, &y);
 
 	if (r == 0)
-		r = open_side(w, b, &y);
+		r = open_side(w, a, &x);
 	if (r == 0)
 		r = compare_sides(w, &x, &y);
 	git_odb_object_free(x.object);

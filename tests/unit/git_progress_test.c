@@ -80,6 +80,32 @@ numbers(void **state)
 	json_decref(check("work", "base"));
 }
 
+/* A file where a directory was and the other way round, a submodule, and modes as old programs wrote them. */
+static void
+kinds(void **state)
+{
+	char from[64], to[64];
+	json_t *j;
+
+	(void)state;
+	sh("cd r && git switch -qc kinds base && git rm -rq d/long && echo file >d && rm a && mkdir a && "
+	   "seq 3 >a/x && seq 4 >a.b && git add -A && "
+	   "git update-index --add --cacheinfo 160000,$(git rev-parse base),sub && git commit -qm 'fix: kinds'");
+	json_decref(check("base", "kinds"));
+	json_decref(check("kinds", "base"));
+	(void)snprintf(from, sizeof(from), "%s",
+	    sh("cd r && git commit-tree -m old $(printf '100664 blob %%s\ta\n100644 blob %%s\tb\n' "
+	       "$(git rev-parse base:a base:b) | git mktree)"));
+	assert_string_equal(sh("git -C r cat-file tree %s^{tree} | head -c 6", from), "100664");
+	(void)snprintf(to, sizeof(to), "%s",
+	    sh("cd r && git commit-tree -p %s -m new $(printf '100644 blob %%s\ta\n100755 blob %%s\tb\n' "
+	       "$(git rev-parse base:a base:b) | git mktree)",
+		from));
+	j = check(from, to);
+	assert_int_equal(num(j, "git_files_changed"), 1);
+	json_decref(j);
+}
+
 /* The base went on meanwhile, and was merged in. */
 static void
 forked(void **state)
@@ -190,6 +216,12 @@ diff(void **state)
 	assert_non_null(strstr(str(j, "patch"), "d/moved"));
 	assert_null(strstr(str(j, "patch"), "wide"));
 	json_decref(j);
+	/* no beginning of a name */
+	r = range("base", "work");
+	json_object_set_new(r, "path", json_string("noeo"));
+	j = awo_ok("diff", NULL, r);
+	assert_int_equal(json_array_size(json_object_get(j, "files")), 0);
+	json_decref(j);
 	/* a pathspec is a path and nothing more */
 	r = range("base", "work");
 	json_object_set_new(r, "path", json_string("*"));
@@ -294,6 +326,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(numbers),
+	    cmocka_unit_test(kinds),
 	    cmocka_unit_test(forked),
 	    cmocka_unit_test(history),
 	    cmocka_unit_test(nothing_yet),
