@@ -199,7 +199,7 @@ comment_back(struct delivery *d, const char *order)
 	snprintf(marker, sizeof(marker), "<!-- awo-order:%s -->", order);
 	buf_printf(&body, "%s\n", marker);
 	if (address != NULL)
-		buf_printf(&body, "Work order [`%s`](%s/ui/orders/%s) was made of this.\n", order,
+		buf_printf(&body, "Work order [`%s`](%s/ui/agent-work-orders/%s) was made of this.\n", order,
 		    address, order);
 	else
 		buf_printf(&body, "Work order `%s` was made of this.\n", order);

@@ -332,7 +332,15 @@ step_prompt(struct demo *d)
 {
 	char *title CLEAN_FREE = title_of(request_of(d->prompt));
 	char *entry CLEAN_FREE = xasprintf("* %s\n", title);
+	char *path CLEAN_FREE = value_of(d->prompt, "Replace the content of");
+	const char *text = strstr(d->prompt, ":\n\n");
 
+	/* a plan that somebody has edited at a gate */
+	if (path && text) {
+		if (tool_write(d, path, text + 3, false))
+			commit(d, path, "docs", "change the plan");
+		return xasprintf("Replaced the content of %s", path);
+	}
 	if (tool_write(d, "awo-demo/prompts.md", entry, true))
 		commit(d, "awo-demo/prompts.md", "feat", title);
 	return xasprintf("Noted in awo-demo/prompts.md: %s", title);

@@ -117,7 +117,7 @@ def test_the_comment_links_the_ui(make_github, make_gateway):
     while not hub.project.comments:
         assert time.monotonic() < end
         time.sleep(0.05)
-    assert f"https://awo.example.org/ui/orders/{order_id}" in hub.project.comments[0]["body"]
+    assert f"https://awo.example.org/ui/agent-work-orders/{order_id}" in hub.project.comments[0]["body"]
     # AWO does not listen to itself
     told = hooks.done("issue_comment", hooks.comment("/awo again " + hub.project.comments[0]["body"]))
     assert told["action"] == "ignored"

@@ -8,7 +8,10 @@ import { putOrder, useOrderAction, useOrders } from './api/queries';
 import type { Order } from './api/types';
 import { ErrorBoundary } from './components/state';
 import { problemsOf, toRequest, type Draft } from './new-order/draft';
-import { GatePanel, planOf } from './order/gate-panel';
+import { forgetWorkflow, keepWorkflow, move, problemOf } from './lib/own-workflows';
+import { planOf, replacePlan } from './lib/plan';
+import { remember, remembered } from './lib/storage';
+import { GatePanel } from './order/gate-panel';
 import { typed } from './settings/setting-row';
 import { anOrder } from './testing';
 
@@ -87,39 +90,71 @@ describe('actions', () => {
 
 describe('a gate', () => {
   const patch =
-    'diff --git a/PRPs/x.md b/PRPs/x.md\nnew file mode 100644\n--- /dev/null\n+++ b/PRPs/x.md\n@@ -0,0 +1 @@\n+The plan\n';
-  it('shows the plan, and approves with a comment', async () => {
-    answers[`GET ${ORDERS}/wo-00000001/diff`] = {
-      status: 200,
-      body: { agent_work_order_id: 'wo-00000001', files: [], patch, truncated: false },
-    };
+    'diff --git a/PRPs/x.md b/PRPs/x.md\nnew file mode 100644\n--- /dev/null\n+++ b/PRPs/x.md\n@@ -0,0 +1,2 @@\n+# The plan\n+<b>not HTML</b>\n';
+  const order = anOrder({ status: 'waiting', gates: ['planning'], gate: 'planning' });
+  function gate() {
+    answers[`GET ${ORDERS}/wo-00000001/diff`] = { status: 200, body: { files: [], patch, truncated: false } };
     const done = vi.fn();
-    show(<GatePanel order={anOrder({ status: 'waiting' })} busy={false} onDo={done} />);
-    await screen.findByText('The plan');
+    show(<GatePanel order={order} story={[]} busy={false} onDo={done} onChanges={vi.fn()} />);
+    return done;
+  }
+  const approve = { name: 'Approve and Move to Next Step' };
+  it('shows the plan as Markdown, and approves with a comment', async () => {
+    const done = gate();
+    await screen.findByRole('heading', { name: 'The plan' });
+    expect(screen.getByText('<b>not HTML</b>')).toBeTruthy();
+    expect(screen.getByText(/“Plan” is done. “Execute” begins/)).toBeTruthy();
     expect(screen.getByText('No changes')).toBeTruthy();
     await userEvent.type(screen.getByLabelText('Comment'), 'fine');
-    await userEvent.click(screen.getByRole('button', { name: 'Approve and Move to Next Step' }));
-    expect(done).toHaveBeenCalledWith('approve', 'fine');
+    await userEvent.click(screen.getByRole('button', approve));
+    expect(done).toHaveBeenCalledWith('approve', 'fine', undefined);
   });
-  it('sends a changed plan first', async () => {
-    answers[`GET ${ORDERS}/wo-00000001/diff`] = { status: 200, body: { files: [], patch, truncated: false } };
-    answers[`POST ${ORDERS}/wo-00000001/prompt`] = {
-      status: 200,
-      body: { prompt_accepted: true, message: '' },
-    };
-    const done = vi.fn();
-    show(<GatePanel order={anOrder({ status: 'waiting' })} busy={false} onDo={done} />);
-    await userEvent.click(await screen.findByRole('button', { name: 'Edit' }));
+  it('sends a changed plan with the approval', async () => {
+    const done = gate();
+    await userEvent.click(await screen.findByRole('button', { name: 'Edit plan' }));
     await userEvent.type(screen.getByLabelText('Plan'), ' and more');
     expect(screen.getByText('Unsaved changes')).toBeTruthy();
-    await userEvent.click(screen.getByRole('button', { name: 'Approve and Move to Next Step' }));
-    await waitFor(() => expect(done).toHaveBeenCalledWith('approve', ''));
-    expect(asked).toContain(`POST ${ORDERS}/wo-00000001/prompt`);
+    await userEvent.click(screen.getByRole('button', approve));
+    const prompt = replacePlan('PRPs/x.md', '# The plan\n<b>not HTML</b> and more');
+    expect(done).toHaveBeenCalledWith('approve', '', prompt);
+    await userEvent.click(screen.getByRole('button', { name: 'Discard changes' }));
+    expect(screen.getByText('No changes')).toBeTruthy();
   });
   it('takes only a new file for the plan', () => {
-    expect(planOf(patch)).toEqual({ path: 'PRPs/x.md', text: 'The plan' });
-    expect(planOf(patch.replace('new file mode 100644\n', ''))).toBeNull();
-    expect(planOf(null)).toBeNull();
+    expect(planOf(patch, null)).toEqual({ path: 'PRPs/x.md', text: '# The plan\n<b>not HTML</b>' });
+    expect(planOf(patch.replaceAll('PRPs/x.md', 'docs/idea.md'), null)).toBeNull();
+    expect(planOf(patch.replaceAll('PRPs/x.md', 'docs/idea.md'), 'docs/idea.md')?.path).toBe('docs/idea.md');
+    expect(planOf(patch.replace('new file mode 100644\n', ''), null)).toBeNull();
+    expect(planOf(null, null)).toBeNull();
+  });
+});
+
+describe('a workflow of one’s own', () => {
+  beforeEach(() => remember({ workflows: [] }));
+  const own = {
+    name: 'plan first',
+    steps: ['create-branch', 'planning', 'commit'],
+    gates: ['planning', 'commit', 'x'],
+  };
+  it('is kept with the gates that can be', () => {
+    expect(problemOf(own, null)).toBeNull();
+    keepWorkflow(own, null);
+    expect(remembered().workflows).toEqual([{ ...own, gates: ['planning'] }]);
+    expect(problemOf({ ...own, name: ' plan first ' }, null)).toContain('already');
+    expect(problemOf(own, 'plan first')).toBeNull();
+    keepWorkflow({ ...own, name: 'renamed' }, 'plan first');
+    expect(remembered().workflows.map((w) => w.name)).toEqual(['renamed']);
+    forgetWorkflow('renamed');
+    expect(remembered().workflows).toEqual([]);
+  });
+  it('lacks a name or steps', () => {
+    expect(problemOf({ ...own, name: ' ' }, null)).toContain('name');
+    expect(problemOf({ ...own, steps: [] }, null)).toContain('At least one');
+  });
+  it('has its steps in any order', () => {
+    expect(move(['a', 'b', 'c'], 2, -1)).toEqual(['a', 'c', 'b']);
+    expect(move(['a', 'b', 'c'], 0, 1)).toEqual(['b', 'a', 'c']);
+    expect(move(['a'], 0, -1)).toEqual(['a']);
   });
 });
 
@@ -155,7 +190,9 @@ describe('a draft', () => {
     repositoryUrl: 'octo/sample',
     sandbox: 'git_worktree',
     workflow: '',
+    own: '',
     steps: ['create-branch'],
+    gates: [],
     request: 'Add a greeting',
     issue: '',
     agent: '',
@@ -176,11 +213,17 @@ describe('a draft', () => {
     ]);
   });
   it('sends a workflow or steps, never both', () => {
-    expect(toRequest(draft)).toMatchObject({
+    expect(toRequest(draft, draft.steps)).toMatchObject({
       selected_commands: ['create-branch'],
       user_request: 'Add a greeting',
     });
-    const named = toRequest({ ...draft, workflow: 'agent_workflow_plan' });
+    const planned = ['create-branch', 'planning', 'commit'];
+    const named = toRequest(
+      { ...draft, workflow: 'agent_workflow_plan', gates: ['planning', 'commit', 'testing'] },
+      planned,
+    );
+    expect(named.gates).toEqual(['planning']);
+    expect(toRequest(draft, draft.steps).gates).toBeUndefined();
     expect(named.workflow_type).toBe('agent_workflow_plan');
     expect(named.selected_commands).toBeUndefined();
   });

@@ -42,6 +42,8 @@ export function anOrder(change: Partial<Order> = {}): Order {
     error_category: null,
     usage: {},
     sandbox_layers: [],
+    gates: [],
+    gate: null,
     ...change,
   };
 }

@@ -70,8 +70,11 @@ export const api = {
   order: (id: string, signal?: Signal) => request<OrderAnswer>('GET', order(id), { signal }),
   createOrder: (body: T.OrderCreate, key: string) =>
     request<OrderAnswer>('POST', ORDERS, { body, headers: { 'Idempotency-Key': key } }),
-  act: (id: string, action: OrderAction, body: { comment?: string; reason?: string } = {}) =>
-    request<OrderAnswer>('POST', `${order(id)}/${action}`, { body }),
+  act: (
+    id: string,
+    action: OrderAction,
+    body: { comment?: string; reason?: string; prompt_text?: string } = {},
+  ) => request<OrderAnswer>('POST', `${order(id)}/${action}`, { body }),
   prompt: (id: string, prompt_text: string) =>
     request<T.OrderPromptAnswer>('POST', `${order(id)}/prompt`, { body: { prompt_text } }),
   deleteOrder: (id: string) => request<T.OrderDeleteAnswer>('DELETE', order(id)),

@@ -206,14 +206,19 @@ interface ActionRequest {
   id: string;
   action: OrderAction;
   comment?: string;
+  /** Told to the agent before the next step. */
+  prompt?: string;
 }
 
 /** Acts on an order: shown at once, taken back when the service refuses. */
 export function useOrderAction() {
   const client = useQueryClient();
   return useMutation({
-    mutationFn: ({ id, action, comment }: ActionRequest) =>
-      api.act(id, action, comment ? (action === 'cancel' ? { reason: comment } : { comment }) : {}),
+    mutationFn: ({ id, action, comment, prompt }: ActionRequest) =>
+      api.act(id, action, {
+        ...(comment && (action === 'cancel' ? { reason: comment } : { comment })),
+        ...(prompt && { prompt_text: prompt }),
+      }),
     onMutate: ({ id, action }) => {
       const before = known(client, id);
       const status = OPTIMISTIC[action];

@@ -1,5 +1,6 @@
 // Which orders need a person, and why: what the list of orders is sorted by.
 import type { Order } from '../api/types';
+import { stepLabel } from './steps';
 
 export const GROUPS = ['attention', 'running', 'paused', 'queued', 'review', 'done'] as const;
 export type Group = (typeof GROUPS)[number];
@@ -36,7 +37,10 @@ export function judge(
 ): Verdict {
   switch (order.status) {
     case 'waiting':
-      return { group: 'attention', why: 'Waits for your approval.' };
+      return {
+        group: 'attention',
+        why: `Waits for your approval${order.gate ? ` after “${stepLabel(order.gate)}”` : ''}.`,
+      };
     case 'failed':
       if (seen[order.agent_work_order_id] !== failedAt(order)) {
         return { group: 'attention', why: order.error_message ?? 'It failed without a reason.' };

@@ -3,12 +3,19 @@ import { useSyncExternalStore } from 'react';
 
 const KEY = 'agent-work-orders-ui';
 
+export interface OwnWorkflow {
+  name: string;
+  steps: string[];
+  gates: string[];
+}
+
 export interface Remembered {
   theme: 'system' | 'light' | 'dark';
   layout: 'sidebar' | 'horizontal';
   sidebarOpen: boolean;
   repositorySearch: string;
   autoScroll: boolean;
+  workflows: OwnWorkflow[];
   /** Failed orders that somebody has looked at: id to the time of the failure. */
   seen: Record<string, string>;
 }
@@ -19,6 +26,7 @@ const DEFAULTS: Remembered = {
   sidebarOpen: true,
   repositorySearch: '',
   autoScroll: true,
+  workflows: [],
   seen: {},
 };
 const SEEN_MAX = 500;
@@ -28,7 +36,10 @@ function load(): Remembered {
     const stored: unknown = JSON.parse(localStorage.getItem(KEY) ?? '{}');
     const known = Object.fromEntries(
       Object.entries(stored as object).filter(
-        ([key, value]) => key in DEFAULTS && typeof value === typeof DEFAULTS[key as keyof Remembered],
+        ([key, value]) =>
+          key in DEFAULTS &&
+          typeof value === typeof DEFAULTS[key as keyof Remembered] &&
+          Array.isArray(value) === Array.isArray(DEFAULTS[key as keyof Remembered]),
       ),
     );
     return { ...DEFAULTS, ...known };

@@ -1,5 +1,6 @@
 // A work order that is being written, and what it still lacks.
 import type { OrderCreate, SandboxType } from '../api/types';
+import { usableGates } from '../lib/own-workflows';
 
 export const REQUEST_MIN = 10;
 
@@ -8,7 +9,11 @@ export interface Draft {
   sandbox: SandboxType;
   /** '' means the steps below. */
   workflow: string;
+  /** Which of the person's own workflows the steps are; '' means none. */
+  own: string;
   steps: string[];
+  /** Steps behind which the order waits for approval. */
+  gates: string[];
   request: string;
   issue: string;
   agent: string;
@@ -37,12 +42,15 @@ export function problemsOf(draft: Draft): Problems {
   return problems;
 }
 
-export function toRequest(draft: Draft): OrderCreate {
+/** planned: the steps that the order will have. */
+export function toRequest(draft: Draft, planned: readonly string[]): OrderCreate {
+  const gates = usableGates(draft.gates, planned);
   return {
     repository_url: draft.repositoryUrl.trim(),
     user_request: draft.request.trim() || undefined,
     sandbox_type: draft.sandbox,
     ...(draft.workflow ? { workflow_type: draft.workflow } : { selected_commands: draft.steps }),
+    gates: gates.length > 0 ? gates : undefined,
     github_issue_number: draft.issue || undefined,
     agent: draft.agent || undefined,
     model: draft.model.trim() || undefined,

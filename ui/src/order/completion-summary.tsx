@@ -5,17 +5,12 @@ import type { LogLine } from '../api/client';
 import type { Order, Step } from '../api/types';
 import { ButtonLink, OutLink } from '../components/button';
 import { plural, safeLink } from '../lib/format';
+import { planFile } from '../lib/plan';
 
 interface Props {
   order: Order;
   steps: readonly Step[];
   story: readonly LogLine[];
-}
-
-/** The plan that the order's agent wrote, as the newest step says. */
-function planFile(story: readonly LogLine[]): string | null {
-  const plans = story.filter((line) => line.event === 'step_completed').map((line) => line.plan_file);
-  return plans.findLast((plan): plan is string => typeof plan === 'string') ?? null;
 }
 
 export function CompletionSummary({ order, steps, story }: Props) {

@@ -1,6 +1,7 @@
 // All that is known of an order.
 import type { ReactNode } from 'react';
 import type { GitProgress, Order, Step } from '../api/types';
+import { stepLabel } from '../lib/steps';
 import { bytes, duration, safeLink, timestamp } from '../lib/format';
 import { SANDBOX_LABEL } from '../repositories/repository-dialogs';
 
@@ -31,6 +32,7 @@ export function Details({ order, progress, steps }: Props) {
     ['Agent', [order.agent, order.model].filter(Boolean).join(', ')],
     ['Agent session', order.agent_session_id],
     ['Workflow', order.workflow_type ?? order.selected_commands.join(', ')],
+    ['Waits for approval after', order.gates.map(stepLabel).join(', ')],
     ['Steps completed', `${done.size}/${order.total_steps}`],
     ['Base branch', order.base_branch],
     [

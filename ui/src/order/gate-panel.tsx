@@ -1,83 +1,97 @@
 // An order that waits for a person: read the plan, change it if need be, approve or reject.
-import { useState } from 'react';
-import { useMutation } from '@tanstack/react-query';
-import { api } from '../api/client';
+import { CircleCheck, Hand, Pencil, Eye } from 'lucide-react';
+import { lazy, Suspense, useState } from 'react';
+import type { LogLine } from '../api/client';
 import { useDiff } from '../api/queries';
 import type { Order } from '../api/types';
 import { Button } from '../components/button';
 import { Field } from '../components/field';
+import { Loading } from '../components/state';
 import type { Doing } from '../lib/actions';
-import { parseDiff } from '../lib/diff';
-import { toast } from '../lib/toasts';
+import { planFile, planOf, replacePlan } from '../lib/plan';
+import { stepLabel } from '../lib/steps';
+
+const MarkdownText = lazy(() => import('./markdown'));
 
 interface Props {
   order: Order;
+  story: readonly LogLine[];
   busy: boolean;
-  onDo: (what: Doing, comment?: string) => void;
+  onDo: (what: Doing, comment?: string, prompt?: string) => void;
+  onChanges: () => void;
 }
 
-const PLAN = /(^|\/)(PRPs|specs)\/|(^|\/)plan[^/]*\.md$/i;
+/** What follows the gate; an order that was prompted meanwhile still has the same. */
+function nextStep(order: Order): string | undefined {
+  return order.selected_commands[order.selected_commands.indexOf(order.gate ?? '') + 1];
+}
 
-/** The plan as the branch has it: a file that is new, so its added lines are all of it. */
-export function planOf(patch: string | null | undefined): { path: string; text: string } | null {
-  const file = parseDiff(patch ?? '').find(
-    (f) => PLAN.test(f.path) && f.notes.some((n) => n.startsWith('new file')),
+function Plan({ text, onEdit, editing }: { text: string; editing: boolean; onEdit: (text: string) => void }) {
+  if (editing) {
+    return (
+      <textarea
+        aria-label="Plan"
+        rows={16}
+        className="input font-mono text-sm"
+        value={text}
+        onChange={(event) => onEdit(event.target.value)}
+      />
+    );
+  }
+  return (
+    <div
+      tabIndex={0}
+      role="region"
+      aria-label="Plan preview"
+      className="markdown max-h-96 overflow-auto rounded-lg bg-raised p-4"
+    >
+      <Suspense fallback={<Loading what="the plan" />}>
+        <MarkdownText text={text} />
+      </Suspense>
+    </div>
   );
-  if (!file) return null;
-  const lines = file.hunks.flatMap((hunk) => hunk.lines.filter((l) => l.kind === 'added').map((l) => l.text));
-  return { path: file.path, text: lines.join('\n') };
 }
 
-export function GatePanel({ order, busy, onDo }: Props) {
-  const id = order.agent_work_order_id;
-  const plan = planOf(useDiff(id).data?.patch);
+export function GatePanel({ order, story, busy, onDo, onChanges }: Props) {
+  const diff = useDiff(order.agent_work_order_id);
+  const plan = planOf(diff.data?.patch, planFile(story));
   const [editing, setEditing] = useState(false);
   const [draft, setDraft] = useState<string | null>(null);
   const [comment, setComment] = useState('');
   const changed = plan !== null && draft !== null && draft !== plan.text;
-  const tell = useMutation({
-    mutationFn: (text: string) => api.prompt(id, text),
-    onSuccess: () => onDo('approve', comment),
-    onError: (error) => toast.error('The changed plan was not accepted', error.message),
-  });
-
-  function approve(): void {
-    if (changed)
-      tell.mutate(`Replace the content of ${plan.path} with exactly this and commit it:\n\n${draft}`);
-    else onDo('approve', comment);
-  }
+  const next = nextStep(order);
 
   return (
     <section aria-labelledby="gate-title" className="card space-y-3 border-l-4 border-l-waiting p-4">
-      <h2 id="gate-title" className="font-semibold text-waiting">
-        This order waits for you
+      <h2 id="gate-title" className="flex items-center gap-2 font-semibold text-waiting">
+        <Hand aria-hidden size={18} /> This order waits for you
       </h2>
+      <p className="text-sm text-soft">
+        {order.gate && `“${stepLabel(order.gate)}” is done. `}
+        {next && `“${stepLabel(next)}” begins when you approve. `}A prompt is carried out first; then the
+        order waits again.
+      </p>
+      {diff.isPending && <Loading what="the plan" />}
       {plan && (
         <div className="space-y-2">
           <div className="flex flex-wrap items-center gap-2 text-sm">
-            <span className="font-mono">{plan.path}</span>
-            <Button small aria-pressed={editing} onClick={() => setEditing(!editing)}>
-              {editing ? 'Preview' : 'Edit'}
+            <span className="min-w-0 font-mono break-all">{plan.path}</span>
+            <Button small onClick={() => setEditing(!editing)}>
+              {editing ? <Eye aria-hidden size={15} /> : <Pencil aria-hidden size={15} />}
+              {editing ? 'Preview plan' : 'Edit plan'}
             </Button>
-            <span className={changed ? 'text-waiting' : 'text-soft'}>
+            <span role="status" className={changed ? 'font-medium text-waiting' : 'text-soft'}>
               {changed ? 'Unsaved changes' : 'No changes'}
             </span>
+            {changed && (
+              <Button small look="quiet" onClick={() => setDraft(null)}>
+                Discard changes
+              </Button>
+            )}
           </div>
-          {editing ? (
-            <textarea
-              aria-label="Plan"
-              rows={16}
-              className="input font-mono text-sm"
-              value={draft ?? plan.text}
-              onChange={(event) => setDraft(event.target.value)}
-            />
-          ) : (
-            <pre
-              tabIndex={0}
-              className="max-h-96 overflow-auto rounded-lg bg-raised p-3 text-sm whitespace-pre-wrap"
-            >
-              {draft ?? plan.text}
-            </pre>
+          <Plan text={draft ?? plan.text} editing={editing} onEdit={setDraft} />
+          {changed && (
+            <p className="text-sm text-soft">The agent puts your plan in place before the next step.</p>
           )}
         </div>
       )}
@@ -90,11 +104,20 @@ export function GatePanel({ order, busy, onDo }: Props) {
         />
       </Field>
       <div className="flex flex-wrap gap-2">
-        <Button look="primary" busy={busy || tell.isPending} onClick={approve}>
-          Approve and Move to Next Step
+        <Button
+          look="primary"
+          busy={busy}
+          onClick={() =>
+            onDo('approve', comment, changed && plan ? replacePlan(plan.path, draft ?? '') : undefined)
+          }
+        >
+          <CircleCheck aria-hidden size={16} /> Approve and Move to Next Step
         </Button>
         <Button look="danger" disabled={busy} onClick={() => onDo('reject', comment)}>
           Reject
+        </Button>
+        <Button look="quiet" onClick={onChanges}>
+          Look at the changes
         </Button>
       </div>
     </section>

@@ -14,7 +14,7 @@ import { toast } from '../lib/toasts';
 const WHEN: Partial<Record<Order['status'], string>> = {
   pending: 'It runs when the order has a slot.',
   running: 'It runs after the current step.',
-  waiting: 'It runs before the next step.',
+  waiting: 'It runs now; then the order waits for you again.',
   paused: 'It runs after you resume the order.',
   completed: 'The order is opened again for it, with the same session and branch.',
   failed: 'The order is opened again for it, with the same session and branch.',

@@ -18,7 +18,7 @@ const QUESTION = {
 };
 
 export interface OrderDoing {
-  run: (id: string, what: Doing, comment?: string) => void;
+  run: (id: string, what: Doing, comment?: string, prompt?: string) => void;
   busy: boolean;
   /** The question, to be rendered somewhere. */
   dialog: ReactNode;
@@ -29,9 +29,9 @@ export function useOrderDoing(onDeleted?: () => void): OrderDoing {
   const remove = useDeleteOrder();
   const [asked, setAsked] = useState<{ id: string; what: 'cancel' | 'delete' } | null>(null);
 
-  function run(id: string, what: Doing, comment?: string): void {
+  function run(id: string, what: Doing, comment?: string, prompt?: string): void {
     if (what === 'cancel' || what === 'delete') setAsked({ id, what });
-    else act.mutate({ id, action: what, comment });
+    else act.mutate({ id, action: what, comment, prompt });
   }
 
   function confirmed(): void {

@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useEffect, useRef, useState, type FormEvent } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
 import { api } from '../api/client';
-import { putOrder, useRepositories } from '../api/queries';
+import { putOrder, useRepositories, useWorkflows } from '../api/queries';
 import type { Repository } from '../api/types';
 import { Button, ButtonLink } from '../components/button';
 import { DEFAULT_STEPS } from '../lib/steps';
@@ -18,7 +18,9 @@ const EMPTY: Draft = {
   repositoryUrl: '',
   sandbox: 'git_worktree',
   workflow: '',
+  own: '',
   steps: DEFAULT_STEPS,
+  gates: [],
   request: '',
   issue: '',
   agent: '',
@@ -29,7 +31,7 @@ const EMPTY: Draft = {
 
 const STEPS: { title: string; fields: (keyof Draft)[] }[] = [
   { title: 'Repository', fields: ['repositoryUrl'] },
-  { title: 'Sandbox and workflow', fields: ['sandbox', 'workflow', 'steps'] },
+  { title: 'Sandbox and workflow', fields: ['sandbox', 'workflow', 'steps', 'gates'] },
   { title: 'Request', fields: ['request', 'issue', 'agent', 'model', 'baseBranch', 'priority'] },
 ];
 
@@ -38,6 +40,7 @@ const fromRepository = (r: Repository): Partial<Draft> => ({
   sandbox: r.default_sandbox_type,
   steps: r.default_commands,
   workflow: '',
+  own: '',
 });
 
 /** What of the draft's problems belongs to a step. */
@@ -60,13 +63,17 @@ export function NewOrderPage() {
   const [key] = useState(() => crypto.randomUUID());
 
   const draft: Draft = { ...EMPTY, ...(preselected ? fromRepository(preselected) : {}), ...own };
+  const workflows = useWorkflows().data;
+  const planned = draft.workflow
+    ? (workflows?.find((w) => w.name === draft.workflow)?.steps ?? [])
+    : draft.steps;
   const all = problemsOf(draft);
   const problems = within(all, step);
   const shown = tried ? problems : {};
   const last = step === STEPS.length - 1;
 
   const create = useMutation({
-    mutationFn: () => api.createOrder(toRequest(draft), key),
+    mutationFn: () => api.createOrder(toRequest(draft, planned), key),
     onSuccess: ({ agent_work_order: order }) => {
       putOrder(client, order.agent_work_order_id, order);
       toast.success('Work order created', order.agent_work_order_id);
@@ -127,15 +134,7 @@ export function NewOrderPage() {
           />
         )}
         {step === 1 && (
-          <WorkflowStep
-            sandbox={draft.sandbox}
-            workflow={draft.workflow}
-            steps={draft.steps}
-            problem={shown.steps}
-            onSandbox={(sandbox) => change({ sandbox })}
-            onWorkflow={(workflow) => change({ workflow })}
-            onSteps={(steps) => change({ steps })}
-          />
+          <WorkflowStep draft={draft} planned={planned} problem={shown.steps} onChange={change} />
         )}
         {step === 2 && <RequestStep draft={draft} problems={shown} onChange={change} />}
         {create.isError && (

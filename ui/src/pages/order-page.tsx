@@ -1,6 +1,6 @@
 // One work order: what it does now, how it came there, and everything to do about it.
 import * as Tabs from '@radix-ui/react-tabs';
-import { useEffect, useState } from 'react';
+import { useEffect, useRef, useState } from 'react';
 import { useLocation } from 'wouter';
 import { useLog, useStory } from '../api/log-stream';
 import { useOrder, useOrders, useProgress, useSteps } from '../api/queries';
@@ -62,6 +62,7 @@ function OrderView({ order }: { order: Order }) {
   const id = order.agent_work_order_id;
   const [, navigate] = useLocation();
   const [tab, setTab] = useState<Tab>('logs');
+  const parts = useRef<HTMLDivElement>(null);
   const doing = useOrderDoing(() => navigate('/agent-work-orders'));
   const steps = useSteps(id).data ?? [];
   const progress = useProgress(id).data;
@@ -103,7 +104,16 @@ function OrderView({ order }: { order: Order }) {
     <div className="space-y-5">
       <OrderHeader order={order} busy={doing.busy} onDo={(what) => doing.run(id, what)} />
       {order.status === 'waiting' && (
-        <GatePanel order={order} busy={doing.busy} onDo={(what, comment) => doing.run(id, what, comment)} />
+        <GatePanel
+          order={order}
+          story={story}
+          busy={doing.busy}
+          onDo={(what, comment, prompt) => doing.run(id, what, comment, prompt)}
+          onChanges={() => {
+            setTab('changes');
+            parts.current?.scrollIntoView();
+          }}
+        />
       )}
       {order.status === 'completed' && <CompletionSummary order={order} steps={steps} story={story} />}
       <div className="card p-4">
@@ -115,7 +125,12 @@ function OrderView({ order }: { order: Order }) {
           <PhaseTracker order={order} history={progress?.phase_history ?? []} story={story} />
           <PromptBox order={order} />
         </div>
-        <Tabs.Root value={tab} onValueChange={(value) => setTab(value as Tab)} className="min-w-0">
+        <Tabs.Root
+          value={tab}
+          onValueChange={(value) => setTab(value as Tab)}
+          ref={parts}
+          className="min-w-0 scroll-mt-28"
+        >
           <Tabs.List
             aria-label="Parts of the order"
             className="mb-3 flex gap-1 overflow-x-auto border-b border-line"
