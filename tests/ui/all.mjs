@@ -1,32 +1,19 @@
 // Everything that is done in one browser with one instance.
-import * as ordersList from "./orders_list.mjs";
-import * as newOrder from "./new_order.mjs";
-import * as gates from "./gates.mjs";
-import * as logs from "./logs.mjs";
-import * as live from "./live.mjs";
-import * as prompts from "./prompts.mjs";
-import * as repositories from "./repositories.mjs";
-import * as keyboard from "./keyboard.mjs";
-import * as looks from "./looks.mjs";
-import { run } from "./support.mjs";
+import * as ordersList from './orders_list.mjs';
+import * as newOrder from './new_order.mjs';
+import * as gates from './gates.mjs';
+import * as logs from './logs.mjs';
+import * as live from './live.mjs';
+import * as prompts from './prompts.mjs';
+import * as repositories from './repositories.mjs';
+import * as keyboard from './keyboard.mjs';
+import * as looks from './looks.mjs';
+import { run } from './support.mjs';
 
 // the first of them finds nothing there, the last ones look at what all of them have left
-const parts = {
-  ordersList,
-  newOrder,
-  gates,
-  logs,
-  live,
-  prompts,
-  repositories,
-  keyboard,
-  looks,
-};
+const parts = { ordersList, newOrder, gates, logs, live, prompts, repositories, keyboard, looks };
 
 const scenarios = Object.entries(parts).flatMap(([part, { scenarios: some }]) =>
-  Object.entries(some).map(([name, scenario]) => [
-    `${part}: ${name}`,
-    scenario,
-  ]),
+  Object.entries(some).map(([name, scenario]) => [`${part}: ${name}`, scenario]),
 );
 process.exit((await run(scenarios)) === 0 ? 0 : 1);

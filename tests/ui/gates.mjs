@@ -1,5 +1,5 @@
 // A person between the steps: checkpoints, the plan's preview and edit, approve and reject; workflows of one's own.
-import assert from "node:assert/strict";
+import assert from 'node:assert/strict';
 import {
   api,
   close,
@@ -12,160 +12,113 @@ import {
   row,
   shot,
   statusBecomes,
-} from "./support.mjs";
+} from './support.mjs';
 
-const orderOf = async (id) =>
-  (await api("GET", `/agent-work-orders/${id}`)).agent_work_order;
+const orderOf = async (id) => (await api('GET', `/agent-work-orders/${id}`)).agent_work_order;
 
 export const scenarios = {
-  async "a workflow of one’s own, with a checkpoint, becomes an order that waits"(
-    browser,
-  ) {
-    const t = await open(browser, "/ui/agent-work-orders/new");
+  async 'a workflow of one’s own, with a checkpoint, becomes an order that waits'(browser) {
+    const t = await open(browser, '/ui/agent-work-orders/new');
     const { page } = t;
-    await page.getByLabel("Repository URL").fill(repository);
-    await page.getByRole("button", { name: "Next" }).click();
-    await page.getByRole("button", { name: "Custom workflow" }).click();
-    const dialog = page.getByRole("dialog", { name: "New workflow" });
-    await dialog.getByRole("button", { name: "Save workflow" }).click();
-    await dialog.getByText("Give it a name").waitFor();
-    await dialog.getByLabel("Workflow name").fill("Plan first");
-    await dialog
-      .getByRole("button", { name: "Leave Pull request out" })
-      .click();
-    await dialog.getByLabel("Add a step").selectOption("testing");
-    await dialog.getByRole("button", { name: "Move Test up" }).click();
+    await page.getByLabel('Repository URL').fill(repository);
+    await page.getByRole('button', { name: 'Next' }).click();
+    await page.getByRole('button', { name: 'Custom workflow' }).click();
+    const dialog = page.getByRole('dialog', { name: 'New workflow' });
+    await dialog.getByRole('button', { name: 'Save workflow' }).click();
+    await dialog.getByText('Give it a name').waitFor();
+    await dialog.getByLabel('Workflow name').fill('Plan first');
+    await dialog.getByRole('button', { name: 'Leave Pull request out' }).click();
+    await dialog.getByLabel('Add a step').selectOption('testing');
+    await dialog.getByRole('button', { name: 'Move Test up' }).click();
     // what cannot run is said by the service, and not kept
-    await dialog.getByRole("button", { name: "Leave Plan out" }).click();
-    await dialog.getByText("Planning step must run before execute").waitFor();
-    await dialog.getByLabel("Add a step").selectOption("planning");
-    for (let i = 0; i < 3; i++)
-      await dialog.getByRole("button", { name: "Move Plan up" }).click();
-    await dialog
-      .getByText("Planning step must run before execute")
-      .waitFor({ state: "detached" });
-    await dialog.getByRole("button", { name: "Leave Test out" }).click();
-    await dialog.getByRole("button", { name: "Checkpoint after Plan" }).click();
-    await dialog.getByText("It waits for your approval after Plan.").waitFor();
-    await noViolations(page, "workflow editor");
-    await shot(page, "workflow-editor");
-    await dialog.getByRole("button", { name: "Save workflow" }).click();
+    await dialog.getByRole('button', { name: 'Leave Plan out' }).click();
+    await dialog.getByText('Planning step must run before execute').waitFor();
+    await dialog.getByLabel('Add a step').selectOption('planning');
+    for (let i = 0; i < 3; i++) await dialog.getByRole('button', { name: 'Move Plan up' }).click();
+    await dialog.getByText('Planning step must run before execute').waitFor({ state: 'detached' });
+    await dialog.getByRole('button', { name: 'Leave Test out' }).click();
+    await dialog.getByRole('button', { name: 'Checkpoint after Plan' }).click();
+    await dialog.getByText('It waits for your approval after Plan.').waitFor();
+    await noViolations(page, 'workflow editor');
+    await shot(page, 'workflow-editor');
+    await dialog.getByRole('button', { name: 'Save workflow' }).click();
     // it is there after a reload, and can be changed and removed
     await page.reload();
-    await page.getByLabel("Repository URL").fill(repository);
-    await page.getByRole("button", { name: "Next" }).click();
+    await page.getByLabel('Repository URL').fill(repository);
+    await page.getByRole('button', { name: 'Next' }).click();
     const own = page.locator('[data-own-workflow="Plan first"]');
-    await own.getByRole("button", { name: "Edit workflow Plan first" }).click();
-    await page.getByLabel("Workflow name").fill("Plan, then ask");
-    await page.getByRole("button", { name: "Save workflow" }).click();
-    await page.getByRole("radio", { name: /^Plan, then ask/ }).waitFor();
-    assert.ok(
-      await page.getByRole("radio", { name: /^Plan, then ask/ }).isChecked(),
-    );
-    await page.getByRole("button", { name: "Next" }).click();
-    await page.getByLabel("Work Request").fill("Ask me before you build");
-    await page.getByRole("button", { name: "Create Work Order" }).click();
-    await page
-      .getByRole("heading", { name: "This order waits for you" })
-      .waitFor({ timeout: 30_000 });
-    const id = page.url().split("/").at(-1);
+    await own.getByRole('button', { name: 'Edit workflow Plan first' }).click();
+    await page.getByLabel('Workflow name').fill('Plan, then ask');
+    await page.getByRole('button', { name: 'Save workflow' }).click();
+    await page.getByRole('radio', { name: /^Plan, then ask/ }).waitFor();
+    assert.ok(await page.getByRole('radio', { name: /^Plan, then ask/ }).isChecked());
+    await page.getByRole('button', { name: 'Next' }).click();
+    await page.getByLabel('Work Request').fill('Ask me before you build');
+    await page.getByRole('button', { name: 'Create Work Order' }).click();
+    await page.getByRole('heading', { name: 'This order waits for you' }).waitFor({ timeout: 30_000 });
+    const id = page.url().split('/').at(-1);
     const order = await orderOf(id);
-    assert.deepEqual(order.selected_commands, [
-      "create-branch",
-      "planning",
-      "execute",
-      "commit",
-    ]);
-    assert.deepEqual([order.gates, order.gate], [["planning"], "planning"]);
+    assert.deepEqual(order.selected_commands, ['create-branch', 'planning', 'execute', 'commit']);
+    assert.deepEqual([order.gates, order.gate], [['planning'], 'planning']);
 
     // the plan: shown, changed, put in place before the next step
-    const preview = page.getByRole("region", { name: "Plan preview" });
-    await preview.getByRole("heading").first().waitFor();
-    await noViolations(page, "gate");
-    await shot(page, "gate");
-    await page.getByText("No changes").waitFor();
-    await page.getByRole("button", { name: "Edit plan" }).click();
-    await page
-      .getByLabel("Plan", { exact: true })
-      .fill("# A better plan\n\n* say hello\n* say goodbye");
-    await page.getByText("Unsaved changes").waitFor();
-    await page.getByRole("button", { name: "Preview plan" }).click();
-    await preview.getByRole("heading", { name: "A better plan" }).waitFor();
-    await page.getByLabel("Comment").fill("shorter, please");
-    await page
-      .getByRole("button", { name: "Approve and Move to Next Step" })
-      .click();
+    const preview = page.getByRole('region', { name: 'Plan preview' });
+    await preview.getByRole('heading').first().waitFor();
+    await noViolations(page, 'gate');
+    await shot(page, 'gate');
+    await page.getByText('No changes').waitFor();
+    await page.getByRole('button', { name: 'Edit plan' }).click();
+    await page.getByLabel('Plan', { exact: true }).fill('# A better plan\n\n* say hello\n* say goodbye');
+    await page.getByText('Unsaved changes').waitFor();
+    await page.getByRole('button', { name: 'Preview plan' }).click();
+    await preview.getByRole('heading', { name: 'A better plan' }).waitFor();
+    await page.getByLabel('Comment').fill('shorter, please');
+    await page.getByRole('button', { name: 'Approve and Move to Next Step' }).click();
     await page.getByText(`Approved: ${id}`).first().waitFor();
-    await page
-      .getByRole("heading", { name: "Work order complete" })
-      .waitFor({ timeout: 30_000 });
-    const { steps } = await api("GET", `/agent-work-orders/${id}/steps`);
+    await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 30_000 });
+    const { steps } = await api('GET', `/agent-work-orders/${id}/steps`);
     assert.deepEqual(
       steps.map((s) => s.step),
-      ["create-branch", "planning", "prompt", "execute", "commit"],
+      ['create-branch', 'planning', 'prompt', 'execute', 'commit'],
     );
-    const { patch } = await api("GET", `/agent-work-orders/${id}/diff`);
+    const { patch } = await api('GET', `/agent-work-orders/${id}/diff`);
     assert.match(patch, /\+# A better plan\n\+\n\+\* say hello/);
-    await page.goto(page.url().replace(id, "new"));
-    await page.getByLabel("Repository URL").fill(repository);
-    await page.getByRole("button", { name: "Next" }).click();
-    await page
-      .getByRole("button", { name: "Remove workflow Plan, then ask" })
-      .click();
-    await page
-      .getByRole("alertdialog")
-      .getByRole("button", { name: "Remove" })
-      .click();
-    await page.locator("[data-own-workflow]").waitFor({ state: "detached" });
+    await page.goto(page.url().replace(id, 'new'));
+    await page.getByLabel('Repository URL').fill(repository);
+    await page.getByRole('button', { name: 'Next' }).click();
+    await page.getByRole('button', { name: 'Remove workflow Plan, then ask' }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click();
+    await page.locator('[data-own-workflow]').waitFor({ state: 'detached' });
     await close(t);
   },
 
-  async "an order that waits is on top, takes a prompt and waits again, and is rejected"(
-    browser,
-  ) {
-    const id = await createOrder(repository, "Wait for me twice", {
-      gates: ["planning"],
+  async 'an order that waits is on top, takes a prompt and waits again, and is rejected'(browser) {
+    const id = await createOrder(repository, 'Wait for me twice', {
+      gates: ['planning'],
     });
-    await statusBecomes(id, "waiting");
-    const t = await open(browser, "/ui/", {
+    await statusBecomes(id, 'waiting');
+    const t = await open(browser, '/ui/', {
       viewport: { width: 360, height: 740 },
     });
     const { page } = t;
-    await row(page, id)
-      .getByText("Waits for your approval after “Plan”.")
-      .waitFor();
-    const group = await row(page, id)
-      .locator("xpath=ancestor::section")
-      .getAttribute("data-group");
-    assert.equal(group, "attention");
+    await row(page, id).getByText('Waits for your approval after “Plan”.').waitFor();
+    const group = await row(page, id).locator('xpath=ancestor::section').getAttribute('data-group');
+    assert.equal(group, 'attention');
     await page.goto(new URL(orderPath(id), page.url()).href);
-    await page.getByText("then the order waits for you again").waitFor();
-    await page
-      .getByRole("textbox", { name: "Prompt the agent" })
-      .fill("Mention the weather");
-    await page.keyboard.press("Control+Enter");
-    await page
-      .getByRole("listitem", { name: "Prompt - completed" })
-      .waitFor({ timeout: 30_000 });
-    await page
-      .getByRole("heading", { name: "This order waits for you" })
-      .waitFor();
-    await page.getByRole("button", { name: "Look at the changes" }).click();
-    await page
-      .locator("[data-diff]")
-      .getByText("mention the weather")
-      .first()
-      .waitFor();
-    await noViolations(page, "gate, phone");
-    await noSidewaysScroll(page, "gate, phone");
-    await shot(page, "gate-phone");
-    await page.getByLabel("Comment").fill("not worth it");
-    await page.getByRole("button", { name: "Reject", exact: true }).click();
-    await page
-      .getByText("rejected behind planning: not worth it")
-      .first()
-      .waitFor();
-    assert.equal((await orderOf(id)).status, "cancelled");
+    await page.getByText('then the order waits for you again').waitFor();
+    await page.getByRole('textbox', { name: 'Prompt the agent' }).fill('Mention the weather');
+    await page.keyboard.press('Control+Enter');
+    await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('heading', { name: 'This order waits for you' }).waitFor();
+    await page.getByRole('button', { name: 'Look at the changes' }).click();
+    await page.locator('[data-diff]').getByText('mention the weather').first().waitFor();
+    await noViolations(page, 'gate, phone');
+    await noSidewaysScroll(page, 'gate, phone');
+    await shot(page, 'gate-phone');
+    await page.getByLabel('Comment').fill('not worth it');
+    await page.getByRole('button', { name: 'Reject', exact: true }).click();
+    await page.getByText('rejected behind planning: not worth it').first().waitFor();
+    assert.equal((await orderOf(id)).status, 'cancelled');
     await close(t);
   },
 };

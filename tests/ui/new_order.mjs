@@ -1,93 +1,69 @@
 // From a repository to a result, as a person goes.
-import assert from "node:assert/strict";
-import {
-  close,
-  noViolations,
-  open,
-  repository,
-  shot,
-  statusBecomes,
-} from "./support.mjs";
+import assert from 'node:assert/strict';
+import { close, noViolations, open, repository, shot, statusBecomes } from './support.mjs';
 
 export const scenarios = {
-  async "from a repository to a result"(browser) {
-    const t = await open(browser, "/ui/");
+  async 'from a repository to a result'(browser) {
+    const t = await open(browser, '/ui/');
     const { page } = t;
     // 1. connect
-    await page.getByRole("link", { name: "New Work Order" }).click();
-    await page.getByRole("button", { name: "Next" }).click();
-    await page.getByText("Repository URL is required").waitFor();
-    await page.getByLabel("Repository URL").fill("/nowhere/at/all");
-    await page
-      .getByRole("button", { name: "Connect & Verify Repository" })
-      .click();
-    await page.getByText("Repository is not accessible").waitFor();
-    await page.getByLabel("Repository URL").fill(repository);
-    await page
-      .getByRole("button", { name: "Connect & Verify Repository" })
-      .click();
-    await page.getByText("The repository can be reached").waitFor();
-    await page.getByText("main", { exact: true }).waitFor();
-    await noViolations(page, "new order, repository");
-    await page.getByRole("button", { name: "Next" }).click();
+    await page.getByRole('link', { name: 'New Work Order' }).click();
+    await page.getByRole('button', { name: 'Next' }).click();
+    await page.getByText('Repository URL is required').waitFor();
+    await page.getByLabel('Repository URL').fill('/nowhere/at/all');
+    await page.getByRole('button', { name: 'Connect & Verify Repository' }).click();
+    await page.getByText('Repository is not accessible').waitFor();
+    await page.getByLabel('Repository URL').fill(repository);
+    await page.getByRole('button', { name: 'Connect & Verify Repository' }).click();
+    await page.getByText('The repository can be reached').waitFor();
+    await page.getByText('main', { exact: true }).waitFor();
+    await noViolations(page, 'new order, repository');
+    await page.getByRole('button', { name: 'Next' }).click();
     // 2. sandbox and steps
-    assert.ok(
-      await page.getByRole("radio", { name: /E2B sandbox/ }).isDisabled(),
-    );
-    assert.ok(await page.getByRole("radio", { name: /Dagger/ }).isDisabled());
-    const step = (name) => page.getByRole("checkbox", { name, exact: true });
-    await step("Plan").uncheck();
-    assert.ok(!(await step("Execute").isChecked()));
-    assert.ok(!(await step("Pull request").isChecked()));
-    assert.ok(await step("Execute").isDisabled());
-    await page.getByText("Requires: Plan").waitFor();
-    for (const name of ["Plan", "Execute", "Commit and push", "Pull request"])
-      await step(name).check();
-    await noViolations(page, "new order, workflow");
-    await shot(page, "new-order");
-    await page.getByRole("button", { name: "Next" }).click();
+    assert.ok(await page.getByRole('radio', { name: /E2B sandbox/ }).isDisabled());
+    assert.ok(await page.getByRole('radio', { name: /Dagger/ }).isDisabled());
+    const step = (name) => page.getByRole('checkbox', { name, exact: true });
+    await step('Plan').uncheck();
+    assert.ok(!(await step('Execute').isChecked()));
+    assert.ok(!(await step('Pull request').isChecked()));
+    assert.ok(await step('Execute').isDisabled());
+    await page.getByText('Requires: Plan').waitFor();
+    for (const name of ['Plan', 'Execute', 'Commit and push', 'Pull request']) await step(name).check();
+    await noViolations(page, 'new order, workflow');
+    await shot(page, 'new-order');
+    await page.getByRole('button', { name: 'Next' }).click();
     // 3. start
-    await page.getByLabel("Work Request").fill("short");
-    await page.getByRole("button", { name: "Create Work Order" }).click();
-    await page.getByText("Request must be at least 10 characters").waitFor();
-    await page.getByLabel("Work Request").fill("Add a greeting to the README");
-    await page.getByRole("button", { name: "Create Work Order" }).click();
-    await page
-      .getByRole("heading", { name: "Add a greeting to the README" })
-      .waitFor();
-    const id = page.url().split("/").at(-1);
+    await page.getByLabel('Work Request').fill('short');
+    await page.getByRole('button', { name: 'Create Work Order' }).click();
+    await page.getByText('Request must be at least 10 characters').waitFor();
+    await page.getByLabel('Work Request').fill('Add a greeting to the README');
+    await page.getByRole('button', { name: 'Create Work Order' }).click();
+    await page.getByRole('heading', { name: 'Add a greeting to the README' }).waitFor();
+    const id = page.url().split('/').at(-1);
     // 4. track, 5. result: all of it without loading the page again
-    await page
-      .getByRole("heading", { name: "Work order complete" })
-      .waitFor({ timeout: 60_000 });
+    await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
     await page
       .locator('[data-phase="planning"][data-state="done"]')
       .getByText(/^Created PRPs\//)
       .waitFor();
-    await page.getByText("Historical").waitFor();
-    const order = await statusBecomes(id, "completed");
-    await page
-      .getByText(`${order.git_files_changed} files`, { exact: true })
-      .waitFor();
-    await page.getByRole("tab", { name: "Changes" }).click();
-    await page.locator("[data-diff] tr").first().waitFor();
-    await noViolations(page, "changes");
-    await shot(page, "changes");
-    await page.getByRole("tab", { name: "Step outputs" }).click();
+    await page.getByText('Historical').waitFor();
+    const order = await statusBecomes(id, 'completed');
+    await page.getByText(`${order.git_files_changed} files`, { exact: true }).waitFor();
+    await page.getByRole('tab', { name: 'Changes' }).click();
+    await page.locator('[data-diff] tr').first().waitFor();
+    await noViolations(page, 'changes');
+    await shot(page, 'changes');
+    await page.getByRole('tab', { name: 'Step outputs' }).click();
     await page
       .locator('[data-step="planning"]')
-      .getByRole("button", { name: /prompts\// })
+      .getByRole('button', { name: /prompts\// })
       .click();
-    await page
-      .getByRole("dialog")
-      .getByText("Add a greeting")
-      .first()
-      .waitFor();
-    await page.keyboard.press("Escape");
-    await noViolations(page, "step outputs");
-    await page.getByRole("tab", { name: "Details" }).click();
+    await page.getByRole('dialog').getByText('Add a greeting').first().waitFor();
+    await page.keyboard.press('Escape');
+    await noViolations(page, 'step outputs');
+    await page.getByRole('tab', { name: 'Details' }).click();
     await page.getByText(`sandbox-${id}`).waitFor();
-    await page.getByRole("link", { name: "Create New Work Order" }).waitFor();
+    await page.getByRole('link', { name: 'Create New Work Order' }).waitFor();
     await close(t);
   },
 };

@@ -1,81 +1,61 @@
 // Repositories: adding, choosing, changing, removing.
-import assert from "node:assert/strict";
-import {
-  api,
-  base,
-  close,
-  noViolations,
-  open,
-  repository,
-} from "./support.mjs";
+import assert from 'node:assert/strict';
+import { api, base, close, noViolations, open, repository } from './support.mjs';
 
 export const scenarios = {
-  async "repositories: add, choose, change, remove"(browser) {
-    const t = await open(browser, "/ui/repositories", {
-      permissions: ["clipboard-read", "clipboard-write"],
-    });
+  async 'repositories: add, choose, change, remove'(browser) {
+    const t = await open(browser, '/ui/repositories', { permissions: ['clipboard-read', 'clipboard-write'] });
     const { page } = t;
-    await page.getByText("No repositories configured").waitFor();
-    await page.getByRole("button", { name: "Add repository" }).click();
-    await page.getByRole("button", { name: "Add and verify" }).click();
-    await page.getByText("Repository URL is required").waitFor();
-    await page.getByLabel("Repository URL").fill(repository);
-    await noViolations(page, "add a repository");
-    await page.getByRole("button", { name: "Add and verify" }).click();
-    await page.getByText("Repository created successfully").first().waitFor();
-    const card = page.locator("[data-repository]");
+    await page.getByText('No repositories configured').waitFor();
+    await page.getByRole('button', { name: 'Add repository' }).click();
+    await page.getByRole('button', { name: 'Add and verify' }).click();
+    await page.getByText('Repository URL is required').waitFor();
+    await page.getByLabel('Repository URL').fill(repository);
+    await noViolations(page, 'add a repository');
+    await page.getByRole('button', { name: 'Add and verify' }).click();
+    await page.getByText('Repository created successfully').first().waitFor();
+    const card = page.locator('[data-repository]');
     await card.getByText(/Verified/).waitFor();
-    await card.getByRole("button", { name: "Verify", exact: true }).click();
-    await page.getByText("Repository verified").first().waitFor();
-    await card.getByRole("button", { name: /Copy URL/ }).click();
-    await page.getByText("URL copied").first().waitFor();
-    await page.getByLabel("Search repositories").fill("nothing like it");
-    await page.getByText("No repositories match your search").waitFor();
-    await page.getByLabel("Search repositories").fill("");
-    await card.getByRole("button", { name: /^Edit/ }).click();
-    await page.getByLabel("Default sandbox").selectOption("git_branch");
-    await page.getByRole("button", { name: "Save" }).click();
-    await page.getByText("Repository updated successfully").first().waitFor();
+    await card.getByRole('button', { name: 'Verify', exact: true }).click();
+    await page.getByText('Repository verified').first().waitFor();
+    await card.getByRole('button', { name: /Copy URL/ }).click();
+    await page.getByText('URL copied').first().waitFor();
+    await page.getByLabel('Search repositories').fill('nothing like it');
+    await page.getByText('No repositories match your search').waitFor();
+    await page.getByLabel('Search repositories').fill('');
+    await card.getByRole('button', { name: /^Edit/ }).click();
+    await page.getByLabel('Default sandbox').selectOption('git_branch');
+    await page.getByRole('button', { name: 'Save' }).click();
+    await page.getByText('Repository updated successfully').first().waitFor();
     await card.getByText(/Git branch/).waitFor();
-    const { repositories } = await api("GET", "/repositories");
-    assert.equal(repositories[0].default_sandbox_type, "git_branch");
+    const { repositories } = await api('GET', '/repositories');
+    assert.equal(repositories[0].default_sandbox_type, 'git_branch');
 
     // chosen among the orders: in the address, and in a new order
     await page.goto(`${base}/ui/`);
-    const side = page.locator("aside [data-repository]");
+    const side = page.locator('aside [data-repository]');
     await side.getByText(/^Total \d+$/).waitFor();
-    await side.locator("button[aria-pressed]").click();
+    await side.locator('button[aria-pressed]').click();
     assert.match(page.url(), /repo=/);
-    await page.getByRole("group", { name: "Whose orders" }).waitFor();
-    await page.getByRole("link", { name: "New Work Order" }).click();
-    await page.getByLabel("Repository URL").waitFor();
-    assert.equal(
-      await page.getByLabel("Repository URL").inputValue(),
-      repositories[0].repository_url,
-    );
+    await page.getByRole('group', { name: 'Whose orders' }).waitFor();
+    await page.getByRole('link', { name: 'New Work Order' }).click();
+    await page.getByLabel('Repository URL').waitFor();
+    assert.equal(await page.getByLabel('Repository URL').inputValue(), repositories[0].repository_url);
     await page.goto(`${base}/ui/`);
     // the layout is remembered
-    await page.getByRole("button", { name: "Repositories on top" }).click();
+    await page.getByRole('button', { name: 'Repositories on top' }).click();
     await page.reload();
-    await page
-      .locator('[aria-label="Repositories on top"][aria-pressed="true"]')
-      .waitFor();
-    await page
-      .getByRole("button", { name: "Repositories at the side" })
-      .click();
-    await page.getByRole("button", { name: "Hide repositories" }).click();
+    await page.locator('[aria-label="Repositories on top"][aria-pressed="true"]').waitFor();
+    await page.getByRole('button', { name: 'Repositories at the side' }).click();
+    await page.getByRole('button', { name: 'Hide repositories' }).click();
     await page.reload();
-    await page.getByRole("button", { name: "Show repositories" }).click();
+    await page.getByRole('button', { name: 'Show repositories' }).click();
 
-    await side.getByRole("button", { name: /^Delete/ }).click();
-    await page
-      .getByText(
-        "Are you sure you want to delete this repository configuration?",
-      )
-      .waitFor();
-    await page.getByRole("button", { name: "Delete", exact: true }).click();
-    await page.getByText("Repository deleted successfully").first().waitFor();
-    await page.getByText("No repositories configured").waitFor();
+    await side.getByRole('button', { name: /^Delete/ }).click();
+    await page.getByText('Are you sure you want to delete this repository configuration?').waitFor();
+    await page.getByRole('button', { name: 'Delete', exact: true }).click();
+    await page.getByText('Repository deleted successfully').first().waitFor();
+    await page.getByText('No repositories configured').waitFor();
     await close(t);
   },
 };

@@ -1,86 +1,70 @@
 // Logging in, and what an administrator does in the settings.
-import assert from "node:assert/strict";
-import { base, close, launch, noViolations, open, shot } from "./support.mjs";
+import assert from 'node:assert/strict';
+import { base, close, launch, noViolations, open, shot } from './support.mjs';
 
 const browser = await launch();
 try {
-  const t = await open(browser, "/ui/");
+  const t = await open(browser, '/ui/');
   const { page } = t;
-  await page.getByText("awoctl ui").waitFor();
-  await noViolations(page, "login");
-  await shot(page, "login");
+  await page.getByText('awoctl ui').waitFor();
+  await noViolations(page, 'login');
+  await shot(page, 'login');
   await page.goto(process.env.AWO_UI_LINK);
-  await page.getByRole("heading", { name: "Agent Work Orders" }).waitFor();
-  assert.ok(!page.url().includes("token="), "the link stays in the address");
+  await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
+  assert.ok(!page.url().includes('token='), 'the link stays in the address');
 
   await page.goto(`${base}/ui/settings`);
   const setting = (key) => page.locator(`[data-setting="${key}"]`);
   // what the environment says is not changed here
-  const fixed = setting("retention.workspace_days");
+  const fixed = setting('retention.workspace_days');
   await fixed.getByText(/Fixed by: environment AWO_RETENTION_DAYS/).waitFor();
-  assert.ok(await fixed.getByLabel("retention.workspace_days").isDisabled());
-  const slots = setting("max_concurrent");
-  await slots.getByLabel("max_concurrent").fill("many");
-  await slots.getByRole("button", { name: "Save" }).click();
-  await slots.getByRole("alert").waitFor();
-  await slots.getByLabel("max_concurrent").fill("0");
-  await slots.getByRole("button", { name: "Save" }).click();
-  await slots.getByRole("alert").getByText(/1/).waitFor();
-  await slots.getByLabel("max_concurrent").fill("7");
-  await slots.getByRole("button", { name: "Save" }).click();
-  await page.getByText("max_concurrent changed").first().waitFor();
-  await setting("max_concurrent")
+  assert.ok(await fixed.getByLabel('retention.workspace_days').isDisabled());
+  const slots = setting('max_concurrent');
+  await slots.getByLabel('max_concurrent').fill('many');
+  await slots.getByRole('button', { name: 'Save' }).click();
+  await slots.getByRole('alert').waitFor();
+  await slots.getByLabel('max_concurrent').fill('0');
+  await slots.getByRole('button', { name: 'Save' }).click();
+  await slots.getByRole('alert').getByText(/1/).waitFor();
+  await slots.getByLabel('max_concurrent').fill('7');
+  await slots.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('max_concurrent changed').first().waitFor();
+  await setting('max_concurrent')
     .getByText(/stored/)
     .waitFor();
-  await page.getByRole("button", { name: "Test the agent program" }).click();
+  await page.getByRole('button', { name: 'Test the agent program' }).click();
   await page
     .getByText(/demonstration agent/)
     .first()
     .waitFor();
 
-  await page.getByRole("tab", { name: "Credentials" }).click();
-  await page
-    .getByLabel("Secret")
-    .fill("ghp_abcdefghijklmnopqrstuvwxyz1234567890");
-  await page.getByRole("button", { name: "Store" }).click();
-  await page
-    .locator('[data-credential="github"]')
-    .getByText("***7890")
-    .waitFor();
-  assert.ok(
-    !(await page.content()).includes("ghp_abcdef"),
-    "the secret is still on the page",
-  );
-  await page.getByRole("button", { name: "Remove github" }).click();
-  await page
-    .getByRole("alertdialog")
-    .getByRole("button", { name: "Remove" })
-    .click();
-  await page.getByText("No credentials stored").waitFor();
+  await page.getByRole('tab', { name: 'Credentials' }).click();
+  await page.getByLabel('Secret').fill('ghp_abcdefghijklmnopqrstuvwxyz1234567890');
+  await page.getByRole('button', { name: 'Store' }).click();
+  await page.locator('[data-credential="github"]').getByText('***7890').waitFor();
+  assert.ok(!(await page.content()).includes('ghp_abcdef'), 'the secret is still on the page');
+  await page.getByRole('button', { name: 'Remove github' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click();
+  await page.getByText('No credentials stored').waitFor();
 
-  await page.getByRole("tab", { name: "Access tokens" }).click();
-  await page.getByLabel("Name").fill("a script");
-  await page.getByRole("button", { name: "Make token" }).click();
-  await page.getByText("Copy it now").waitFor();
-  const token = await page.locator("code").first().textContent();
+  await page.getByRole('tab', { name: 'Access tokens' }).click();
+  await page.getByLabel('Name').fill('a script');
+  await page.getByRole('button', { name: 'Make token' }).click();
+  await page.getByText('Copy it now').waitFor();
+  const token = await page.locator('code').first().textContent();
   const ask = () =>
-    fetch(`${base}/api/v1/agent-work-orders`, {
-      headers: { Authorization: `Bearer ${token}` },
-    });
+    fetch(`${base}/api/v1/agent-work-orders`, { headers: { Authorization: `Bearer ${token}` } });
   assert.equal((await ask()).status, 200);
-  await page.getByRole("button", { name: "Revoke a script" }).click();
-  await page
-    .getByRole("alertdialog")
-    .getByRole("button", { name: "Revoke" })
-    .click();
-  await page.getByText("No access tokens").waitFor();
+  await page.getByRole('button', { name: 'Revoke a script' }).click();
+  await page.getByRole('alertdialog').getByRole('button', { name: 'Revoke' }).click();
+  await page.getByText('No access tokens').waitFor();
 
-  await page.getByRole("button", { name: /Log out/ }).click();
-  await page.getByText("awoctl ui").waitFor();
+  await page.getByRole('button', { name: /Log out/ }).click();
+  await page.getByText('awoctl ui').waitFor();
   await page.goto(`${base}/ui/`);
-  await page.getByText("awoctl ui").waitFor();
+  await page.getByText('awoctl ui').waitFor();
   await close(t);
-  console.log("ok session");
+  console.log('ok session');
 } finally {
   await browser.close();
 }

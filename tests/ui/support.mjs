@@ -1,33 +1,33 @@
 // A real browser on the real gateway, and what every scenario needs of it.
-import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
 
 // the packages are those of the UI's own lock file
-const require = createRequire(join(process.env.AWO_UI_MODULES, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const require = createRequire(join(process.env.AWO_UI_MODULES, 'package.json'));
+const { chromium } = require('playwright-core');
+const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const base = process.env.AWO_UI_URL;
 /** Path of a repository on this machine. */
 export const repository = process.env.AWO_UI_REPOSITORY;
-const shots = process.env.AWO_UI_SHOTS ?? "";
+const shots = process.env.AWO_UI_SHOTS ?? '';
 
 const ARGS = [
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
 ];
 
 export async function launch() {
   return chromium.launch({
-    executablePath: process.env.AWO_CHROMIUM ?? "/usr/bin/chromium",
-    args: process.getuid() === 0 ? ["--no-sandbox", ...ARGS] : ARGS,
+    executablePath: process.env.AWO_CHROMIUM ?? '/usr/bin/chromium',
+    args: process.getuid() === 0 ? ['--no-sandbox', ...ARGS] : ARGS,
   });
 }
 
@@ -38,26 +38,22 @@ export async function launch() {
 export async function open(browser, path, options = {}) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },
-    colorScheme: "light",
-    reducedMotion: "reduce",
+    colorScheme: 'light',
+    reducedMotion: 'reduce',
     ...options,
   });
   const page = await context.newPage();
   page.setDefaultTimeout(15_000);
   const complaints = [];
   const own = new URL(base).origin;
-  page.on("request", (request) => {
+  page.on('request', (request) => {
     const url = new URL(request.url());
-    if (url.protocol.startsWith("http") && url.origin !== own)
-      complaints.push(`asked ${url.host}`);
+    if (url.protocol.startsWith('http') && url.origin !== own) complaints.push(`asked ${url.host}`);
   });
-  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-  page.on("console", (message) => {
+  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
+  page.on('console', (message) => {
     // the browser itself reports answers like 404 or a gateway that is away: the scenarios look at those
-    if (
-      message.type() === "error" &&
-      !message.text().startsWith("Failed to load resource")
-    ) {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
       complaints.push(`console: ${message.text()}`);
     }
   });
@@ -73,21 +69,16 @@ export async function close({ context, complaints }) {
 export async function noViolations(page, where) {
   // Runtime.evaluate is not subject to the page's content security policy
   await page.evaluate(axeSource);
-  const { violations } = await page.evaluate(() =>
-    globalThis.axe.run(document),
-  );
+  const { violations } = await page.evaluate(() => globalThis.axe.run(document));
   const said = violations.map(
-    (v) =>
-      `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(" ")).join("\n  ")}`,
+    (v) => `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(' ')).join('\n  ')}`,
   );
-  assert.equal(said.join("\n"), "");
+  assert.equal(said.join('\n'), '');
 }
 
 export async function noSidewaysScroll(page, where) {
   const over = await page.evaluate(
-    () =>
-      document.documentElement.scrollWidth -
-      document.documentElement.clientWidth,
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
   assert.ok(over <= 0, `${where} is ${over} px wider than the screen`);
 }
@@ -100,41 +91,30 @@ export async function shot(page, name) {
 
 /** Speaks with the service as a program would. */
 export async function api(method, path, body) {
-  const headers = { "Content-Type": "application/json" };
-  if (process.env.AWO_UI_TOKEN)
-    headers.Authorization = `Bearer ${process.env.AWO_UI_TOKEN}`;
+  const headers = { 'Content-Type': 'application/json' };
+  if (process.env.AWO_UI_TOKEN) headers.Authorization = `Bearer ${process.env.AWO_UI_TOKEN}`;
   const answer = await fetch(`${base}/api/v1${path}`, {
     method,
     headers,
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  assert.ok(
-    answer.ok,
-    `${method} ${path}: ${answer.status} ${await answer.clone().text()}`,
-  );
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
   return answer.json();
 }
 
 export async function createOrder(repository_url, user_request, more = {}) {
-  const made = await api("POST", "/agent-work-orders", {
-    repository_url,
-    user_request,
-    ...more,
-  });
+  const made = await api('POST', '/agent-work-orders', { repository_url, user_request, ...more });
   return made.agent_work_order.agent_work_order_id;
 }
 
 export async function statusBecomes(id, ...wanted) {
   const end = Date.now() + 60_000;
   for (;;) {
-    const { agent_work_order: order } = await api(
-      "GET",
-      `/agent-work-orders/${id}`,
-    );
+    const { agent_work_order: order } = await api('GET', `/agent-work-orders/${id}`);
     if (wanted.includes(order.status)) return order;
     assert.ok(
       Date.now() < end,
-      `${id} is ${order.status}, not ${wanted.join(" or ")}: ${order.error_message}`,
+      `${id} is ${order.status}, not ${wanted.join(' or ')}: ${order.error_message}`,
     );
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -157,7 +137,7 @@ export async function please(what) {
   input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   console.log(`@${what}`);
   const { value } = await input.next();
-  assert.equal(value, "done");
+  assert.equal(value, 'done');
 }
 
 /**
