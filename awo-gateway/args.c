@@ -3,6 +3,7 @@
 #include "awo-gateway/args.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,13 +115,11 @@ take_query(json_t *args, const struct p_type *type, const struct target *t)
 	}
 }
 
-static int
-refuse(struct args_error *e, const char *type, enum origin origin, json_t *input)
+static void
+refuse(struct args_error *e, const char *type, enum origin origin)
 {
 	e->type = type;
 	e->origin = origin;
-	e->input = input;
-	return -1;
 }
 
 static json_t *
@@ -139,19 +138,20 @@ parse_body(const char *body, size_t len, struct args_error *e)
 		(void)ERR(&e->err, INVALID_ARGUMENT, "", "the body is no JSON: %s",
 		    text.p != NULL ? text.p : "");
 		e->position = error.position;
-		(void)refuse(e, "json_invalid", FROM_BODY, NULL);
+		refuse(e, "json_invalid", FROM_BODY);
 		return NULL;
 	}
 	if (!json_is_object(tree)) {
 		json_decref(tree);
 		(void)ERR(&e->err, INVALID_ARGUMENT, "", "the body must be a JSON object");
-		(void)refuse(e, "value_error", FROM_BODY, NULL);
+		refuse(e, "value_error", FROM_BODY);
 		return NULL;
 	}
 	return tree;
 }
 
-static int
+/* The path wins; what contradicts it is an error all the same. */
+static void
 take_path(json_t *args, const struct p_type *type, const struct route_params *params,
     struct args_error *e)
 {
@@ -164,11 +164,10 @@ take_path(json_t *args, const struct p_type *type, const struct route_params *pa
 			strcmp(json_string_value(other), params->v[i].value) != 0)) {
 			(void)ERR(&e->err, INVALID_ARGUMENT, name,
 			    "%s must be the one in the path, or be left out", name);
-			return refuse(e, "value_error", FROM_BODY, NULL);
+			refuse(e, "value_error", FROM_BODY);
 		}
 		json_object_set_new(args, name, json_string(params->v[i].value));
 	}
-	return 0;
 }
 
 json_t *
@@ -181,8 +180,7 @@ args_make(const struct p_type *type, const char *body, size_t len, const struct 
 		return NULL;
 	take_query(args, type, t);
 	json_object_update(args, tree);
-	if (take_path(args, type, params, e) < 0)
-		return NULL;
+	take_path(args, type, params, e);
 	return TAKE_PTR(args);
 }
 
@@ -312,12 +310,72 @@ add_loc(struct buf *b, const struct args_error *e)
 	buf_addc(b, ']');
 }
 
-void
-args_error_json(struct buf *b, const struct args_error *e)
+/* What is wrong with one member, alone: the others are not there, and not missed. */
+static bool
+is_wrong(const struct p_type *type, const struct p_field *f, json_t *value, struct awo_err *err)
+{
+	CLEAN_JSON json_t *one = json_object();
+	void *obj = xcalloc(1, type->size);
+	bool wrong;
+
+	json_object_set(one, f->name, value);
+	wrong = p_from_json(type, obj, one, false, err) != 0;
+	if (!wrong)
+		p_free(type, obj);
+	free(obj);
+	return wrong && strncmp(err->field, f->name, f->name_len) == 0 &&
+	       (err->field[f->name_len] == '\0' || err->field[f->name_len] == '.');
+}
+
+size_t
+args_check(const struct p_type *type, const json_t *args, bool has_body, const struct target *t,
+    const struct route_params *params, struct args_error *errors, size_t max)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < type->nfields && n < max; i++) {
+		const struct p_field *f = &type->fields[i];
+		json_t *value = json_object_get(args, f->name), *item;
+		struct awo_err err = {0};
+		size_t k;
+
+		if (value == NULL || json_is_null(value)) {
+			if (f->need != P_REQ)
+				continue;
+			(void)ERR(&err, INVALID_ARGUMENT, f->name, "%s is missing", f->name);
+			args_explain(type, args, &err,
+			    args_origin(type, f->name, has_body, t, params), &errors[n++]);
+		} else if (is_wrong(type, f, value, &err)) {
+			args_explain(type, args, &err,
+			    args_origin(type, f->name, has_body, t, params), &errors[n++]);
+			/* each item of a list has its own error; the first is told already */
+			if (f->kind != P_STRV || !is_item(err.field))
+				continue;
+			for (k = strtoul(err.field + f->name_len + 1, NULL, 10) + 1;
+			     n < max && (item = json_array_get(value, k)) != NULL; k++) {
+				CLEAN_JSON json_t *alone = json_pack("[O]", item);
+				struct awo_err alone_err = {0}, of_item = {0};
+				char name[sizeof(err.field)];
+
+				if (!is_wrong(type, f, alone, &alone_err))
+					continue;
+				snprintf(name, sizeof(name), "%s.%zu", f->name, k);
+				(void)ERR(&of_item, INVALID_ARGUMENT, name, "%s%s", name,
+				    alone_err.msg + strcspn(alone_err.msg, " "));
+				args_explain(type, args, &of_item,
+				    args_origin(type, f->name, has_body, t, params), &errors[n++]);
+			}
+		}
+	}
+	return n;
+}
+
+static void
+add_error(struct buf *b, const struct args_error *e)
 {
 	size_t before;
 
-	buf_printf(b, "{\"detail\":[{\"type\":\"%s\",\"loc\":", e->type);
+	buf_printf(b, "{\"type\":\"%s\",\"loc\":", e->type);
 	add_loc(b, e);
 	buf_adds(b, ",\"msg\":");
 	text_add_json(b, e->err.msg);
@@ -328,5 +386,17 @@ args_error_json(struct buf *b, const struct args_error *e)
 		b->len = before;
 		buf_adds(b, "null");
 	}
-	buf_adds(b, "}]}");
+	buf_addc(b, '}');
+}
+
+void
+args_errors_json(struct buf *b, const struct args_error *errors, size_t n)
+{
+	buf_adds(b, "{\"detail\":[");
+	for (size_t i = 0; i < n; i++) {
+		if (i > 0)
+			buf_addc(b, ',');
+		add_error(b, &errors[i]);
+	}
+	buf_adds(b, "]}");
 }

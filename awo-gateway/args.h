@@ -23,7 +23,8 @@ struct args_error {
 /*
  * Puts body (may be empty), query and path together into a new object, as `type` wants them:
  * numbers, booleans and lists of the query are converted. The path wins over the body, which wins
- * over the query; a body that contradicts the path is refused. NULL with *e set.
+ * over the query. NULL with *e set when the body cannot be read; e->type is set, too, when the body
+ * contradicts the path.
  */
 json_t *args_make(const struct p_type *type, const char *body, size_t len, const struct target *t,
     const struct route_params *params, struct args_error *e);
@@ -35,7 +36,14 @@ enum origin args_origin(const struct p_type *type, const char *field, bool has_b
 /* Fills *e for an error that names a field (of p_from_json() or of awod). */
 void args_explain(const struct p_type *type, const json_t *args, const struct awo_err *err,
     enum origin origin, struct args_error *e);
-/* {"detail":[{"type":...,"loc":[...],"msg":...,"input":...}]} */
-void args_error_json(struct buf *b, const struct args_error *e);
+/*
+ * All fields of which the type's rows say that they are wrong or missing, at most max, in the
+ * type's order; how many. Their input is borrowed from args.
+ */
+size_t args_check(const struct p_type *type, const json_t *args, bool has_body,
+    const struct target *t, const struct route_params *params, struct args_error *errors,
+    size_t max);
+/* {"detail":[{"type":...,"loc":[...],"msg":...,"input":...},...]} */
+void args_errors_json(struct buf *b, const struct args_error *errors, size_t n);
 
 #endif

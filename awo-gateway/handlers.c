@@ -7,9 +7,11 @@
 
 #include "awo-gateway/args.h"
 #include "awo-gateway/gateway.h"
+#include "awo-gateway/json_out.h"
 #include "awo-gateway/metrics.h"
 #include "awo-gateway/shapes.h"
 #include "common/clean.h"
+#include "common/repo_url.h"
 #include "common/text.h"
 
 /* ---- any method */
@@ -64,9 +66,9 @@ take_args(struct request *rq, const struct p_type *type)
 	CLEAN_FREE char *body = request_body(rq, &len);
 
 	rq->args = args_make(type, body, len, &rq->target, rq->params, &e);
-	if (rq->args != NULL)
+	if (rq->args != NULL && e.type == NULL)
 		return true;
-	request_fail_args(rq, &e);
+	request_fail_args(rq, &e, 1);
 	return false;
 }
 
@@ -77,6 +79,39 @@ handle_rpc(struct request *rq)
 		call_with_args(rq);
 }
 
+/* ---- order.list */
+
+/* Older clients ask for the states that they are shown: each stands for those that are shown as it.
+ */
+static void
+widen_status(json_t *args)
+{
+	int shown =
+	    p_enum_value(&p_enum_order_status, json_string_value(json_object_get(args, "status")));
+	json_t *all = json_array();
+	const char *name;
+
+	for (int s = order_status_none + 1; (name = p_enum_name(&p_enum_order_status, s)) != NULL;
+	     s++)
+		if ((int)json_legacy_status((enum p_order_status)s) == shown)
+			json_array_append_new(all, json_string(name));
+	if (json_array_size(all) > 1) {
+		json_object_del(args, "status");
+		json_object_set(args, "statuses", all);
+	}
+	json_decref(all);
+}
+
+void
+handle_list(struct request *rq)
+{
+	if (!take_args(rq, rq->route->rpc->request))
+		return;
+	if (rq->mount == MOUNT_LEGACY && json_is_string(json_object_get(rq->args, "status")))
+		widen_status(rq->args);
+	call_with_args(rq);
+}
+
 /* ---- order.create */
 
 static bool
@@ -85,6 +120,29 @@ is_given(const json_t *args, const char *name)
 	const json_t *v = json_object_get(args, name);
 
 	return v != NULL && !json_is_null(v);
+}
+
+/* What no row of the type can say, told together with what they say. */
+static void
+create_now(struct request *rq)
+{
+	const char *url = json_string_value(json_object_get(rq->args, "repository_url"));
+	struct args_error errors[2] = {0};
+	struct repo_url parsed;
+	size_t n = 0;
+
+	if (is_given(rq->args, "user_request") || is_given(rq->args, "github_issue_number")) {
+		call_with_args(rq);
+		return;
+	}
+	if (url != NULL && repo_url_parse(url, &parsed, &errors[n].err) != 0) {
+		snprintf(errors[n].err.field, sizeof(errors[n].err.field), "repository_url");
+		errors[n++].type = "value_error";
+	}
+	(void)ERR(&errors[n].err, INVALID_ARGUMENT, "user_request",
+	    "user_request is missing: say what is to be done, or give github_issue_number");
+	errors[n++].type = "missing";
+	request_fail_args(rq, errors, n);
 }
 
 /* What the repository is registered with holds where the request says nothing. */
@@ -114,7 +172,7 @@ repository_known(struct request *rq, const struct awo_err *err, void *answer)
 			json_array_append_new(steps, json_string(r->default_commands.v[i]));
 		json_object_set_new(rq->args, "selected_commands", steps);
 	}
-	call_with_args(rq);
+	create_now(rq);
 }
 
 void
@@ -144,7 +202,7 @@ handle_create(struct request *rq)
 
 			(void)ERR(&e.err, INVALID_ARGUMENT, "Idempotency-Key",
 			    "Idempotency-Key must be UTF-8 text");
-			request_fail_args(rq, &e);
+			request_fail_args(rq, &e, 1);
 			return;
 		}
 		json_object_set_new(rq->args, "idempotency_key", text);
@@ -157,7 +215,7 @@ handle_create(struct request *rq)
 		P_FREE(repository_ref, &ref);
 		return;
 	}
-	call_with_args(rq);
+	create_now(rq);
 }
 
 /* ---- health and metrics */
@@ -305,7 +363,7 @@ handle_github_token(struct request *rq)
 		    "token must be given: a GitHub personal access token");
 		if (is_given(rq->args, "token"))
 			e.type = token != NULL ? "value_error" : "string_type";
-		request_fail_args(rq, &e);
+		request_fail_args(rq, &e, 1);
 		return;
 	}
 	P_SETS(credential_set, &set, name, "github-token");

@@ -48,6 +48,8 @@ static const struct {
 };
 #define NMETHODS (sizeof(methods) / sizeof(methods[0]))
 
+static struct gateway *serving; /* for what evhttp answers by itself */
+
 /* ---- one request */
 
 static bool
@@ -161,15 +163,12 @@ route(struct request *rq)
 	auth_request(rq->g, rq, rq->route->scope, let_pass);
 }
 
-static void
-on_request(struct evhttp_request *http, void *arg)
+static struct request *
+new_request(struct gateway *g, struct evhttp_request *http)
 {
-	struct gateway *g = arg;
 	struct evhttp_connection *conn = evhttp_request_get_connection(http);
 	struct request *rq = xcalloc(1, sizeof(*rq));
 	enum evhttp_cmd_type type = evhttp_request_get_command(http);
-	struct awo_err err = {0};
-	const char *fault;
 	char *address = NULL;
 	ev_uint16_t port = 0;
 
@@ -185,18 +184,37 @@ on_request(struct evhttp_request *http, void *arg)
 	snprintf(rq->peer, sizeof(rq->peer), "%s", address != NULL ? address : "");
 	connections_busy(g, evhttp_connection_get_bufferevent(conn), true);
 	choose_id(rq);
-	fault = head_fault(evhttp_request_get_input_headers(http), rq->method == HTTP_HEAD);
+	return rq;
+}
+
+/* False when it has been answered: names that others could point at us are told nothing. */
+static bool
+check_host(struct request *rq)
+{
+	if (origin_host_allowed(rq->g->conf, request_header(rq, "Host")))
+		return true;
+	request_fail_status(
+	    rq, 421, "the gateway does not go by the name in Host; gateway.hosts adds names");
+	return false;
+}
+
+static void
+on_request(struct evhttp_request *http, void *arg)
+{
+	struct gateway *g = arg;
+	struct request *rq = new_request(g, http);
+	const char *fault =
+	    head_fault(evhttp_request_get_input_headers(http), rq->method == HTTP_HEAD);
+	struct awo_err err = {0};
+
 	if (fault != NULL) {
 		/* where the next request begins is not sure either */
 		request_add_header(rq, "Connection", "close");
 		request_fail_status(rq, 400, "%s", fault);
 		return;
 	}
-	if (!origin_host_allowed(g->conf, request_header(rq, "Host"))) {
-		request_fail_status(rq, 421,
-		    "the gateway does not go by the name in Host; gateway.hosts adds names");
+	if (!check_host(rq))
 		return;
-	}
 	cors_headers(rq);
 	if (g->stopping) {
 		request_add_header(rq, "Connection", "close");
@@ -210,6 +228,40 @@ on_request(struct evhttp_request *http, void *arg)
 	route(rq);
 }
 
+static const char *
+refusal(int status)
+{
+	switch (status) {
+	case 413:
+		return "the request is too large: its headers may have 16 KiB, its body 1 MiB";
+	case 417:
+		return "of Expect only 100-continue is known here";
+	case 501:
+		return "this method is not known here; /docs lists what there is";
+	default:
+		return "this is no HTTP request, or its headers are longer than 16 KiB";
+	}
+}
+
+/*
+ * evhttp refuses what it cannot read, or has no method for, by itself and with a page of its own.
+ * It calls this function of its own for it, through the dynamic linker, which finds ours first: so
+ * these answers, too, are JSON, and are logged and counted as all others are.
+ */
+void
+evhttp_send_error(struct evhttp_request *http, int status, const char *reason)
+{
+	struct request *rq = new_request(serving, http);
+
+	(void)reason;
+	/* what could not be read has no version */
+	if (http->major == 0)
+		http->major = http->minor = 1;
+	request_add_header(rq, "Connection", "close");
+	if (evhttp_request_get_uri(http) == NULL || check_host(rq))
+		request_fail_status(rq, status, "%s", refusal(status));
+}
+
 void
 http_done(struct request *rq, int status)
 {
@@ -218,7 +270,7 @@ http_done(struct request *rq, int status)
 	struct evhttp_connection *conn = evhttp_request_get_connection(rq->http);
 	const char *uri = evhttp_request_get_uri(rq->http);
 	/* never the query: what is there may be secret */
-	CLEAN_FREE char *path = xstrndup(uri, strcspn(uri, "?"));
+	CLEAN_FREE char *path = xstrndup(uri, uri != NULL ? strcspn(uri, "?") : 0);
 	enum log_lvl level = status >= 500 ? LOG_LVL_WARNING
 			     : rq->method == HTTP_GET || rq->method == HTTP_HEAD || status >= 400
 				 ? LOG_LVL_DEBUG
@@ -231,8 +283,10 @@ http_done(struct request *rq, int status)
 		histogram_add(&g->count.http, (double)took / 1e6);
 	g->count.by_status[status / 100 < 6 ? status / 100 : 5]++;
 	LOG_AT(level, "http_request_answered", LS("request_id", rq->id),
-	    LS("method", http_method_name(rq->method)), LS("path", path), LI("status", status),
-	    LI("microseconds", took), LS("peer", rq->peer), LS("user", rq->who.user));
+	    LS("method", evhttp_request_get_command(rq->http) != 0 ? http_method_name(rq->method)
+								   : "unknown"),
+	    LS("path", path), LI("status", status), LI("microseconds", took), LS("peer", rq->peer),
+	    LS("user", rq->who.user));
 	g->open_requests--;
 	target_free(&rq->target);
 	json_decref(rq->args);
@@ -350,6 +404,7 @@ http_open(struct gateway *g, const char *listen, int fd)
 	evhttp_set_timeout(g->http, IDLE_S);
 	evhttp_set_default_content_type(g->http, NULL);
 	evhttp_set_gencb(g->http, on_request, g);
+	serving = g;
 	evhttp_set_bevcb(g->http, connections_new, g);
 	if (evhttp_bind_listener(g->http, listener) == NULL) {
 		evconnlistener_free(listener);

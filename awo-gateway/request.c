@@ -21,6 +21,7 @@
 #define GZIP_FROM 4096 /* smaller answers gain nothing */
 #define API_POLICY "default-src 'none'; frame-ancestors 'none'"
 #define RETRY_AFTER_S "1"
+#define ERRORS_MAX 64 /* that are told of one request */
 
 const char *
 request_header(const struct request *rq, const char *name)
@@ -91,7 +92,8 @@ reason(int status)
 	} reasons[] = {{200, "OK"}, {201, "Created"}, {204, "No Content"}, {303, "See Other"},
 	    {304, "Not Modified"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"},
 	    {404, "Not Found"}, {405, "Method Not Allowed"}, {409, "Conflict"},
-	    {413, "Content Too Large"}, {421, "Misdirected Request"},
+	    {413, "Content Too Large"}, {415, "Unsupported Media Type"},
+	    {417, "Expectation Failed"}, {421, "Misdirected Request"},
 	    {422, "Unprocessable Content"}, {429, "Too Many Requests"},
 	    {500, "Internal Server Error"}, {501, "Not Implemented"}, {503, "Service Unavailable"},
 	    {504, "Gateway Timeout"}};
@@ -227,14 +229,58 @@ request_fail_status(struct request *rq, int status, const char *fmt, ...)
 	send_bytes(rq, status, &text);
 }
 
-void
-request_fail_args(struct request *rq, const struct args_error *e)
+static const struct p_type *
+type_of(const struct request *rq)
 {
-	struct buf text = {0};
+	return rq->route != NULL && rq->route->rpc != NULL ? rq->route->rpc->request
+							   : &p_type_empty;
+}
 
-	args_error_json(&text, e);
+static bool
+has_body(const struct request *rq)
+{
+	return rq->method == HTTP_POST || rq->method == HTTP_PUT || rq->method == HTTP_PATCH;
+}
+
+static bool
+is_told(const struct args_error *errors, size_t n, const struct args_error *e)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(errors[i].err.field, e->err.field) == 0)
+			return true;
+	return false;
+}
+
+void
+request_fail_args(struct request *rq, const struct args_error *more, size_t nmore)
+{
+	struct args_error *errors = xcalloc(ERRORS_MAX + nmore, sizeof(*errors));
+	struct buf text = {0};
+	size_t n = 0;
+
+	/* who mends one field need not ask again to hear of the next */
+	if (rq->args != NULL)
+		n = args_check(type_of(rq), rq->args, has_body(rq), &rq->target, rq->params, errors,
+		    ERRORS_MAX);
+	for (size_t i = 0; i < nmore; i++)
+		if (!is_told(errors, n, &more[i]))
+			errors[n++] = more[i];
+	args_errors_json(&text, errors, n);
+	free(errors);
 	request_add_header(rq, "Content-Type", "application/json");
 	send_bytes(rq, 422, &text);
+}
+
+/* The error is one of what the request says. */
+static void
+fail_argument(struct request *rq, const struct awo_err *err)
+{
+	const struct p_type *type = type_of(rq);
+	struct args_error e;
+
+	args_explain(type, rq->args, err,
+	    args_origin(type, err->field, has_body(rq), &rq->target, rq->params), &e);
+	request_fail_args(rq, &e, 1);
 }
 
 void
@@ -243,16 +289,7 @@ request_fail(struct request *rq, const struct awo_err *err)
 	int status = awo_code_http(err->code);
 
 	if (err->code == AWO_INVALID_ARGUMENT) {
-		const struct p_type *type = rq->route != NULL && rq->route->rpc != NULL
-						? rq->route->rpc->request
-						: &p_type_empty;
-		bool has_body =
-		    rq->method == HTTP_POST || rq->method == HTTP_PUT || rq->method == HTTP_PATCH;
-		struct args_error e;
-
-		args_explain(type, rq->args, err,
-		    args_origin(type, err->field, has_body, &rq->target, rq->params), &e);
-		request_fail_args(rq, &e);
+		fail_argument(rq, err);
 		return;
 	}
 	if (status == 503 || status == 429)

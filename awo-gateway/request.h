@@ -104,7 +104,8 @@ void request_fail(struct request *rq, const struct awo_err *err);
  * caller's then. */
 void request_begin(struct request *rq);
 struct args_error;
-void request_fail_args(struct request *rq, const struct args_error *e); /* 422 */
+/* 422, with all that the types' rows say is wrong with rq->args, and what else is. */
+void request_fail_args(struct request *rq, const struct args_error *more, size_t nmore);
 /* {"detail": text} with any status. */
 void request_fail_status(struct request *rq, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

@@ -39,6 +39,7 @@ static const char *const method_names[] = {[HTTP_GET] = "GET",
 /* Methods that want more than handle_rpc(). */
 static route_handler *const special[P_M__COUNT] = {
     [P_M_order_create] = handle_create,
+    [P_M_order_list] = handle_list,
     [P_M_order_watch] = sse_order,
     [P_M_events_watch] = sse_events,
     [P_M_system_health] = handle_health,

@@ -210,11 +210,12 @@ on_event(struct sources *ss, struct p_slice param)
 	if (p_decode_answer(&p_type_event, &note, param, &err) != 0)
 		return;
 	src = find(ss, note.subscription);
-	if (src != NULL && note.line != NULL && (note.id == 0 || note.id > src->position)) {
-		if (note.id > 0) {
+	if (src != NULL && note.line != NULL &&
+	    (note.id == 0 || note.id > src->position || *note.line == '\0')) {
+		if (note.id > src->position)
 			src->position = note.id;
+		if (note.id > 0 || *note.line == '\0')
 			src->resume = true;
-		}
 		src->calls->line(src->arg, note.id, note.line, strlen(note.line));
 	}
 	P_FREE(event, &note);

@@ -26,7 +26,8 @@ struct source_of {
 
 struct source_calls {
 	void (*began)(void *arg); /* awod has accepted it, the first time */
-	/* A line and its position: seq, or the event's id (0: has none). */
+	/* A line and its position: seq, or the event's id (0: has none). An empty one: all events
+	 * that were stored up to this id have come. */
 	void (*line)(void *arg, int64_t position, const char *line, size_t len);
 	/* Nothing follows. err: NULL when the order has ended. The source is idle. */
 	void (*ended)(void *arg, const struct awo_err *err, const char *reason);

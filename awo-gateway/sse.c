@@ -23,14 +23,14 @@
 #define RING_BYTES ((size_t)1 << 20)	 /* newest text of a log that readers share */
 #define BACKLOG_HIGH ((size_t)256 << 10) /* unsent bytes of a reader: it gets no more for now */
 #define BACKLOG_LOW ((size_t)64 << 10)
-#define BACKLOG_MAX ((size_t)1 << 20) /* of one that cannot be kept waiting: it is cut off */
-#define SEND_BUFFER (128 << 10)	      /* the kernel's */
+#define SEND_BUFFER (128 << 10) /* the kernel's */
 #define TICK_S 1
 #define KEEPALIVE_US (10 * INT64_C(1000000))
 #define STALL_US (20 * INT64_C(1000000)) /* a reader that takes nothing for so long is cut off */
 #define CHECK_US (60 * INT64_C(1000000)) /* between looks whether it may still read */
 #define READERS_MAX 3000
 #define BUCKETS 256
+#define NO_ID INT64_MAX /* of an event: awod has not said yet behind which one the feed begins */
 
 /* Some lines as they are sent; shared by all readers, freed when the last has sent it. */
 struct chunk {
@@ -44,9 +44,19 @@ struct chunk {
 		size_t end; /* of that line's event in text */
 	} * marks;
 	size_t nmarks;
+	/* of each mark's event, when it is one: what readers choose by */
+	struct label {
+		int64_t id; /* 0: it is not stored */
+		enum p_log_level level;
+		char order_id[12];
+	} * labels;
 };
 
-/* What is followed of one order by all who ask for the same. */
+/*
+ * What is followed of one order by all who ask for the same; or of all orders by all who ask with
+ * the same token. Lines of a log have their seq as position. Events are counted for it, because
+ * most have no id.
+ */
 struct feed {
 	LIST_ENTRY(feed) link;
 	struct sse *s;
@@ -57,8 +67,11 @@ struct feed {
 	int64_t first, last; /* the ring holds what is behind first, up to last */
 	struct buf text;     /* of the chunk that is being filled */
 	struct mark *marks;
+	struct label *labels;
 	size_t nmarks, marks_cap;
 	int64_t before;
+	int64_t first_id; /* events: the ring holds all stored ones behind this id */
+	int64_t last_id;  /* events: of the last stored one, or what it began behind */
 	struct event *flush;
 	bool ready; /* awod has accepted it */
 	bool ended; /* nothing follows: nobody joins any more */
@@ -73,9 +86,12 @@ struct reader {
 	struct sse *s;
 	struct request *rq; /* lives as long as the stream */
 	struct evhttp_request *http;
-	struct feed *feed;  /* NULL: events */
-	struct source *own; /* of events; of what the feed has no more */
+	struct feed *feed;
+	struct source *own; /* of what the feed has no more */
 	int64_t position;
+	int64_t id;   /* events: has all stored ones up to here */
+	int64_t came; /* events: the feed's position when it came; what is not stored is for it from
+			 then on */
 	bool started; /* the answer has begun */
 	bool catching_up;
 	bool checking;	 /* a call asks whether it may still read */
@@ -137,6 +153,7 @@ chunk_release(struct chunk *c)
 		return;
 	free(c->text);
 	free(c->marks);
+	free(c->labels);
 	free(c);
 }
 
@@ -168,11 +185,11 @@ chunk_offset(const struct chunk *c, int64_t position)
 /* ---- feeds */
 
 static size_t
-feed_hash(const struct source_of *of)
+feed_hash(const struct source_of *of, const char *auth)
 {
 	unsigned h = 0;
 
-	for (const char *p = of->id; *p != '\0'; p++)
+	for (const char *p = of->events ? auth : of->id; *p != '\0'; p++)
 		h = h * 31 + (unsigned char)*p;
 	return h % BUCKETS;
 }
@@ -180,8 +197,9 @@ feed_hash(const struct source_of *of)
 static bool
 same(const struct source_of *a, const struct source_of *b)
 {
-	return strcmp(a->id, b->id) == 0 && a->level == b->level && strcmp(a->step, b->step) == 0 &&
-	       a->has_since == b->has_since && a->since == b->since;
+	return a->events == b->events && strcmp(a->id, b->id) == 0 && a->level == b->level &&
+	       strcmp(a->step, b->step) == 0 && a->has_since == b->has_since &&
+	       a->since == b->since;
 }
 
 static void
@@ -198,6 +216,7 @@ feed_free(struct feed *f)
 	event_free(f->flush);
 	buf_free(&f->text);
 	free(f->marks);
+	free(f->labels);
 	free(f);
 }
 
@@ -215,9 +234,11 @@ feed_cut(struct feed *f)
 	    .last = f->last,
 	    .len = f->text.len,
 	    .marks = f->marks,
-	    .nmarks = f->nmarks};
+	    .nmarks = f->nmarks,
+	    .labels = f->labels};
 	c->text = buf_take(&f->text);
 	f->marks = NULL;
+	f->labels = NULL;
 	f->nmarks = f->marks_cap = 0;
 	TAILQ_INSERT_TAIL(&f->ring, c, link);
 	f->ring_bytes += c->len;
@@ -225,6 +246,9 @@ feed_cut(struct feed *f)
 	       (c = TAILQ_FIRST(&f->ring)) != TAILQ_LAST(&f->ring, chunk_list)) {
 		/* each leaves the ring first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		f->first = c->last;
+		for (size_t i = 0; c->labels != NULL && i < c->nmarks; i++)
+			if (c->labels[i].id > 0)
+				f->first_id = c->labels[i].id;
 		f->ring_bytes -= c->len;
 		TAILQ_REMOVE(&f->ring, c, link);
 		chunk_release(c);
@@ -264,18 +288,70 @@ feed_soon(struct feed *f, int ms)
 		event_add(f->flush, &tv);
 }
 
+/* The value of a string member among those that every line has in its front; "" when it is too
+ * long. */
+static void
+line_member(const char *line, const char *name, char *to, size_t size)
+{
+	const char *p = strstr(line, name);
+	size_t n = p != NULL ? strcspn(p + strlen(name), "\"") : 0;
+
+	snprintf(to, size, "%.*s", n < size ? (int)n : 0, p != NULL ? p + strlen(name) : "");
+}
+
+static struct label
+label_of(int64_t id, const char *line)
+{
+	struct label l = {.id = id};
+	char level[16];
+
+	line_member(line, "\"agent_work_order_id\":\"", l.order_id, sizeof(l.order_id));
+	line_member(line, "\"level\":\"", level, sizeof(level));
+	l.level = (enum p_log_level)p_enum_value(&p_enum_log_level, level);
+	return l;
+}
+
+/* All stored events behind this id will come. */
+static void
+feed_begins_behind(struct feed *f, int64_t id)
+{
+	struct reader *r;
+
+	if (f->first_id != NO_ID)
+		return; /* it went on where it had stopped */
+	f->first_id = f->last_id = id;
+	TAILQ_FOREACH(r, &f->readers, member)
+	if (r->id == NO_ID)
+		r->id = id;
+	feed_soon(f, 0);
+}
+
 static void
 feed_line(void *arg, int64_t position, const char *line, size_t len)
 {
 	struct feed *f = arg;
+	int64_t id = position;
 
+	if (f->of.events) {
+		if (len == 0) {
+			feed_begins_behind(f, id);
+			return;
+		}
+		position = f->last + 1;
+		if (id > 0)
+			f->last_id = id;
+	}
 	if (f->text.len == 0)
 		f->before = f->last;
-	sse_frame(&f->text, position, line, len, true);
+	sse_frame(&f->text, id, line, len, !f->of.events);
 	if (f->nmarks == f->marks_cap) {
 		f->marks_cap = f->marks_cap > 0 ? f->marks_cap * 2 : 16;
 		f->marks = xrealloc(f->marks, f->marks_cap, sizeof(*f->marks));
+		if (f->of.events)
+			f->labels = xrealloc(f->labels, f->marks_cap, sizeof(*f->labels));
 	}
+	if (f->of.events)
+		f->labels[f->nmarks] = label_of(id, line);
 	f->marks[f->nmarks++] = (struct mark){.seq = position, .end = f->text.len};
 	f->last = position;
 	f->s->g->count.sse_lines++;
@@ -347,16 +423,17 @@ static const struct source_calls feed_calls = {
     .began = feed_began, .line = feed_line, .ended = feed_ended};
 
 static struct feed *
-feed_find(struct sse *s, const struct source_of *of)
+feed_find(struct sse *s, const struct source_of *of, const char *auth)
 {
 	struct feed *f;
 
-	LIST_FOREACH(f, &s->feeds[feed_hash(of)], link)
-	if (!f->ended && same(&f->of, of))
+	LIST_FOREACH(f, &s->feeds[feed_hash(of, auth)], link)
+	if (!f->ended && same(&f->of, of) && (!of->events || strcmp(f->auth, auth) == 0))
 		break;
 	return f;
 }
 
+/* position: of a log the seq behind which it begins; events begin with what comes. */
 static struct feed *
 feed_new(struct sse *s, const struct source_of *of, const char *auth, int64_t position)
 {
@@ -365,14 +442,15 @@ feed_new(struct sse *s, const struct source_of *of, const char *auth, int64_t po
 	f->s = s;
 	f->of = *of;
 	f->first = f->last = position;
+	f->first_id = f->last_id = NO_ID;
 	snprintf(f->auth, sizeof(f->auth), "%s", auth);
 	TAILQ_INIT(&f->ring);
 	TAILQ_INIT(&f->readers);
 	f->flush = event_new(s->g->base, -1, 0, on_feed_flush, f);
 	AWO_ASSERT(f->flush != NULL);
 	f->source = source_new(s->sources, of, &feed_calls, f);
-	LIST_INSERT_HEAD(&s->feeds[feed_hash(of)], f, link);
-	source_start(f->source, f->auth, position, true);
+	LIST_INSERT_HEAD(&s->feeds[feed_hash(of, auth)], f, link);
+	source_start(f->source, f->auth, position, !of->events);
 	return f;
 }
 
@@ -527,13 +605,40 @@ flush_own(struct reader *r)
 	return backlog(r) >= BACKLOG_HIGH;
 }
 
+static bool
+is_wanted(const struct reader *r, const struct label *l)
+{
+	return (r->order_id[0] == '\0' || strcmp(r->order_id, l->order_id) == 0) &&
+	       (r->level == log_level_none || l->level >= r->level);
+}
+
+/* Of events only what is stored: it is the feed that tells what is going on. */
+static void
+catch_event(struct reader *r, int64_t id, const char *line, size_t len)
+{
+	const struct label l = label_of(id, line);
+	bool is_new = id > r->id;
+
+	if (is_new)
+		r->id = id;
+	/* an empty line only tells how far it has come */
+	if (!is_new || len == 0)
+		return;
+	if (is_wanted(r, &l))
+		sse_frame(&r->text, id, line, len, false);
+}
+
 static void
 catch_line(void *arg, int64_t position, const char *line, size_t len)
 {
 	struct reader *r = arg;
 
-	sse_frame(&r->text, position, line, len, true);
-	r->position = position;
+	if (r->feed->of.events) {
+		catch_event(r, position, line, len);
+	} else {
+		sse_frame(&r->text, position, line, len, true);
+		r->position = position;
+	}
 	r->s->g->count.sse_lines++;
 	if (r->text.len + backlog(r) >= BACKLOG_HIGH)
 		source_stop(r->own); /* asked again from here when the client has read */
@@ -570,7 +675,58 @@ catch_up(struct reader *r)
 		r->own = source_new(r->s->sources, &r->feed->of, &catch_calls, r);
 	r->catching_up = true;
 	if (source_is_idle(r->own) && backlog(r) + r->text.len < BACKLOG_LOW)
-		source_start(r->own, r->rq->who.auth, r->position, true);
+		source_start(
+		    r->own, r->rq->who.auth, r->feed->of.events ? r->id : r->position, true);
+}
+
+/* Whether the ring has all that follows of what the reader has. */
+static bool
+is_in_ring(struct reader *r)
+{
+	if (r->position >= r->feed->first)
+		return true;
+	if (!r->feed->of.events || r->id < r->feed->first_id)
+		return false;
+	r->position = r->feed->first;
+	return true;
+}
+
+/* A part of a chunk, which stays until it has been sent. */
+static bool
+lend(struct chunk *c, size_t from, size_t to, struct evbuffer *out)
+{
+	if (from == to)
+		return true;
+	c->refs++;
+	if (evbuffer_add_reference(out, c->text + from, to - from, chunk_sent, c) == 0)
+		return true;
+	c->refs--;
+	return false;
+}
+
+/* What the reader wants of a chunk of events. */
+static bool
+lend_events(struct reader *r, struct chunk *c, struct evbuffer *out)
+{
+	size_t from = chunk_offset(c, r->position), to = from;
+
+	for (size_t i = 0; i < c->nmarks; i++) {
+		const struct label *l = &c->labels[i];
+
+		if (c->marks[i].seq <= r->position)
+			continue;
+		/* what it had before it came again is not for it */
+		if ((l->id > 0 ? l->id > r->id : c->marks[i].seq > r->came) && is_wanted(r, l)) {
+			to = c->marks[i].end;
+		} else {
+			if (!lend(c, from, to, out))
+				return false;
+			from = to = c->marks[i].end;
+		}
+		if (l->id > r->id)
+			r->id = l->id;
+	}
+	return lend(c, from, to, out);
 }
 
 /* Sends what there is and fits. The reader may be gone afterwards. */
@@ -584,14 +740,14 @@ pull(struct reader *r)
 
 	if (f == NULL || !r->started)
 		return;
-	if (r->catching_up && r->position >= f->first) {
+	if (!is_in_ring(r)) {
+		catch_up(r);
+		return;
+	}
+	if (r->catching_up) {
 		source_stop(r->own);
 		r->catching_up = false;
 		(void)flush_own(r);
-	}
-	if (r->position < f->first) {
-		catch_up(r);
-		return;
 	}
 	have = backlog(r);
 	if (have >= BACKLOG_HIGH)
@@ -600,19 +756,13 @@ pull(struct reader *r)
 	AWO_ASSERT(out != NULL);
 	TAILQ_FOREACH(c, &f->ring, link)
 	{
-		size_t from;
-
 		if (c->last <= r->position)
 			continue;
 		if (have + evbuffer_get_length(out) >= BACKLOG_HIGH)
 			break;
-		from = chunk_offset(c, r->position);
-		c->refs++;
-		if (evbuffer_add_reference(out, c->text + from, c->len - from, chunk_sent, c) !=
-		    0) {
-			c->refs--;
+		if (!(f->of.events ? lend_events(r, c, out)
+				   : lend(c, chunk_offset(c, r->position), c->len, out)))
 			break;
-		}
 		r->position = c->last;
 	}
 	if (evbuffer_get_length(out) > 0) {
@@ -625,65 +775,6 @@ pull(struct reader *r)
 	if (f->ended && f->text.len == 0 && r->position >= f->last)
 		reader_end(r, f->reason);
 }
-
-/* ---- events: each reader has its own stream, because what it may see is its own */
-
-/* Whether a line's member has this value; members that every line has stand in its front. */
-static bool
-line_has(const char *line, const char *name, const char *value)
-{
-	char want[96];
-
-	snprintf(want, sizeof(want), "\"%s\":\"%s\"", name, value);
-	return strstr(line, want) != NULL;
-}
-
-static bool
-is_wanted(const struct reader *r, const char *line)
-{
-	if (r->order_id[0] != '\0' && !line_has(line, "agent_work_order_id", r->order_id))
-		return false;
-	if (r->level == log_level_none)
-		return true;
-	for (int level = (int)r->level; p_enum_name(&p_enum_log_level, level) != NULL; level++)
-		if (line_has(line, "level", p_enum_name(&p_enum_log_level, level)))
-			return true;
-	return false;
-}
-
-static void
-event_line(void *arg, int64_t position, const char *line, size_t len)
-{
-	struct reader *r = arg;
-
-	if (position > 0)
-		r->position = position;
-	if (!is_wanted(r, line))
-		return;
-	sse_frame(&r->text, position, line, len, false);
-	r->s->g->count.sse_lines++;
-	own_flush_soon(r->s);
-}
-
-static void
-event_began(void *arg)
-{
-	reader_start(arg);
-}
-
-static void
-event_ended(void *arg, const struct awo_err *err, const char *reason)
-{
-	struct reader *r = arg;
-
-	if (err != NULL && !r->started)
-		reader_refuse(r, err);
-	else
-		reader_end(r, reason);
-}
-
-static const struct source_calls event_calls = {
-    .began = event_began, .line = event_line, .ended = event_ended};
 
 /* ---- timers */
 
@@ -700,10 +791,7 @@ on_own_flush(evutil_socket_t fd, short what, void *arg)
 		if (r->gone || !r->started || (r->text.len == 0 && !r->catching_up))
 			continue;
 		(void)flush_own(r);
-		if (r->feed == NULL && backlog(r) > BACKLOG_MAX)
-			reader_drop(r, "too slow");
-		else
-			pull(r);
+		pull(r);
 	}
 }
 
@@ -721,13 +809,14 @@ on_checked(void *arg, const struct awo_err *err, void *answer)
 		reader_end(r, "access_ended");
 }
 
-/* A shared stream says nothing of the others' access. */
+/* A shared stream says nothing of the others' access; events are only shared by who has the same.
+ */
 static void
 check_access(struct reader *r)
 {
 	struct p_order_get q = {0};
 
-	if (r->feed == NULL || r->checking)
+	if (r->feed->of.events || r->checking)
 		return;
 	r->checking = true;
 	P_SETS(order_get, &q, agent_work_order_id, r->feed->of.id);
@@ -847,8 +936,8 @@ take_params(struct request *rq)
 	void *params;
 
 	rq->args = args_make(type, "", 0, &rq->target, rq->params, &e);
-	if (rq->args == NULL) {
-		request_fail_args(rq, &e);
+	if (rq->args == NULL || e.type != NULL) {
+		request_fail_args(rq, &e, 1);
 		return NULL;
 	}
 	params = xcalloc(1, type->size);
@@ -876,12 +965,21 @@ last_event_id(struct request *rq, int64_t *position, bool *given)
 
 		(void)ERR(&e.err, INVALID_ARGUMENT, "Last-Event-ID",
 		    "Last-Event-ID must be the id of an event of this stream");
-		request_fail_args(rq, &e);
+		request_fail_args(rq, &e, 1);
 		return false;
 	}
 	*position = value;
 	*given = true;
 	return true;
+}
+
+static void
+join(struct reader *r, struct feed *f)
+{
+	r->feed = f;
+	TAILQ_INSERT_TAIL(&f->readers, r, member);
+	if (f->ready)
+		reader_start(r);
 }
 
 /* The order is there and may be seen: join the others, or be the first. */
@@ -909,13 +1007,10 @@ order_found(struct request *rq, const struct awo_err *err, void *answer)
 	r = reader_new(rq);
 	if (r != NULL) {
 		r->position = w->after_seq;
-		f = feed_find(rq->g->sse, &of);
+		f = feed_find(rq->g->sse, &of, rq->who.auth);
 		if (f == NULL)
 			f = feed_new(rq->g->sse, &of, rq->who.auth, r->position);
-		r->feed = f;
-		TAILQ_INSERT_TAIL(&f->readers, r, member);
-		if (f->ready)
-			reader_start(r);
+		join(r, f);
 	}
 	p_free(&p_type_order_watch, w);
 	free(w);
@@ -950,6 +1045,7 @@ sse_events(struct request *rq)
 	int64_t position = 0;
 	bool resume;
 	struct reader *r;
+	struct feed *f;
 
 	if (w == NULL)
 		return;
@@ -960,7 +1056,11 @@ sse_events(struct request *rq)
 	id = target_param(&rq->target, "agent_work_order_id");
 	level = target_param(&rq->target, "level");
 	if (level != NULL && *level != '\0' && p_enum_value(&p_enum_log_level, level) == 0) {
-		request_fail_status(rq, 422, "level must be one of debug, info, warning or error");
+		struct args_error e = {.type = "enum", .origin = FROM_QUERY};
+
+		(void)ERR(&e.err, INVALID_ARGUMENT, "level",
+		    "level must be one of debug, info, warning and error");
+		request_fail_args(rq, &e, 1);
 		return;
 	}
 	if (!last_event_id(rq, &position, &resume) || is_head(rq))
@@ -968,12 +1068,16 @@ sse_events(struct request *rq)
 	r = reader_new(rq);
 	if (r == NULL)
 		return;
-	r->position = position;
 	snprintf(r->order_id, sizeof(r->order_id), "%s", id != NULL ? id : "");
 	r->level = level != NULL ? (enum p_log_level)p_enum_value(&p_enum_log_level, level)
 				 : log_level_none;
-	r->own = source_new(r->s->sources, &of, &event_calls, r);
-	source_start(r->own, rq->who.auth, position, resume);
+	f = feed_find(rq->g->sse, &of, rq->who.auth);
+	if (f == NULL)
+		f = feed_new(rq->g->sse, &of, rq->who.auth, 0);
+	r->came = f->last;
+	r->position = resume ? -1 : f->last;
+	r->id = resume ? position : f->last_id;
+	join(r, f);
 }
 
 /* ---- all of it */

@@ -107,6 +107,8 @@ int store_steps(struct store *s, const char *id, struct p_step_list_answer *out,
 struct store_prompt { int64_t id; char *text; };
 /* Undelivered prompts of an order, oldest first; free each text and the array. */
 int store_prompts(struct store *s, const char *id, struct store_prompt **out, size_t *n, struct awo_err *err);
+/* The id of the newest event, 0 when there is none. */
+int store_last_event(struct store *s, int64_t *id, struct awo_err *err);
 /* Events after an id, oldest first, at most limit (0: all). line is valid during the call; order_id "" for none. Non-zero stops. */
 int store_events(struct store *s, int64_t after_id, const char *order_id, int limit,
     int (*row)(void *arg, int64_t id, const char *order_id, const char *line), void *arg, struct awo_err *err);

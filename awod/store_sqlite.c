@@ -140,6 +140,7 @@ enum st_id {
 	ST_PROMPTS,
 	ST_EVENTS,
 	ST_EVENTS_ORDER,
+	ST_EVENTS_LAST,
 	ST_REPOSITORY_GET,
 	ST_REPOSITORY_LIST,
 	ST_SETTINGS,
@@ -168,7 +169,8 @@ enum {
 	BY_SINCE = 32,
 	BY_UNTIL = 64,
 	BY_CURSOR = 128,
-	BY_STATUS_INDEX = 256 /* walk the index of the state, not the owner's */
+	BY_STATUS_INDEX = 256, /* walk the index of the state, not the owner's */
+	BY_STATUSES = 512
 };
 
 /* A statement that lists or counts orders: of so many kinds that not all of them are kept. */
@@ -473,6 +475,9 @@ st_text(enum st_id id, struct buf *b)
 	case ST_EVENTS_ORDER:
 		buf_adds(b, "SELECT id, agent_work_order_id, line FROM events WHERE order_rowid = "
 			    "?3 AND id > ?1 ORDER BY id LIMIT ?2");
+		break;
+	case ST_EVENTS_LAST:
+		buf_adds(b, "SELECT coalesce(max(id), 0) FROM events");
 		break;
 	case ST_REPOSITORY_GET:
 		add_select(b, &p_type_repository, SKIP_NONE, "",
@@ -931,6 +936,7 @@ struct page_query {
 	unsigned by;
 	uint32_t uid;
 	enum p_order_status status;
+	unsigned statuses; /* W_ bits, of BY_STATUSES */
 	char *url, *owner, *q;
 	int64_t since, until, cursor, limit, offset;
 	int64_t total; /* known, or -1: to be counted */
@@ -2039,6 +2045,7 @@ add_where(struct buf *b, unsigned by)
 	} terms[] = {
 	    {BY_UID, "owner_uid = ?1"},
 	    {BY_STATUS, "status = ?2"},
+	    {BY_STATUSES, "status IN (?11, ?12, ?13, ?14, ?15, ?16, ?17)"},
 	    {BY_URL, "canonical_url = ?3"},
 	    {BY_OWNER, "owner = ?4"},
 	    {BY_Q,
@@ -2109,6 +2116,10 @@ bind_page(sqlite3_stmt *st, const struct page_query *q, unsigned by)
 		sqlite3_bind_int64(st, 1, q->uid);
 	if (by & BY_STATUS)
 		bind_text(st, 2, P_ENUM_NAME(order_status, q->status));
+	/* what is not bound is no state */
+	for (int i = 1, at = 11; by & BY_STATUSES && p_enum_name(&p_enum_order_status, i); i++)
+		if (q->statuses & 1U << i)
+			bind_text(st, at++, p_enum_name(&p_enum_order_status, i));
 	if (by & BY_URL)
 		bind_text(st, 3, q->url);
 	if (by & BY_OWNER)
@@ -3152,6 +3163,24 @@ parse_cursor(const char *text, int64_t *rowid, struct awo_err *err)
 }
 
 static int
+take_statuses(struct page_query *q, const struct p_strv *names, struct awo_err *err)
+{
+	for (size_t i = 0; i < names->n; i++) {
+		int status = p_enum_value(&p_enum_order_status, names->v[i]);
+
+		if (status == order_status_none)
+			return ERR(err, INVALID_ARGUMENT, "statuses",
+			    "an order is never %s: statuses takes pending, running, waiting, paused, "
+			    "completed, failed and cancelled",
+			    names->v[i]);
+		q->statuses |= 1U << status;
+	}
+	if (names->n > 0)
+		q->by |= BY_STATUSES;
+	return 0;
+}
+
+static int
 make_query(const struct store_filter *f, struct page_query *q, struct awo_err *err)
 {
 	const struct p_order_list *r = f->request;
@@ -3172,6 +3201,8 @@ make_query(const struct store_filter *f, struct page_query *q, struct awo_err *e
 		q->by |= BY_STATUS;
 		q->status = r->status;
 	}
+	if (take_statuses(q, &r->statuses, err) < 0)
+		return -1;
 	if (P_HAS(order_list, r, since)) {
 		q->by |= BY_SINCE;
 		q->since = r->since;
@@ -3209,7 +3240,7 @@ is_bounded(struct store *s, struct page_query *q)
 
 	if (both && of_state < of_owner)
 		q->by |= BY_STATUS_INDEX;
-	if (q->by & (BY_URL | BY_OWNER | BY_Q | BY_SINCE | BY_UNTIL))
+	if (q->by & (BY_URL | BY_OWNER | BY_Q | BY_SINCE | BY_UNTIL | BY_STATUSES))
 		return ((q->by & BY_UID) && of_owner <= SCAN_MAX / 10) ||
 		       s->totals[order_status_none] <= SCAN_MAX / 10;
 	if (both)
@@ -3327,6 +3358,21 @@ store_prompts(
 	free(*out);
 	*out = NULL;
 	return read_failed(s, rc, err);
+}
+
+int
+store_last_event(struct store *s, int64_t *id, struct awo_err *err)
+{
+	sqlite3_stmt *st = read_begin(s, ST_EVENTS_LAST, err);
+	int rc;
+
+	if (!st)
+		return -1;
+	rc = sqlite3_step(st);
+	if (rc == SQLITE_ROW)
+		*id = sqlite3_column_int64(st, 0);
+	read_end(s, ST_EVENTS_LAST, st);
+	return rc == SQLITE_ROW ? 0 : read_failed(s, rc, err);
 }
 
 int

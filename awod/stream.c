@@ -319,11 +319,13 @@ pump_events(struct stream *st)
 		stream_end(st, "stream_end", "events_unreadable");
 		return;
 	}
-	if (r.rows == 0)
-		st->replaying =
-		    false; /* every event that is committed was seen; the others are announced */
-	else
+	if (r.rows > 0) {
 		make_dirty(st, 0);
+		return;
+	}
+	/* every event that is committed was seen; the others are announced */
+	st->replaying = false;
+	send_event(st, st->event_id, "");
 }
 
 /* ---- what drives them */
@@ -563,17 +565,20 @@ void
 rpc_events_watch(struct rpc_call *c, const struct p_events_watch *request)
 {
 	struct conn *conn = rpc_conn(c);
+	int64_t after_id = request->after_id;
 	struct awo_err err = {0};
 	struct stream *st;
 
-	if (room_for_stream(conn, &err) != 0) {
+	if (room_for_stream(conn, &err) != 0 ||
+	    (!P_HAS(events_watch, request, after_id) &&
+		store_last_event(conn->s->b->store, &after_id, &err) != 0)) {
 		rpc_fail(c, &err);
 		return;
 	}
 	st = stream_new(conn, rpc_caller(c));
 	TAILQ_INSERT_TAIL(&conn->s->event_streams, st, member);
-	st->replaying = P_HAS(events_watch, request, after_id);
-	st->event_id = request->after_id;
+	st->replaying = true;
+	st->event_id = after_id;
 	answer_stream(c, st, NULL);
 	make_dirty(st, 0);
 }

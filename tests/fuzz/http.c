@@ -13,15 +13,24 @@
 
 /* Whatever is wrong is told in JSON. */
 static void
-check_told(const struct args_error *e)
+check_told(const struct args_error *errors, size_t n)
 {
 	struct buf text CLEAN_BUF = {0};
 	json_t *told;
 
-	args_error_json(&text, e);
+	args_errors_json(&text, errors, n);
 	told = json_loadb(text.p, text.len, 0, NULL);
 	FUZZ_CHECK(told != NULL);
 	json_decref(told);
+}
+
+static bool
+is_among(const struct args_error *errors, size_t n, const char *field)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(errors[i].err.field, field) == 0)
+			return true;
+	return false;
 }
 
 static void
@@ -33,18 +42,26 @@ take(const struct route_match *m, const struct target *t, const char *body, size
 	json_t *args = args_make(type, body, len, t, &m->params, &e);
 	void *params;
 
-	if (args == NULL) {
+	if (args == NULL || e.type != NULL) {
 		FUZZ_CHECK(e.type != NULL && e.err.code != AWO_OK);
-		check_told(&e);
+		check_told(&e, 1);
+		json_decref(args);
 		return;
 	}
 	params = xcalloc(1, type->size);
 	if (p_from_json(type, params, args, false, &err) == 0) {
 		p_free(type, params);
 	} else {
+		struct args_error all[16];
+		size_t n = args_check(type, args, len > 0, t, &m->params, all, 16);
+
+		/* what refuses the whole is among what is wrong with its parts */
+		FUZZ_CHECK(n > 0);
 		args_explain(
 		    type, args, &err, args_origin(type, err.field, len > 0, t, &m->params), &e);
-		check_told(&e);
+		FUZZ_CHECK(n == 16 || is_among(all, n, err.field));
+		check_told(&e, 1);
+		check_told(all, n);
 	}
 	free(params);
 	json_decref(args);

@@ -93,6 +93,44 @@ def test_states_that_older_clients_know(gateway, repo):
     assert gateway.get(f"/api/v1/{order}").status == 404
 
 
+def test_states_that_older_clients_ask_for(gateway, repo):
+    """?status= finds what is shown as that state: no order is lost between the list and its filter."""
+    gateway.instance.call("settings.set", key="max_concurrent", value=3)
+    ids = {}
+    for name, request in (("paused", "demo: hang"), ("running", "demo: hang"), ("cancelled", "demo: hang"),
+                          ("failed", "demo@create-branch: exit 3"), ("completed", "x")):
+        made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": request,
+                                         "selected_commands": ["create-branch"]})
+        ids[name] = made.json["agent_work_order"]["agent_work_order_id"]
+        if name == "paused":
+            gateway.instance.wait(ids[name], "running")
+            assert gateway.post(f"/api/v1/{ids[name]}/pause").status == 200
+        elif name == "cancelled":
+            gateway.instance.wait(ids[name], "running")
+            assert gateway.post(f"/api/v1/{ids[name]}/cancel").status == 200
+        else:
+            gateway.instance.wait(ids[name], name)
+    for base in ("/api/agent-work-orders", "/api/agent-work-orders/agent-work-orders/"):
+        shown = {o["agent_work_order_id"]: o["status"] for o in gateway.get(base).json}
+        assert len(shown) == 5
+        for status, names in (("running", {"running", "paused"}), ("failed", {"failed", "cancelled"}), ("completed", {"completed"}),
+                              ("pending", set())):
+            listed = gateway.get(f"{base}?status={status}")
+            assert {o["agent_work_order_id"] for o in listed.json} == {ids[n] for n in names} == \
+                {i for i, s in shown.items() if s == status}, (status, listed)
+            assert listed.headers["x-total-count"] == str(len(names))
+        page = gateway.get(f"{base}?status=failed&limit=1&offset=1")
+        assert len(page.json) == 1 and page.headers["x-total-count"] == "2"
+    for status in ids:
+        native = gateway.get(f"/api/v1/?status={status}").json
+        assert [o["agent_work_order_id"] for o in native["agent_work_orders"]] == [ids[status]] and native["total_count"] == 1
+    both = gateway.get("/api/v1/?statuses=paused,cancelled").json
+    assert {o["status"] for o in both["agent_work_orders"]} == {"paused", "cancelled"} and both["total_count"] == 2
+    assert gateway.get("/api/v1/?statuses=paused,resting").json["detail"][0]["loc"] == ["query", "statuses"]
+    for name in ("paused", "running"):
+        gateway.post(f"/api/v1/{ids[name]}/cancel")
+
+
 def test_what_an_order_left(gateway, order):
     for prefix in NATIVE + LEGACY:
         base = f"{prefix}/{order}"

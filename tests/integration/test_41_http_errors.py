@@ -42,6 +42,34 @@ def test_create_says_what_is_wrong(gateway):
     assert gateway.get("/api/v1/").json["total_count"] == 0
 
 
+def told(answer):
+    return [(e["type"], e["loc"]) for e in detail(answer)]
+
+
+def test_all_that_is_wrong_is_said_at_once(gateway):
+    """Who mends one field need not ask again to hear of the next."""
+    for base in ("/api/v1/", "/api/agent-work-orders", "/agent-work-orders"):
+        assert told(gateway.post(base, {})) == [("missing", ["body", "repository_url"]), ("missing", ["body", "user_request"])]
+        assert told(gateway.post(base, {"repository_url": "no repository", "priority": 101})) == [
+            ("less_than_equal", ["body", "priority"]), ("value_error", ["body", "repository_url"]),
+            ("missing", ["body", "user_request"])]
+        everything = gateway.post(base, {"user_request": 1, "sandbox_type": "vm", "selected_commands": [1, "planning", None],
+                                         "github_issue_number": [], "base_branch": {}, "priority": -101, "agent": 5}, Idempotency_Key="k")
+        assert told(everything) == [
+            ("missing", ["body", "repository_url"]), ("string_type", ["body", "user_request"]), ("enum", ["body", "sandbox_type"]),
+            ("string_type", ["body", "selected_commands", 0]), ("string_type", ["body", "selected_commands", 2]),
+            ("string_type", ["body", "github_issue_number"]), ("string_type", ["body", "agent"]),
+            ("string_type", ["body", "base_branch"]), ("greater_than_equal", ["body", "priority"])], everything
+        assert all(set(e) == {"type", "loc", "msg", "input"} and e["msg"] for e in everything.json["detail"])
+    assert told(gateway.get("/api/v1/?limit=0&offset=-1&status=done&since=now&until=soon")) == [
+        ("enum", ["query", "status"]), ("value_error", ["query", "since"]), ("value_error", ["query", "until"]),
+        ("greater_than_equal", ["query", "limit"]), ("greater_than_equal", ["query", "offset"])]
+    assert told(gateway.post("/api/v1/wo-12345678/prompt", {"agent_work_order_id": "wo-00000000", "prompt_text": 5})) == [
+        ("string_type", ["body", "prompt_text"]), ("value_error", ["body", "agent_work_order_id"])]
+    assert told(gateway.get("/api/v1/events?after_id=x&level=loud")) == [("value_error", ["query", "after_id"])]
+    assert told(gateway.get("/api/v1/events?level=loud")) == [("enum", ["query", "level"])]
+
+
 def test_bodies_that_are_no_json(gateway):
     for body in ("{", "nonsense", '{"a":1}x', "\xff\xfe", '{"a":"\\ud800"}'):
         error = detail(gateway.post("/api/v1/", body))[0]
@@ -77,6 +105,47 @@ def test_unknown_paths_and_methods(gateway):
         assert isinstance(detail(answer, 405), str) and answer.headers["allow"] == allow, answer
     for method in ("BREW", "TRACE", "CONNECT"):
         assert gateway.raw(f"{method} / HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\n\r\n".encode(), 3).startswith(b"HTTP/1.1 501")
+
+
+RAW = [
+    (b"BREW / HTTP/1.1\r\n%s\r\n", 501, "method"),
+    (b"brew / HTTP/1.1\r\n%s\r\n", 501, "method"),
+    (b"HEADER / HTTP/1.1\r\n%s\r\n", 501, "method"),
+    (b"POST /api/v1/ HTTP/1.1\r\n%sContent-Length: 1048577\r\n\r\n", 413, "1 MiB"),
+    (b"POST /api/v1/ HTTP/1.1\r\n%sContent-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n", 413, "1 MiB"),
+    (b"POST /api/v1/ HTTP/1.1\r\n%sContent-Length: 5\r\nExpect: tea\r\n\r\n", 417, "100-continue"),
+    (b"GET / HTTP/1.1\r\n%sX: " + b"a" * 20000 + b"\r\n\r\n", 400, "16 KiB"),
+    (b"GET / HTTP/1.1\r\n%sno header\r\n\r\n", 400, "HTTP"),
+    (b"GET / HTTP/x\r\n%s\r\n", 400, "HTTP"),
+    (b"POST /api/v1/ HTTP/1.1\r\n%sContent-Length: x\r\n\r\n", 400, "HTTP"),
+    (b"GET http://[::1 HTTP/1.1\r\n%s\r\n", 400, "HTTP"),
+]
+
+
+def test_what_cannot_be_read_is_answered_as_all_is(gateway):
+    """Refused before there is a request: JSON too, with an id that stands in the log, counted, and the connection ends."""
+    host = f"Host: {gateway.host}:{gateway.port}\r\nX-Request-Id: raw-1\r\n".encode()
+    for data, status, word in RAW:
+        answer = gateway.raw(data % host, 3)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        lines = head.decode().split("\r\n")
+        assert lines[0].startswith(f"HTTP/1.1 {status} "), (data[:80], answer)
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines[1:])}
+        assert headers["content-type"] == "application/json" and word in json.loads(body)["detail"], answer
+        assert headers["connection"] == "close" and headers["x-content-type-options"] == "nosniff" and headers["x-request-id"]
+        assert int(headers["content-length"]) == len(body) and f"status={status}" in gateway.log()
+    # who knows the gateway by another's name is told nothing
+    assert gateway.raw(b"BREW / HTTP/1.1\r\nHost: evil.example\r\n\r\n", 3).startswith(b"HTTP/1.1 421 ")
+    assert b"awo_http_answers_total{class=\"4xx\"} 9\n" in gateway.get("/metrics").body
+
+
+def test_names_that_are_not_ours_are_told_nothing(gateway):
+    """Host comes before all: before what a path is, which methods it has, and what is wrong with the target."""
+    for method, path in (("GET", "/"), ("GET", "/nothing"), ("OPTIONS", "/api/v1/"), ("PUT", "/api/v1/"), ("GET", "/api//v1"),
+                         ("GET", "/health"), ("GET", "/docs"), ("GET", "/ui/"), ("GET", "/metrics"), ("POST", "/webhooks/github")):
+        answer = gateway.request(method, path, headers={"Host": "evil.example", "Origin": "http://evil.example"})
+        assert isinstance(detail(answer, 421), str) and "allow" not in answer.headers, (method, path, answer)
+        assert "access-control-allow-origin" not in answer.headers
 
 
 def test_orders_that_are_not_there(gateway):

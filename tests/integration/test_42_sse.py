@@ -199,6 +199,104 @@ def test_events_of_all_orders(gateway, repo):
     assert order
 
 
+def events_until(stream, event="agent_work_order_completed"):
+    """(id, event) of what comes, up to the first event of that name."""
+    seen = []
+    for kind, ident, data in stream.events():
+        if kind == "message":
+            seen.append((ident, json.loads(data)))
+            if seen[-1][1]["event"] == event:
+                return seen
+    raise AssertionError(f"the stream ended before {event}")
+
+
+def subscriptions(gateway):
+    """How many streams awod has."""
+    return gateway.instance.call("system.metrics")["metrics"]["streams"]
+
+
+def test_readers_of_events_share_one_stream(gateway, repo):
+    """However many follow, and whatever each wants of it, awod sends each event once; who comes again misses nothing."""
+    before = subscriptions(gateway)
+    all_of_it = [gateway.stream("/api/v1/events") for _ in range(20)]
+    errors = [gateway.stream("/api/agent-work-orders/events?level=warning") for _ in range(5)]
+    others = [gateway.stream("/api/v1/events?agent_work_order_id=wo-00000000") for _ in range(5)]
+    assert all(s.status == 200 for s in all_of_it + errors + others)
+    assert subscriptions(gateway) == before + 1
+    order = start(gateway, repo, selected_commands=["create-branch"])
+    gateway.instance.completed(order)
+    failed = start(gateway, repo, "demo: exit 3", selected_commands=["create-branch"])
+    gateway.instance.wait(failed, "failed")
+    seen = [events_until(s, "agent_work_order_failed") for s in all_of_it]
+    assert all(s == seen[0] for s in seen)
+    stored = [(i, e) for i, e in seen[0] if i]
+    assert [i for i, _ in stored] == sorted({i for i, _ in stored}) and {e["agent_work_order_id"] for _, e in stored} == {order, failed}
+    loud = [e for e in seen[0] if e[1]["level"] in ("warning", "error")]
+    assert loud and loud[-1] == seen[0][-1]
+    for s in errors:
+        assert events_until(s, "agent_work_order_failed") == loud
+    only = gateway.stream(f"/api/v1/events?agent_work_order_id={failed}", {"Last-Event-ID": str(stored[0][0])})
+    mine = events_until(only, "agent_work_order_failed")
+    assert mine == [e for e in stored[1:] if e[1]["agent_work_order_id"] == failed]
+    # from every place, live and from what is stored: the rest, once
+    for at in range(len(stored) - 1):
+        again = gateway.stream("/api/v1/events", {"Last-Event-ID": str(stored[at][0])})
+        assert events_until(again, "agent_work_order_failed") == stored[at + 1:]
+        again.close()
+    for s in all_of_it + errors + others + [only]:
+        s.close()
+    end = time.monotonic() + 10
+    while subscriptions(gateway) != before:
+        assert time.monotonic() < end, "nobody reads, but awod still sends"
+        time.sleep(0.1)
+
+
+def test_events_come_again_without_gap_or_double(gateway, repo):
+    """Readers of events that break off at random, before, while and after orders run, and while awod is started anew."""
+    instance, rnd = gateway.instance, random.Random(9)
+    first = gateway.stream("/api/v1/events?after_id=0")
+    joined, stop = [[] for _ in range(4)], threading.Event()
+
+    def follow(mine):
+        last = 0
+        while not (stop.is_set() and mine and mine[-1][1]["event"] == "agent_work_order_cancelled"):
+            stream = gateway.stream("/api/v1/events", {"Last-Event-ID": str(last)}, timeout=5)
+            budget = rnd.randrange(1, 12)
+            try:
+                for kind, ident, data in stream.events():
+                    if kind != "message" or not ident:
+                        continue
+                    mine.append((ident, json.loads(data)))
+                    last = ident
+                    budget -= 1
+                    if budget == 0 or mine[-1][1]["event"] == "agent_work_order_cancelled":
+                        break
+            except TimeoutError:
+                pass
+            stream.close()
+    threads = [threading.Thread(target=follow, args=(mine,)) for mine in joined]
+    for thread in threads:
+        thread.start()
+    for _ in range(3):
+        instance.completed(start(gateway, repo, selected_commands=["create-branch"]))
+    hangs = start(gateway, repo, "demo: hang")
+    instance.wait(hangs, "running")
+    instance.stop()
+    instance.start()
+    end = time.monotonic() + 5
+    while gateway.get(f"/api/v1/{hangs}").status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    assert gateway.post(f"/api/v1/{hangs}/cancel").status == 200
+    stop.set()
+    for thread in threads:
+        thread.join(30)
+        assert not thread.is_alive()
+    stored = [(i, e) for i, e in events_until(first, "agent_work_order_cancelled") if i]
+    assert [i for i, _ in stored] == sorted({i for i, _ in stored})
+    assert all(mine == stored for mine in joined)
+
+
 def test_one_that_stops_reading_is_cut_off(gateway, repo):
     order = start(gateway, repo, "demo@planning: flood 16000000")
     gateway.instance.wait(order, "running")

@@ -134,11 +134,19 @@ def test_an_expired_token(guarded):
     assert answer.status == 401 and "expired" in answer.json["detail"]
 
 
+def follow_events(c, **more):
+    """Their subscription; the first thing that is told of them is that nothing is replayed any more."""
+    subscription = c.call("events.watch", **more)["subscription"]
+    method, note = c.next(10)
+    assert method == "event" and note["line"] == "" and note["subscription"] == subscription
+    return subscription
+
+
 def test_a_revoked_token_ends_at_once(guarded):
     made = guarded.instance.call("token.create", name="t")
     assert guarded.get("/api/v1/", **bearer(made["token"])).status == 200
     with as_gateway(guarded) as c:
-        c.call("events.watch", auth=made["token"])
+        follow_events(c, auth=made["token"])
         guarded.instance.call("token.revoke", id=made["id"])
         assert guarded.get("/api/v1/", **bearer(made["token"])).status == 401
         # what is followed with it ends as well
@@ -148,7 +156,7 @@ def test_a_revoked_token_ends_at_once(guarded):
 
 def test_a_stream_ends_with_its_token(guarded):
     with as_gateway(guarded) as c:
-        c.call("events.watch", auth=token(guarded, expires_seconds=1))
+        follow_events(c, auth=token(guarded, expires_seconds=1))
         method, note = c.next(20)
         assert method == "stream_end" and note["reason"] == "access_ended"
 
@@ -173,8 +181,8 @@ def test_others_orders_do_not_exist(guarded):
     assert guarded.get("/api/v1/?all=true", **bearer(bob)).json.get("total_count", 0) == 0
     # one connection of the gateway, and still each sees only what is theirs
     with as_gateway(guarded) as c:
-        c.call("events.watch", auth=bob)
-        mine = c.call("events.watch", auth=alice)["subscription"]
+        follow_events(c, auth=bob)
+        mine = follow_events(c, auth=alice)
         some_order(guarded, uid=ALICE)
         assert {c.next(10)[1]["subscription"] for _ in range(1)} == {mine}
 
@@ -497,7 +505,7 @@ def test_awoctl_tokens(guarded):
 
 def test_what_is_done_with_access_is_on_record(guarded):
     with Client(str(guarded.instance.socket)) as c:
-        c.call("events.watch")
+        follow_events(c)
         made = guarded.instance.call("token.create", name="t")
         jar = cookie(guarded)
         guarded.request("POST", "/ui/logout", headers=own(guarded, jar))

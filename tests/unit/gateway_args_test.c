@@ -27,7 +27,7 @@ make(const struct p_type *type, const char *body, const char *target, const char
 		snprintf(params.v[0].value, sizeof(params.v[0].value), "%s", value);
 	}
 	args = args_make(type, body, strlen(body), &t, &params, &e);
-	if (args != NULL) {
+	if (args != NULL && e.type == NULL) {
 		void *obj = xcalloc(1, type->size);
 
 		if (p_from_json(type, obj, args, false, &err) == 0) {
@@ -37,13 +37,15 @@ make(const struct p_type *type, const char *body, const char *target, const char
 			free(text);
 			p_free(type, obj);
 		} else {
-			args_explain(type, args, &err,
-			    args_origin(type, err.field, *body != '\0', &t, &params), &e);
-			args_error_json(&out, &e);
+			struct args_error all[8];
+			size_t n = args_check(type, args, *body != '\0', &t, &params, all, 8);
+
+			assert_int_not_equal(n, 0);
+			args_errors_json(&out, all, n);
 		}
 		free(obj);
 	} else {
-		args_error_json(&out, &e);
+		args_errors_json(&out, &e, 1);
 	}
 	json_decref(args);
 	target_free(&t);
@@ -124,6 +126,59 @@ errors_name_type_and_place(void **state)
 	    "wo-11111111111111111111111111111111111111111111111111111111111111111111111111111111");
 }
 
+/* "type at place" of each error, in the order in which they are told. */
+static char *
+told(const struct p_type *type, const char *body, const char *target)
+{
+	CLEAN_FREE char *text = make(type, body, target, NULL, NULL);
+	CLEAN_JSON json_t *tree = json_loads(text, 0, NULL);
+	struct buf out = {0};
+	json_t *e;
+	size_t i;
+
+	assert_non_null(tree);
+	json_array_foreach(json_object_get(tree, "detail"), i, e)
+	{
+		char *loc = json_dumps(json_object_get(e, "loc"), JSON_COMPACT);
+
+		buf_printf(&out, "%s%s %s", i > 0 ? ", " : "",
+		    json_string_value(json_object_get(e, "type")), loc);
+		assert_true(*json_string_value(json_object_get(e, "msg")) != '\0');
+		free(loc);
+	}
+	return buf_take(&out);
+}
+
+static void
+all_errors_are_told_at_once(void **state)
+{
+	char *body CLEAN_FREE = told(&p_type_order_create,
+	    "{\"github_issue_number\":[],\"sandbox_type\":\"vm\",\"priority\":101,\"base_branch\":"
+	    "5,"
+	    "\"selected_commands\":[1,\"planning\",true],\"agent_work_order_id\":7}",
+	    "/");
+	char *query CLEAN_FREE =
+	    told(&p_type_order_list, "", "/?limit=0&offset=-1&status=done&since=now&until=then&q=");
+	char *many CLEAN_FREE = told(&p_type_order_create,
+	    "{\"repository_url\":\"a/b\",\"selected_commands\":[0,1,2,3,4,5,6,7,8,9,10,11]}", "/");
+
+	(void)state;
+	assert_string_equal(body,
+	    "missing [\"body\",\"repository_url\"], enum [\"body\",\"sandbox_type\"], "
+	    "string_type [\"body\",\"selected_commands\",0], "
+	    "string_type [\"body\",\"selected_commands\",2], "
+	    "string_type [\"body\",\"github_issue_number\"], "
+	    "string_type [\"body\",\"base_branch\"], less_than_equal [\"body\",\"priority\"]");
+	assert_string_equal(query,
+	    "enum [\"query\",\"status\"], value_error [\"query\",\"q\"], "
+	    "value_error [\"query\",\"since\"], value_error [\"query\",\"until\"], "
+	    "greater_than_equal [\"query\",\"limit\"], "
+	    "greater_than_equal [\"query\",\"offset\"]");
+	/* no more than there is room for */
+	assert_non_null(strstr(many, "\"selected_commands\",7]"));
+	assert_null(strstr(many, "\"selected_commands\",8]"));
+}
+
 static void
 secrets_are_not_given_back(void **state)
 {
@@ -156,6 +211,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(values_come_from_everywhere),
 	    cmocka_unit_test(errors_name_type_and_place),
+	    cmocka_unit_test(all_errors_are_told_at_once),
 	    cmocka_unit_test(secrets_are_not_given_back),
 	    cmocka_unit_test(long_input_is_not_given_back),
 	};

@@ -70,6 +70,7 @@ class Stream:
         return out
 
     def close(self):
+        self.response.close()  # it holds the socket, too
         self.connection.close()
 
 

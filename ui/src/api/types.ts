@@ -220,6 +220,8 @@ export interface OrderAnswer {
 export interface OrderList {
   /** only these */
   status?: OrderStatus;
+  /** only those in one of these states */
+  statuses?: string[];
   /** only of this repository */
   repository_url?: string;
   /** only of this user (administrators; others see their own) */
@@ -1107,7 +1109,7 @@ export interface Event {
   subscription: number;
   /** of a stored event; 0 for lines of workers */
   id: number;
-  /** the line: one JSON object */
+  /** the line: one JSON object; empty once, when all that was stored up to id has been sent */
   line: string;
 }
 
