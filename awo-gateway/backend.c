@@ -7,6 +7,7 @@
 #include <sys/queue.h>
 
 #include "awo-gateway/gateway.h"
+#include "awo-gateway/kept.h"
 #include "awo-gateway/sse.h"
 #include "common/buf.h"
 #include "common/clock.h"
@@ -50,7 +51,10 @@ on_notify(void *arg, const char *method, struct p_slice param)
 {
 	struct backend *b = arg;
 
-	sse_notify(b->g, method, param);
+	if (strcmp(method, "changed") == 0)
+		kept_drop(b->g);
+	else
+		sse_notify(b->g, method, param);
 }
 
 /* All that waited for this connection will have no answer; what was sent may have been carried out.
@@ -64,6 +68,7 @@ on_closed(void *arg, const struct awo_err *err)
 	client_close(b->client);
 	b->client = NULL;
 	b->g->count.backend_lost++;
+	kept_drop(b->g);
 	log_warning("awod_lost", LS("socket", b->g->socket_path), LS("error", err->msg));
 	b->told = true;
 	TAILQ_CONCAT(&b->lost, &b->calls, link);
@@ -169,6 +174,12 @@ bool
 backend_is_up(const struct gateway *g)
 {
 	return g->backend->client != NULL;
+}
+
+bool
+backend_is_quiet(const struct gateway *g)
+{
+	return g->backend->client != NULL && client_is_quiet(g->backend->client);
 }
 
 int

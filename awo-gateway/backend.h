@@ -16,5 +16,7 @@ void backend_close(struct gateway *g); /* calls that wait are forgotten */
 void backend_call(struct gateway *g, const char *auth, enum p_method_id method, const void *params,
     client_answer_cb *done, void *arg);
 bool backend_is_up(const struct gateway *g);
+/* Up, and nothing that awod has sent waits to be read. */
+bool backend_is_quiet(const struct gateway *g);
 
 #endif

@@ -13,6 +13,7 @@ struct backend;
 struct config;
 struct connections;
 struct evhttp;
+struct kept;
 struct request;
 struct sse;
 
@@ -21,6 +22,7 @@ struct gateway_counters {
 	uint64_t connections, connections_cut;
 	uint64_t sse_opened, sse_dropped, sse_lines;
 	uint64_t bytes_sent;
+	uint64_t kept_sent; /* answers that awod was not asked for */
 	uint64_t backend_lost;
 	struct histogram http, rpc;
 };
@@ -36,6 +38,7 @@ struct gateway {
 	struct evhttp *http;
 	struct connections *connections;
 	struct backend *backend;
+	struct kept *kept;
 	struct sse *sse;
 	struct auth *auth; /* auth.c's own */
 	bool stopping;

@@ -8,6 +8,7 @@
 #include "awo-gateway/args.h"
 #include "awo-gateway/gateway.h"
 #include "awo-gateway/json_out.h"
+#include "awo-gateway/kept.h"
 #include "awo-gateway/metrics.h"
 #include "awo-gateway/shapes.h"
 #include "common/clean.h"
@@ -39,6 +40,16 @@ answered(struct request *rq, const struct awo_err *err, void *answer)
 	request_answer_json(rq, shape.status, &text);
 }
 
+static struct body *
+make_body(const struct request *rq, const void *answer)
+{
+	struct buf text = {0};
+	struct shape shape;
+
+	shape_answer(&text, rq->route->rpc, answer, rq->mount, rq->prefix, true, &shape);
+	return body_new(&text, shape.total);
+}
+
 /* Checks rq->args by the method's type and calls it. */
 static void
 call_with_args(struct request *rq)
@@ -50,6 +61,10 @@ call_with_args(struct request *rq)
 	if (p_from_json(m->request, params, rq->args, false, &err) != 0) {
 		free(params);
 		request_fail(rq, &err);
+		return;
+	}
+	if (kept_wants(rq)) {
+		kept_ask(rq, params, make_body);
 		return;
 	}
 	request_call(rq, m->id, params, answered);
@@ -75,7 +90,11 @@ take_args(struct request *rq, const struct p_type *type)
 void
 handle_rpc(struct request *rq)
 {
-	if (take_args(rq, rq->route->rpc->request))
+	struct body *body = kept_wants(rq) ? kept_find(rq) : NULL;
+
+	if (body != NULL)
+		request_answer_body(rq, body);
+	else if (take_args(rq, rq->route->rpc->request))
 		call_with_args(rq);
 }
 

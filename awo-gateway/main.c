@@ -14,6 +14,7 @@
 #include "awo-gateway/connections.h"
 #include "awo-gateway/gateway.h"
 #include "awo-gateway/http.h"
+#include "awo-gateway/kept.h"
 #include "awo-gateway/options.h"
 #include "awo-gateway/sse.h"
 #include "awod/config.h"
@@ -196,7 +197,7 @@ open_all(struct run *r, const struct options *o)
 	if (r->stopping == NULL || r->watchdog == NULL ||
 	    (interval > 0 && event_add(r->watchdog, &tv) != 0))
 		return -1;
-	if (connections_open(&r->g) != 0 || http_open(&r->g, listen, sd_listen_inet()) != 0 ||
+	if (connections_open(&r->g) != 0 || kept_open(&r->g) != 0 || http_open(&r->g, listen, sd_listen_inet()) != 0 ||
 	    sse_open(&r->g) != 0 || backend_open(&r->g) != 0 || auth_open(&r->g) != 0)
 		return -1;
 	return 0;
@@ -209,6 +210,7 @@ close_all(struct run *r)
 	if (r->g.auth != NULL)
 		auth_close(&r->g);
 	backend_close(&r->g);
+	kept_close(&r->g);
 	sse_close(&r->g);
 	connections_close(&r->g);
 	for (size_t i = 0; i < 2; i++)

@@ -148,6 +148,7 @@ metrics_text(struct buf *b, const struct gateway *g, const json_t *awod)
 		    (unsigned long long)g->count.by_status[i]);
 	histogram(b, "http_request_seconds", http);
 	histogram(b, "gateway_rpc_seconds", rpc);
+	counter(b, "http_answers_kept_total", g->count.kept_sent);
 	counter(b, "http_bytes_sent_total", g->count.bytes_sent);
 	gauge(b, "http_connections", (double)connections_count(g));
 	counter(b, "http_connections_accepted_total", g->count.connections);

@@ -14,6 +14,7 @@
 #include "awo-gateway/encode.h"
 #include "awo-gateway/gateway.h"
 #include "awo-gateway/http.h"
+#include "awo-gateway/kept.h"
 #include "common/clean.h"
 #include "common/clock.h"
 #include "common/text.h"
@@ -27,6 +28,12 @@ const char *
 request_header(const struct request *rq, const char *name)
 {
 	return evhttp_find_header(evhttp_request_get_input_headers(rq->http), name);
+}
+
+const char *
+request_uri(const struct request *rq)
+{
+	return evhttp_request_get_uri(rq->http);
 }
 
 char *
@@ -155,36 +162,70 @@ reads(const struct request *rq)
 	return rq->method == HTTP_GET || rq->method == HTTP_HEAD;
 }
 
+static void
+sent(const void *p, size_t len, void *arg)
+{
+	(void)p;
+	(void)len;
+	body_release(arg);
+}
+
 /* Tag, 304, compression: of any text that a GET answers with. */
+static void
+send_body(struct request *rq, struct body *b)
+{
+	const struct buf *text = &b->text, *packed = NULL;
+	struct evbuffer *out;
+
+	request_add_header(rq, "ETag", b->etag);
+	if (!has_answer_header(rq, "Cache-Control"))
+		request_add_header(rq, "Cache-Control", "private, no-cache");
+	if (encode_etag_matches(request_header(rq, "If-None-Match"), b->etag)) {
+		request_send(rq, 304, NULL);
+		return;
+	}
+	if (text->len >= GZIP_FROM) {
+		request_add_header(rq, "Vary", "Accept-Encoding");
+		if (encode_accepts_gzip(request_header(rq, "Accept-Encoding")))
+			packed = body_packed(b);
+	}
+	if (packed != NULL) {
+		request_add_header(rq, "Content-Encoding", "gzip");
+		text = packed;
+	}
+	out = evbuffer_new();
+	AWO_ASSERT(out != NULL);
+	if (text->len > 0 && evbuffer_add_reference(out, text->p, text->len, sent, body_ref(b)) != 0)
+		body_release(b);
+	request_send(rq, 200, out);
+	evbuffer_free(out);
+}
+
 static void
 send_tagged(struct request *rq, int status, struct buf *text)
 {
-	struct buf packed = {0};
-	char etag[ETAG_TEXT];
+	struct body *b;
 
-	if (reads(rq) && status == 200) {
-		encode_etag(text->p != NULL ? text->p : "", text->len, etag);
-		request_add_header(rq, "ETag", etag);
-		if (!has_answer_header(rq, "Cache-Control"))
-			request_add_header(rq, "Cache-Control", "private, no-cache");
-		if (encode_etag_matches(request_header(rq, "If-None-Match"), etag)) {
-			buf_free(text);
-			request_send(rq, 304, NULL);
-			return;
-		}
-		if (text->len >= GZIP_FROM) {
-			request_add_header(rq, "Vary", "Accept-Encoding");
-			if (encode_accepts_gzip(request_header(rq, "Accept-Encoding")) &&
-			    encode_gzip(text, &packed)) {
-				request_add_header(rq, "Content-Encoding", "gzip");
-				buf_free(text);
-				send_bytes(rq, status, &packed);
-				return;
-			}
-			buf_free(&packed);
-		}
+	if (!reads(rq) || status != 200) {
+		send_bytes(rq, status, text);
+		return;
 	}
-	send_bytes(rq, status, text);
+	b = body_new(text, -1);
+	send_body(rq, b);
+	body_release(b);
+}
+
+void
+request_answer_body(struct request *rq, struct body *b)
+{
+	char number[24];
+
+	request_add_header(rq, "Content-Type", "application/json");
+	if (b->total >= 0) {
+		snprintf(number, sizeof(number), "%lld", (long long)b->total);
+		request_add_header(rq, "X-Total-Count", number);
+	}
+	send_body(rq, b);
 }
 
 void

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <event2/buffer.h>
 #include <jansson.h>
@@ -62,12 +63,15 @@ struct request {
 	json_t *args;	/* object made of body, query and path */
 	void *state;	/* the handler's own, freed by it before it answers */
 	bool streaming; /* the answer has begun, and goes on */
+	TAILQ_ENTRY(request) same; /* of those who wait for the same answer */
 	/* the awod call that is under way, or NULL */
 	void (*called)(struct request *rq, const struct awo_err *err, void *answer);
 };
 
 /* Header of the request, or NULL. */
 const char *request_header(const struct request *rq, const char *name);
+/* The target as it was written. */
+const char *request_uri(const struct request *rq);
 /* The raw body; at most 1 MiB. NUL-terminated copy that the caller frees. */
 char *request_body(struct request *rq, size_t *len);
 /* Adds a header to the answer that is still to be given. Values with control characters are left
@@ -91,6 +95,9 @@ void request_call_self(
 /* JSON text (taken over, empty afterwards). GETs get an ETag and may become 304; large ones are
  * compressed. */
 void request_answer_json(struct request *rq, int status, struct buf *text);
+/* 200 with what is kept of it, as JSON: by whoever holds a reference. */
+struct body;
+void request_answer_body(struct request *rq, struct body *b);
 void request_answer_text(
     struct request *rq, int status, const char *content_type, const char *text);
 /* No body: 204, 303 with a Location that was added, ... */

@@ -107,6 +107,12 @@ on_watchdog(evutil_socket_t fd, short what, void *arg)
 	    (long long)json_integer_value(json_object_get(json_object_get(m, "orders"), "pending")));
 }
 
+static void
+on_changed(void *arg)
+{
+	server_changed(((struct broker *)arg)->server);
+}
+
 /* The store: from memory, or a file beside the rest of the state. */
 static int
 open_state(struct broker *b, struct awo_err *err)
@@ -115,7 +121,10 @@ open_state(struct broker *b, struct awo_err *err)
 	const char *dir = c->storage_directory != NULL ? c->storage_directory : b->opt->state_dir;
 	CLEAN_FREE char *path = xasprintf("%s/awo.db", dir);
 	CLEAN_FREE char *key = c->key_file != NULL ? xstrdup(c->key_file) : xasprintf("%s/key", b->opt->state_dir);
-	struct store_options o = {.path = strcmp(c->storage_type, "memory") == 0 ? NULL : path, .backup_dir = dir};
+	struct store_options o = {.path = strcmp(c->storage_type, "memory") == 0 ? NULL : path,
+	    .backup_dir = dir,
+	    .changed = on_changed,
+	    .arg = b};
 
 	b->store = store_open(b->base, &o, err);
 	if (b->store == NULL)

@@ -158,6 +158,8 @@ commit_now(struct change *c, bool sure, change_then *then, void *arg)
 	c->then = then;
 	c->arg = arg;
 	c->l->commits++;
+	/* the live order is seen as it is from now on */
+	server_changed(c->l->e->b->server);
 	store_tx_order_update(c->tx, c->l->row);
 	/* a later change says that its order's log has been taken in up to a place: not without what an earlier one took in */
 	store_tx_chain(c->tx, &c->l->chain_broken, sure ? STORE_SURE : STORE_TRY);

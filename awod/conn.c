@@ -131,6 +131,8 @@ conn_free(struct conn *c)
 
 	while ((st = TAILQ_FIRST(&c->streams)) != NULL)
 		stream_free(st);
+	if (c->keeps)
+		s->nkeeping--;
 	while ((call = TAILQ_FIRST(&c->calls)) != NULL) {
 		TAILQ_REMOVE(&c->calls, call, link);
 		s->in_flight--;
@@ -467,20 +469,60 @@ conn_write(struct conn *c, struct buf *bytes)
 	}
 }
 
-/*
- * The answer to the only request in flight goes out without a turn of the loop: that saves a wait and two changes of what
- * is waited for, and the caller has it sooner. What the socket does not take, and any error, is left to libevent.
- */
-void
-conn_write_answer(struct conn *c, struct buf *bytes)
+/* Without a turn of the loop. What the socket does not take, and any error, is left to libevent. */
+static void
+write_now(struct conn *c, struct buf *bytes)
 {
 	ssize_t n = 0;
 
-	if (!c->dead && c->in_flight == 1 && bytes->len < REFERENCE_MIN && conn_unsent(c) == 0)
+	if (!c->dead && bytes->len < REFERENCE_MIN && conn_unsent(c) == 0)
 		n = send(bufferevent_getfd(c->bev), bytes->p, bytes->len, MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n > 0)
 		buf_drain(bytes, (size_t)n);
 	conn_write(c, bytes);
+}
+
+/*
+ * The answer to the only request in flight goes out at once: that saves a wait and two changes of what is waited for, and
+ * the caller has it sooner.
+ */
+void
+conn_write_answer(struct conn *c, struct buf *bytes)
+{
+	if (c->in_flight == 1)
+		write_now(c, bytes);
+	else
+		conn_write(c, bytes);
+}
+
+void
+conn_keeps(struct conn *c)
+{
+	if (c->keeps)
+		return;
+	c->keeps = true;
+	c->s->nkeeping++;
+}
+
+/* The word is in the gateway's socket before anybody hears of the change, who may ask the gateway then. */
+void
+server_changed(struct server *s)
+{
+	struct conn *c;
+
+	if (s == NULL || s->nkeeping == 0)
+		return;
+	TAILQ_FOREACH(c, &s->conns, link)
+	{
+		struct buf out = {0};
+
+		if (!c->keeps)
+			continue;
+		c->keeps = false;
+		s->nkeeping--;
+		p_encode_notify(&out, "changed", &p_type_empty, &(struct p_empty){0});
+		write_now(c, &out);
+	}
 }
 
 /* What waits is taken from the loop, never from inside a handler or a callback that writes. */

@@ -474,6 +474,9 @@ dispatch(struct conn *c, const struct p_frame *f)
 		rpc_fail(call, &err);
 		return;
 	}
+	/* before anything of the answer is read */
+	if (c->caller.gateway && (m->id == P_M_order_get || m->id == P_M_order_list))
+		conn_keeps(c);
 	request = xcalloc(1, m->request->size);
 	if (p_decode(m->request, request, param, &err) != 0) {
 		free(request);

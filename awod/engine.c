@@ -1856,6 +1856,7 @@ load_row(void *arg, struct order_row *r)
 void
 engine_reloaded(struct engine *e)
 {
+	server_changed(e->b->server);
 	e->positions_stale = true;
 	engine_kick(e);
 }

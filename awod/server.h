@@ -50,6 +50,12 @@ void rpc_fail(struct rpc_call *c, const struct awo_err *err);	/* frees the call 
 /* Whether the caller may see an order of this uid. */
 bool caller_may_see(const struct caller *c, uint32_t owner_uid);
 
+/*
+ * What methods answer of orders may be something else from now on: gateways that keep answers learn it before anybody who
+ * waits for the change does. NULL accepted.
+ */
+void server_changed(struct server *s);
+
 /* ---- what the engine tells the streams */
 /* A token or session is accepted no more: what is followed with it ends. via as in struct caller. */
 void server_access_ended(struct server *s, const char *via);

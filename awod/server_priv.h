@@ -84,6 +84,7 @@ struct conn {
 	bool eof;	 /* the peer sends no more */
 	bool closing;	 /* ends when everything is written */
 	bool dead;	 /* is freed by the reaper, when nobody's stack can have it */
+	bool keeps;	 /* a gateway that has asked for orders since it was told of a change */
 	bool is_refused;
 	struct awo_err refused; /* the answer to its one request */
 };
@@ -136,6 +137,7 @@ struct server {
 	struct event *reaper;
 	struct event *tidy;
 	size_t in_flight;
+	size_t nkeeping; /* connections that keep */
 	bool closing;
 	uint8_t room[READ_BYTES]; /* what one read brings: most messages are never copied */
 	/* stream.c */
@@ -169,6 +171,8 @@ size_t conn_unsent(const struct conn *c);
 void conn_finish(struct conn *c);
 /* Ends it at once. It stays in memory until the loop comes round. */
 void conn_kill(struct conn *c);
+/* It may keep what it is answered from now on, and is told of the next change. */
+void conn_keeps(struct conn *c);
 /* A call of it was answered. */
 void conn_answered(struct conn *c);
 void conn_free_all(struct server *s);

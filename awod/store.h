@@ -15,6 +15,8 @@ struct store_tx;
 struct store_options {
 	const char *path;		/* awo.db; NULL: in memory (one shared cache) */
 	const char *backup_dir;		/* where a copy goes before a migration; NULL: none */
+	void (*changed)(void *arg);	/* NULL, or called in the loop before anybody is told of a transaction */
+	void *arg;
 };
 
 /* Opens, migrates, starts the store thread; answers are delivered in the loop of base. NULL with *err set. */

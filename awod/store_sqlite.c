@@ -1003,6 +1003,8 @@ struct store {
 	struct backup_job *backup;
 
 	/* loop only */
+	void (*changed)(void *arg);
+	void *changed_arg;
 	int64_t last_prompt;
 	struct order_row *recent[RECENT], *lent;
 	struct recent_repository repositories[RECENT_REPOSITORIES];
@@ -2461,6 +2463,8 @@ answer_tx(struct store *s, struct store_tx *tx)
 	if (tx->taken)
 		tx->taken->row = NULL;
 	forget_recent(s, tx);
+	if (s->changed)
+		s->changed(s->changed_arg);
 	if (tx->job.err.code == AWO_OK)
 		for (size_t i = 0; i < tx->ndeltas; i++) {
 			const struct delta *d = &tx->deltas[i];
@@ -2813,6 +2817,8 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 	char name[17];
 
 	s->path = xstrdup(o->path);
+	s->changed = o->changed;
+	s->changed_arg = o->arg;
 	s->jobs = s->answers = (struct bell){-1, -1};
 	s->in_last = &s->in;
 	s->out_last = &s->out;

@@ -633,20 +633,26 @@ deliver(struct client *c, const struct p_frame *f)
 	return alive(c);
 }
 
+/* Reads once, and hands over what is complete. */
 static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+read_more(struct client *c)
 {
-	struct client *c = arg;
 	struct p_frame f;
 	int rc = fill(c), frames;
 
-	(void)fd;
-	(void)what;
 	while ((frames = take_frame(c, &f)) > 0)
 		if (!deliver(c, &f))
 			return;
 	if (rc < 0 || frames < 0)
 		(void)over(c);
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	read_more(arg);
 }
 
 static void
@@ -776,6 +782,28 @@ client_send_as(struct client *c, enum p_method_id method, const void *request, c
 		after_ms(c->kick, 0);
 	else if (c->connected)
 		event_add(c->writable, NULL);
+}
+
+static bool
+has_all(const struct client *c)
+{
+	char byte;
+
+	return c->connected && !c->broken && c->consumed == c->in.len &&
+	       recv(c->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+bool
+client_is_quiet(struct client *c)
+{
+	bool is_quiet = has_all(c);
+
+	if (is_quiet || c->busy > 0 || !c->connected || c->broken)
+		return is_quiet;
+	c->busy++; /* it is still to be looked at afterwards */
+	read_more(c);
+	is_quiet = !c->dead && has_all(c);
+	return alive(c) && is_quiet;
 }
 
 const char *

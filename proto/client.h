@@ -40,6 +40,12 @@ void client_send(struct client *c, enum p_method_id method, const void *request,
 void client_send_as(struct client *c, enum p_method_id method, const void *request, const char *auth,
     client_answer_cb *done, void *arg);
 
+/*
+ * Whether everything that the daemon has sent so far has been handed over; false when the connection does not stand. What
+ * waits in the socket is handed over first, unless this is called from inside a callback of the client.
+ */
+bool client_is_quiet(struct client *c);
+
 /* $AWO_SOCKET, else the user's own if it is there, else the system's. buf of at least 108 bytes. */
 const char *client_default_socket(char *buf, size_t len);
 

@@ -11,6 +11,7 @@ static const char *const notifications[][2] = {
     {"stream_end", "stream_end"},
     {"stream_overflow", "stream_end"},
     {"event", "event"},
+    {"changed", "empty"},
 };
 
 /* A table's cell: the bar would end it. */
@@ -167,7 +168,8 @@ print_methods(void)
 	for (unsigned i = 0; i < P_M__COUNT; i++)
 		print_method(&p_methods[i]);
 	printf("## Notifications\n\nThey come on a connection that asked for a stream, with the "
-	       "stream's number.\n\n"
+	       "stream's number; `changed` on a gateway's, once after it has asked for orders, "
+	       "when what it was answered may not hold any more.\n\n"
 	       "| Method | Parameter |\n|---|---|\n");
 	for (size_t i = 0; i < sizeof notifications / sizeof notifications[0]; i++)
 		printf("| `%s` | [%s](#type-%s) |\n", notifications[i][0], notifications[i][1],
