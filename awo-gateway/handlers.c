@@ -87,14 +87,21 @@ take_args(struct request *rq, const struct p_type *type)
 	return false;
 }
 
-void
-handle_rpc(struct request *rq)
+/* True when the request has been answered. */
+static bool
+answer_kept(struct request *rq)
 {
 	struct body *body = kept_wants(rq) ? kept_find(rq) : NULL;
 
 	if (body != NULL)
 		request_answer_body(rq, body);
-	else if (take_args(rq, rq->route->rpc->request))
+	return body != NULL;
+}
+
+void
+handle_rpc(struct request *rq)
+{
+	if (!answer_kept(rq) && take_args(rq, rq->route->rpc->request))
 		call_with_args(rq);
 }
 
@@ -124,7 +131,7 @@ widen_status(json_t *args)
 void
 handle_list(struct request *rq)
 {
-	if (!take_args(rq, rq->route->rpc->request))
+	if (answer_kept(rq) || !take_args(rq, rq->route->rpc->request))
 		return;
 	if (rq->mount == MOUNT_LEGACY && json_is_string(json_object_get(rq->args, "status")))
 		widen_status(rq->args);

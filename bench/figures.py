@@ -6,6 +6,10 @@ import time
 BENCHMARKS = {}
 
 
+class Skipped(Exception):
+    """Something that is not installed is needed; says what and how to get it."""
+
+
 def benchmark(name, help):
     """Registers a function that takes a Setting and yields Rows."""
     def register(function):
