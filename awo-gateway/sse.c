@@ -27,7 +27,7 @@
 #define TICK_S 1
 #define KEEPALIVE_US (10 * INT64_C(1000000))
 #define STALL_US (20 * INT64_C(1000000)) /* a reader that takes nothing for so long is cut off */
-#define CHECK_US (60 * INT64_C(1000000)) /* between looks whether it may still read */
+#define CHECK_US (5 * INT64_C(1000000))	 /* between looks whether it may still read */
 #define READERS_MAX 3000
 #define BUCKETS 256
 #define NO_ID INT64_MAX /* of an event: awod has not said yet behind which one the feed begins */
@@ -809,14 +809,14 @@ on_checked(void *arg, const struct awo_err *err, void *answer)
 		reader_end(r, "access_ended");
 }
 
-/* A shared stream says nothing of the others' access; events are only shared by who has the same.
- */
+/* A shared stream ends with the access of the one whose it is, and says nothing of the others';
+ * events are only shared by who has the same. */
 static void
 check_access(struct reader *r)
 {
 	struct p_order_get q = {0};
 
-	if (r->feed->of.events || r->checking)
+	if (r->checking || strcmp(r->rq->who.auth, r->feed->auth) == 0)
 		return;
 	r->checking = true;
 	P_SETS(order_get, &q, agent_work_order_id, r->feed->of.id);

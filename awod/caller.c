@@ -264,6 +264,24 @@ caller_become(struct names *n, const struct config *conf, uid_t user_uid, uid_t 
 }
 
 int
+caller_stays(struct names *n, uid_t uid, const char *name, const char *socket_path, struct awo_err *err)
+{
+	struct caller now = {.uid = uid};
+	char number[16];
+	struct stat st;
+
+	set_user(n, &now);
+	snprintf(number, sizeof(number), "%u", (unsigned)uid);
+	if (strcmp(name, number) != 0 && strcmp(name, now.user) != 0)
+		return ERR(err, PERMISSION_DENIED, "", "it was given to %.64s, who is no user of this host any more", name);
+	if (uid == 0 || stat(socket_path, &st) != 0 || (st.st_mode & S_IWOTH) != 0 || st.st_uid == uid ||
+	    table_find(&n->passwd, uid) == NULL || is_member(n, uid, st.st_gid))
+		return 0;
+	return ERR(err, PERMISSION_DENIED, "", "%.64s may not use awod any more: the group of its socket is needed",
+	    now.user);
+}
+
+int
 caller_identify(int fd, struct names *n, const struct config *conf, uid_t user_uid,
     struct caller *out, struct awo_err *err)
 {

@@ -33,5 +33,11 @@ int caller_identify(int fd, struct names *n, const struct config *conf, uid_t us
  */
 void caller_become(struct names *n, const struct config *conf, uid_t user_uid, uid_t uid, unsigned scopes,
     struct caller *out);
+/*
+ * Whether the user to whom access was given is still there and could still connect to awod's socket: a number that has
+ * another name by now, or none, is somebody else. name: as it was then. What the files do not know (a user of a directory
+ * service), and a socket that cannot be looked at, count for nothing against them. PERMISSION_DENIED.
+ */
+int caller_stays(struct names *n, uid_t uid, const char *name, const char *socket_path, struct awo_err *err);
 
 #endif

@@ -355,12 +355,31 @@ on_flush(evutil_socket_t fd, short what, void *arg)
 	}
 }
 
+/* Streams of the gateway are many, and mostly one user's after another of the same: last and held are of the one before.
+ */
+static bool
+still_holds(const struct stream *st, struct caller *last, bool *held)
+{
+	const struct caller *c = &st->caller;
+
+	if (c->via[0] == '\0')
+		return true;
+	if (last->via[0] == '\0' || last->uid != c->uid || last->admin != c->admin ||
+	    strcmp(last->user, c->user) != 0) {
+		*held = access_holds(st->conn->s->b, c);
+		*last = *c;
+	}
+	return *held;
+}
+
 static void
 on_stall(evutil_socket_t fd, short what, void *arg)
 {
 	const struct timeval tv = {STALL_CHECK_S, 0};
 	struct server *s = arg;
 	int64_t now = clock_mono_us(), wall = clock_wall_us();
+	struct caller last = {0};
+	bool held = true;
 	struct conn *c;
 
 	(void)fd;
@@ -373,7 +392,8 @@ on_stall(evutil_socket_t fd, short what, void *arg)
 			continue;
 		for (st = TAILQ_FIRST(&c->streams); st != NULL && !c->dead; st = next) {
 			next = TAILQ_NEXT(st, link);
-			if (st->caller.until != 0 && st->caller.until <= wall)
+			if ((st->caller.until != 0 && st->caller.until <= wall) ||
+			    !still_holds(st, &last, &held))
 				stream_end(st, "stream_end", "access_ended");
 			else if (st->blocked_us != 0 && now - st->blocked_us > STALL_US)
 				overflow(st);

@@ -1,7 +1,9 @@
 """Ways in that were tried, and what became of them: two readings of one request, others' power, access that has gone."""
+import os
 import re
 import resource
 import socket
+import time
 
 import pytest
 
@@ -114,3 +116,116 @@ def test_one_users_slow_requests_keep_nobody_out(make_gateway, repo, descriptors
     finally:
         for s in sockets:
             s.close()
+
+
+# ---- access that has gone
+
+class Names:
+    """An instance's own /etc/passwd and /etc/group, which may change while it runs."""
+
+    def __init__(self, instance):
+        self.files = {name: instance.base / name for name in ("passwd", "group")}
+        self.words = {name: open(f"/etc/{name}", encoding="utf-8").read() for name in self.files}
+        self.set()
+        plain = instance.argv
+        binds = " && ".join(f"mount --bind {path} /etc/{name}" for name, path in self.files.items())
+        instance.argv = lambda *more: ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{binds} && exec "$@"',
+                                       "sh", *plain(*more)]
+
+    def set(self, passwd="", group=""):
+        """What stands there beside the host's own lines; the files stay the same ones, since they are mounted."""
+        for name, more in (("passwd", passwd), ("group", group)):
+            self.files[name].write_text(self.words[name].rstrip("\n") + "\n" + more, encoding="utf-8")
+
+
+AWO_GROUP, ADMIN_GROUP = 61000, 61001
+PASSWD = f"awo-alice:x:{ALICE}:{ALICE}::/:/bin/false\n"
+GROUP = f"awo-test-users:x:{AWO_GROUP}:awo-alice\nawo-test-admins:x:{ADMIN_GROUP}:awo-alice\n"
+
+
+@pytest.fixture
+def named(make_instance, make_gateway):
+    instance = make_instance({"gateway": {"auth": "token"}, "socket": {"gateway_user": str(GATEWAY_UID),
+                                                                       "admin_group": str(ADMIN_GROUP)}}, start=False)
+    instance.names = Names(instance)
+    instance.names.set(PASSWD, GROUP)
+    return make_gateway(instance=instance.start())
+
+
+def last_word(stream):
+    """What the stream's end says."""
+    kind, data = None, None
+    for kind, _, data in stream.events():
+        pass
+    stream.close()
+    return kind, data
+
+
+@needs_root
+def test_a_user_who_has_gone_or_was_put_out(named):
+    """What a token or session may do ends with the user's own right to use awod, not with the token alone."""
+    names, instance = named.instance.names, named.instance
+    mine, other, root = token(named, uid=ALICE), token(named, uid=BOB), token(named)
+    link = instance.call("session.create", uid=ALICE)["login_token"]
+    jar = named.get(f"/ui/login?token={link}").headers["set-cookie"].split(";")[0]
+    page = {"Cookie": jar, "Origin": f"http://{named.host}:{named.port}"}
+
+    def statuses():
+        return [named.request("GET", "/api/v1/", headers=h).status for h in (bearer(mine), page, bearer(other), bearer(root))]
+
+    def become(*wanted):
+        """What is kept of answers may be as old as a second."""
+        end = time.monotonic() + 10
+        while (now := statuses()) != list(wanted):
+            assert time.monotonic() < end, now
+            time.sleep(0.1)
+
+    assert statuses() == [200] * 4
+    os.chown(instance.socket, 0, AWO_GROUP)
+    os.chmod(instance.socket, 0o660)
+    # Bob is nobody whom the files know: a directory service may
+    assert statuses() == [200] * 4
+    stream = named.stream("/api/v1/events", bearer(mine))
+    assert stream.status == 200
+    names.set(PASSWD, GROUP.replace("awo-test-users:x:61000:awo-alice", "awo-test-users:x:61000:"))
+    become(401, 401, 200, 200)
+    assert last_word(stream) == ("end", '{"reason":"access_ended"}')
+    names.set(PASSWD, GROUP)
+    become(200, 200, 200, 200)
+    # the number is another's now, or nobody's
+    for passwd in (PASSWD.replace("awo-alice", "awo-mallory"), ""):
+        names.set(passwd, GROUP.replace("awo-alice", "awo-mallory"))
+        os.chmod(instance.socket, 0o666)
+        become(401, 401, 200, 200)
+        refused = named.request("GET", "/api/v1/", headers=bearer(mine)).json
+        assert set(refused) == {"detail"} and "awo-mallory" not in refused["detail"]
+
+
+@needs_root
+def test_an_administrator_who_is_none_any_more(named, repo):
+    instance = named.instance
+    with Client(str(instance.socket), uid=ALICE, groups=[ADMIN_GROUP]) as c:
+        admin = c.call("token.create", name="t", scopes=["admin"])["token"]
+    order = instance.create(repo.path, "demo: hang", uid=BOB)
+    instance.wait_event(order, "agent_output")
+    streams = [named.stream("/api/v1/events", bearer(admin)), named.stream(f"/api/v1/{order}/logs/stream", bearer(admin))]
+    assert [s.status for s in streams] == [200, 200]
+    instance.names.set(PASSWD, GROUP.replace("awo-test-admins:x:61001:awo-alice", "awo-test-admins:x:61001:"))
+    assert named.get(f"/api/v1/{order}", **bearer(admin)).status == 404
+    assert [last_word(s)[1] for s in streams] == ['{"reason":"access_ended"}'] * 2
+
+
+def test_a_stream_that_others_share_ends_with_each_ones_token(guarded, repo):
+    """Readers of one log share one stream of awod's: each one's access is looked at all the same."""
+    order = guarded.instance.create(repo.path, "demo: hang")
+    guarded.instance.wait_event(order, "agent_output")
+    first, second, third = (guarded.instance.call("token.create", name="t") for _ in range(3))
+    streams = [guarded.stream(f"/api/v1/{order}/logs/stream", bearer(t["token"])) for t in (first, second, third)]
+    assert [s.status for s in streams] == [200] * 3
+    guarded.instance.call("token.revoke", id=second["id"])
+    assert last_word(streams[1]) == ("end", '{"reason":"access_ended"}')
+    # the first one's token is what the stream was asked for with: the third goes on
+    guarded.instance.call("token.revoke", id=first["id"])
+    assert last_word(streams[0]) == ("end", '{"reason":"access_ended"}')
+    guarded.instance.call("order.cancel", agent_work_order_id=order)
+    assert last_word(streams[2]) == ("end", '{"reason":"order_ended"}')
