@@ -133,6 +133,30 @@ read_text(struct order *o, const char *place, const char *name, size_t *len, str
 	return text;
 }
 
+/* Where the command of that name stands in the list; its length when there is none. */
+static size_t
+find(const struct commands *c, const char *name)
+{
+	size_t i = 0;
+
+	while (i < c->names.n && strcmp(c->names.v[i], name) != 0)
+		i++;
+	return i;
+}
+
+/* The step that people mean by a shorter word, for which there is no file of its own. */
+static const char *
+meant(const char *name)
+{
+	static const char *const words[][2] = {{"plan", "planning"}, {"implement", "execute"},
+	    {"review", "prp-review"}, {"test", "testing"}};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(words[i][0], name) == 0)
+			return words[i][1];
+	return name;
+}
+
 int
 commands_read(
     struct order *o, const char *name, struct prompt_template *t, char **where, struct failure *f)
@@ -143,8 +167,11 @@ commands_read(
 
 	*t = (struct prompt_template){0};
 	*where = NULL;
-	for (i = 0; i < o->commands.names.n && strcmp(o->commands.names.v[i], name) != 0; i++)
-		;
+	i = find(&o->commands, name);
+	if (i == o->commands.names.n) {
+		name = meant(name);
+		i = find(&o->commands, name);
+	}
 	if (i == o->commands.names.n) {
 		*where = outside_name(o, "/awo/commands", name);
 		return FAIL(f, permanent, "Command file not found: %s", *where);

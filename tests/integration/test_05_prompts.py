@@ -67,6 +67,14 @@ def test_prompt_that_names_a_command_file(make_instance, repo):
     assert "Shout this: hello there" in instance.raw_output(order_id, name)
 
 
+def test_prompt_with_the_short_word_for_a_step(instance, repo):
+    order_id = instance.run(repo.path, selected_commands=["create-branch"])["agent_work_order_id"]
+    instance.call("order.prompt", agent_work_order_id=order_id, prompt_text="/plan Issue #42")
+    instance.completed(order_id)
+    started = instance.events(order_id, "agent_command_started")[-2:]
+    assert any(line["command_file"].endswith("/planning.md") for line in started), started
+
+
 @pytest.mark.parametrize("text", ["", "x" * 65537])
 def test_prompts_of_wrong_size(instance, repo, text):
     order_id = instance.create(repo.path, "demo: hang")
