@@ -2,6 +2,8 @@
 import * as ordersList from './orders_list.mjs';
 import * as newOrder from './new_order.mjs';
 import * as gates from './gates.mjs';
+import * as modals from './modals.mjs';
+import * as results from './results.mjs';
 import * as logs from './logs.mjs';
 import * as live from './live.mjs';
 import * as prompts from './prompts.mjs';
@@ -11,7 +13,7 @@ import * as looks from './looks.mjs';
 import { run } from './support.mjs';
 
 // the first of them finds nothing there, the last ones look at what all of them have left
-const parts = { ordersList, newOrder, gates, logs, live, prompts, repositories, keyboard, looks };
+const parts = { ordersList, newOrder, gates, modals, results, logs, live, prompts, repositories, keyboard, looks };
 
 const scenarios = Object.entries(parts).flatMap(([part, { scenarios: some }]) =>
   Object.entries(some).map(([name, scenario]) => [`${part}: ${name}`, scenario]),
