@@ -31,6 +31,7 @@ static int ended;
 void server_log_grew(struct server *s, const char *id) { (void)s; (void)id; }
 void server_log_ended(struct server *s, const char *id, const char *reason) { (void)s; (void)id; (void)reason; ended++; }
 void server_event(struct server *s, uint32_t uid, int64_t id, const char *line) { (void)s; (void)uid; (void)id; (void)line; }
+void server_changed(struct server *s) { (void)s; }
 bool caller_may_see(const struct caller *c, uint32_t uid) { return c->uid == uid; }
 
 #define W64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
