@@ -134,22 +134,20 @@ static int
 take_string(const char *path, const json_t *value, int64_t min, int64_t max, char **out,
     struct awo_err *err)
 {
+	/* numbers of issues and pull requests are text here, but come naturally as numbers */
+	char *number CLEAN_FREE = json_is_integer(value)
+		? xasprintf("%lld", (long long)json_integer_value(value))
+		: NULL;
+	const char *text = number != NULL ? number : json_string_value(value);
 	size_t len;
 
-	if (json_is_integer(value)) {
-		/* numbers of issues and pull requests are text here, but come naturally as numbers
-		 */
-		*out = xasprintf("%lld", (long long)json_integer_value(value));
-		return 0;
-	}
-	if (!json_is_string(value))
+	if (text == NULL)
 		return ERR(err, INVALID_ARGUMENT, path, "job specification: %s is no string", path);
-	len = json_string_length(value);
-	if ((int64_t)len < min || (int64_t)len > max ||
-	    memchr(json_string_value(value), '\0', len) != NULL)
+	len = number != NULL ? strlen(number) : json_string_length(value);
+	if ((int64_t)len < min || (int64_t)len > max || memchr(text, '\0', len) != NULL)
 		return ERR(err, INVALID_ARGUMENT, path,
 		    "job specification: %s is too short, too long or holds a NUL", path);
-	*out = xstrdup(json_string_value(value));
+	*out = xstrdup(text);
 	return 0;
 }
 

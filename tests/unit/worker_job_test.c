@@ -124,6 +124,7 @@ static const struct {
     {"id", "[]", "id"},
     {"nonce", "\"short\"", "nonce"},
     {"nonce", "null", "nonce"},
+    {"nonce", "7", "nonce"},
     {"repository", "[]", "repository.url"},
     {"repository", "{}", "repository.url"},
     {"repository", "{\"url\":\"x\",\"canonical\":\"x\",\"is_local\":1}", "repository.is_local"},
