@@ -36,6 +36,12 @@ request_uri(const struct request *rq)
 	return evhttp_request_get_uri(rq->http);
 }
 
+bool
+request_has_body(const struct request *rq)
+{
+	return evbuffer_get_length(evhttp_request_get_input_buffer(rq->http)) > 0;
+}
+
 char *
 request_body(struct request *rq, size_t *len)
 {

@@ -72,6 +72,7 @@ struct request {
 const char *request_header(const struct request *rq, const char *name);
 /* The target as it was written. */
 const char *request_uri(const struct request *rq);
+bool request_has_body(const struct request *rq);
 /* The raw body; at most 1 MiB. NUL-terminated copy that the caller frees. */
 char *request_body(struct request *rq, size_t *len);
 /* Adds a header to the answer that is still to be given. Values with control characters are left

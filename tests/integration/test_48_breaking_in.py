@@ -229,3 +229,17 @@ def test_a_stream_that_others_share_ends_with_each_ones_token(guarded, repo):
     assert last_word(streams[0]) == ("end", '{"reason":"access_ended"}')
     guarded.instance.call("order.cancel", agent_work_order_id=order)
     assert last_word(streams[2]) == ("end", '{"reason":"order_ended"}')
+
+
+def test_what_is_asked_by_a_body_is_kept_for_nobody(gateway, repo):
+    """Answers are kept by target: a GET may carry a body, which says more."""
+    for _ in range(2):
+        assert gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"}).status == 201
+    end = time.monotonic() + 20
+    while any(o["status"] != "running" for o in gateway.get("/api/v1/").json["agent_work_orders"]):
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    for _ in range(10):
+        short = gateway.request("GET", "/api/v1/", {"limit": 1})
+        whole = gateway.request("GET", "/api/v1/")
+        assert [len(a.json["agent_work_orders"]) for a in (short, whole)] == [1, 2], (short, whole)
