@@ -17,11 +17,11 @@ STEPS = ["create-branch", "planning", "commit"]
 class Terminal:
     """awoctl with a terminal of its own; text is all that it has shown."""
 
-    def __init__(self, instance, *words):
+    def __init__(self, instance, *words, env=None):
         self.side, other = pty.openpty()
         termios.tcsetwinsize(other, (40, 160))
         argv = [str(instance.programs / "awoctl"), "--socket", str(instance.socket), *map(str, words)]
-        self.process = subprocess.Popen(argv, env={**instance.env, "TERM": "xterm"}, stdin=other, stdout=other, stderr=other,
+        self.process = subprocess.Popen(argv, env={**instance.env, "TERM": "xterm", **(env or {})}, stdin=other, stdout=other, stderr=other,
                                         start_new_session=True, preexec_fn=lambda: os.dup2(0, 0))
         os.close(other)
         self.text = ""
@@ -196,6 +196,39 @@ def test_the_words_around_an_order(instance, repo):
     assert instance.awoctl("rm", running).out.strip() == f"{running}: removed"
     for words in (["cleanup", "--dry-run"], ["reconcile", "--dry-run"], ["cleanup"], ["reconcile"], ["metrics"], ["reload"]):
         assert instance.awoctl(*words).rc == 0, words
+
+
+def test_ui_opens_a_browser_where_there_is_one(make_gateway, place):
+    gateway = make_gateway({"gateway": {"auth": "token"}})
+    address = f"http://127.0.0.1:{gateway.port}"
+    browser = place / "browser"
+    # what it was given, and the page as it was then
+    browser.write_text(f'#!/bin/sh\nstat -c %a "$@" > {place}/mode\ncat "$@" > {place}/page.part\n'
+                       f'echo "$@" > {place}/argv\nmv {place}/page.part {place}/page\n')
+    browser.chmod(0o755)
+    env = {"BROWSER": str(browser), "XDG_RUNTIME_DIR": str(place)}
+    for words in (["ui", "--print", "--address", address], ["--json", "ui", "--address", address]):
+        terminal = Terminal(gateway.instance, *words, env=env)
+        assert terminal.see("/ui/login?token=").end() == 0
+    # without a terminal nobody looks
+    assert gateway.instance.awoctl("ui", "--address", address, env=env).rc == 0
+    time.sleep(0.3)
+    assert not (place / "argv").exists()
+    terminal = Terminal(gateway.instance, "ui", "--address", address, env=env)
+    assert terminal.see("opening your browser").end() == 0
+    end = time.monotonic() + 10
+    while not (place / "page").exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    link = next(line for line in terminal.text.split() if line.startswith(address))
+    # the link is in the page, which only its user can read, and in no command line
+    assert f'url={link}"' in (place / "page").read_text() and (place / "mode").read_text() == "600\n"
+    given = (place / "argv").read_text().strip()
+    assert given.startswith(str(place)) and given.endswith(".html") and "token" not in given
+    answer = gateway.get(link[len(address):])
+    assert answer.status == 303 and answer.headers["location"] == "/ui/"
+    # a browser that is not there is no reason to fail
+    terminal = Terminal(gateway.instance, "ui", "--address", address, env={**env, "BROWSER": str(place / "none")})
+    assert terminal.see("open this link in a browser").end() == 0
 
 
 def test_credentials_and_tokens_as_tables(instance):

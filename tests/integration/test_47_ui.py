@@ -1,13 +1,18 @@
 """The web UI in a real browser, on the real gateway and daemon."""
+import hashlib
+import hmac
+import json
 import os
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+from awo_testlib import npm, webhook_examples
 from awo_testlib.gateway import GATEWAY_UID
 from awo_testlib.instance import SOURCE, build_dir
 
+SECRET = "s3cret-of-the-webhooks-of-this-test"
 SCRIPTS = SOURCE / "tests" / "ui"
 CHROMIUM = os.environ.get("AWO_CHROMIUM", "/usr/bin/chromium")
 
@@ -82,12 +87,35 @@ def test_login_and_settings(make_instance, make_gateway):
     browse("session.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")
 
 
-def test_pull_request(make_github, make_gateway):
-    github = make_github({"socket": {"gateway_user": str(GATEWAY_UID)}})
+def labelled_issue(hub):
+    """GitHub's own payload of a labelled issue, as if it were of this repository; signed."""
+    try:
+        issue = next(p for name, p in webhook_examples.examples() if name == "issues" and p.get("action") == "labeled")
+    except npm.Missing as e:
+        pytest.skip(f"GITHUB'S OWN PAYLOADS ARE NOT TESTED: {e}")
+    issue = {**issue, "label": {**issue["label"], "name": "agent-work-order"},
+             "repository": {**issue["repository"], "full_name": "octo/sample"}}
+    hub.project.issues[issue["issue"]["number"]] = {"title": issue["issue"]["title"], "body": issue["issue"]["body"]}
+    return json.dumps(issue).encode()
+
+
+def test_pull_request_and_webhook(make_github, make_gateway):
+    github = make_github({"socket": {"gateway_user": str(GATEWAY_UID)}, "webhooks": {"github_secret": SECRET}})
     order = github.instance.run(github.url)
     assert order["status"] == "completed", order
+    github.instance.call("repository.add", repository_url=github.url, verify=False, default_commands=["create-branch"])
     gateway = make_gateway(instance=github.instance)
-    answer = github.instance.call("session.create")
-    browse("pull_request.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}",
+    body = labelled_issue(github)
+
+    def answer(what):
+        assert what == "deliver the webhook"
+        sign = "sha256=" + hmac.new(SECRET.encode(), body, hashlib.sha256).hexdigest()
+        told = gateway.request("POST", "/webhooks/github", body, {
+            "Content-Type": "application/json", "X-GitHub-Event": "issues", "X-GitHub-Delivery": "d-ui",
+            "X-Hub-Signature-256": sign})
+        assert told.status == 201, told
+
+    link = github.instance.call("session.create")["login_token"]
+    browse("pull_request.mjs", gateway, answer, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={link}",
            AWO_UI_ORDER=order["agent_work_order_id"], AWO_UI_PULL=order["github_pull_request_url"],
-           AWO_UI_BRANCH=order["git_branch_name"])
+           AWO_UI_BRANCH=order["git_branch_name"], AWO_UI_ISSUE=json.loads(body)["issue"]["title"])

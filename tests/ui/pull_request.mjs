@@ -1,6 +1,6 @@
-// An order that ended in a pull request: it asks for a review, and leads there.
+// An order that ended in a pull request asks for a review, and leads there; one that a webhook makes comes by itself.
 import assert from 'node:assert/strict';
-import { base, close, launch, noViolations, open, shot } from './support.mjs';
+import { base, close, launch, noViolations, open, please, shot } from './support.mjs';
 
 const { AWO_UI_LINK: link, AWO_UI_ORDER: id, AWO_UI_PULL: pull, AWO_UI_BRANCH: branch } = process.env;
 const browser = await launch();
@@ -22,8 +22,23 @@ try {
   await page.getByText(/^#\d+ \(open\)$/).waitFor();
   await noViolations(page, 'completed order');
   await shot(page, 'pull-request');
+
+  // the list is open, and nobody touches it
+  await page.getByRole('link', { name: 'Work orders' }).first().click();
+  await row.waitFor();
+  await page.locator('[data-live="true"]').waitFor();
+  const before = await page.locator('[data-order]').count();
+  const began = Date.now();
+  await please('deliver the webhook');
+  const made = page.locator('[data-order]', { hasText: process.env.AWO_UI_ISSUE });
+  await made.waitFor();
+  console.log(`an order made by a webhook was seen after ${Date.now() - began} ms`);
+  assert.equal(await page.locator('[data-order]').count(), before + 1);
+  await page
+    .locator('[data-order][data-status="completed"]', { hasText: process.env.AWO_UI_ISSUE })
+    .waitFor();
   await close(t);
-  console.log('ok pull request');
+  console.log('ok pull request and webhook');
 } finally {
   await browser.close();
 }
