@@ -112,19 +112,22 @@ origin_host_allowed(const struct config *c, const char *host)
 /* The origin is the address that the request was sent to, or gateway.url, for which a proxy may
  * stand in. */
 static bool
-is_same(const struct config *c, const char *origin, const char *host)
+is_same(const struct config *c, const struct origin_facts *f)
 {
 	const char *name, *url;
 	size_t len, n;
 
-	if ((name = behind_scheme(origin, &len)) == NULL || name[len] != '\0')
+	if ((name = behind_scheme(f->origin, &len)) == NULL || name[len] != '\0')
 		return false;
-	if (host != NULL && strcasecmp(name, host) == 0)
-		return true;
-	if (c->gateway_url == NULL || (url = behind_scheme(c->gateway_url, &n)) == NULL)
+	/* a browser that is asked for both says both */
+	if (f->site != NULL && strcasecmp(f->site, "same-origin") != 0 &&
+	    strcasecmp(f->site, "none") != 0)
 		return false;
-	return (size_t)(url - c->gateway_url) + n == strlen(origin) &&
-	       strncasecmp(origin, c->gateway_url, strlen(origin)) == 0;
+	/* there the scheme is known: what comes without TLS may be from anybody on the way */
+	if (c->gateway_url != NULL && (url = behind_scheme(c->gateway_url, &n)) != NULL &&
+	    len == n && strncasecmp(name, url, n) == 0)
+		return strncasecmp(f->origin, c->gateway_url, (size_t)(url - c->gateway_url)) == 0;
+	return f->host != NULL && strcasecmp(name, f->host) == 0;
 }
 
 /* A page may keep its origin to itself; where the browser says whether it is the same, that
@@ -139,7 +142,7 @@ bool
 origin_is_foreign(const struct config *c, const struct origin_facts *f)
 {
 	if (is_told(f)) {
-		if (is_same(c, f->origin, f->host))
+		if (is_same(c, f))
 			return false;
 		for (size_t i = 0; i < c->gateway_cors_origins.n; i++)
 			if (strcasecmp(c->gateway_cors_origins.v[i], f->origin) == 0)
@@ -150,10 +153,8 @@ origin_is_foreign(const struct config *c, const struct origin_facts *f)
 	       strcasecmp(f->site, "none") != 0;
 }
 
-/* Whether browsers tell Sec-Fetch-Site there: they do where nobody on the way can have changed what
- * they got. */
-static bool
-tells_site(const struct config *c, const char *host)
+bool
+origin_tells_site(const struct config *c, const char *host)
 {
 	return host == NULL || is_loopback(host, host_len(host)) ||
 	       (c->gateway_url != NULL && strncasecmp(c->gateway_url, "https://", 8) == 0);
@@ -163,10 +164,10 @@ bool
 origin_is_own(const struct config *c, const struct origin_facts *f, bool reads)
 {
 	if (is_told(f))
-		return is_same(c, f->origin, f->host);
+		return is_same(c, f);
 	if (f->site != NULL)
 		return strcasecmp(f->site, "same-origin") == 0 ||
 		       (reads && strcasecmp(f->site, "none") == 0);
 	/* browsers add Origin to whatever changes something */
-	return reads && !tells_site(c, f->host);
+	return reads && !origin_tells_site(c, f->host);
 }

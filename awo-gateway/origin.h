@@ -25,5 +25,10 @@ bool origin_is_foreign(const struct config *c, const struct origin_facts *f);
  * cookie alone must not be believed without.
  */
 bool origin_is_own(const struct config *c, const struct origin_facts *f, bool reads);
+/*
+ * Whether browsers tell Sec-Fetch-Site to whoever goes by this name: they do where nobody on the way can have changed what
+ * they got.
+ */
+bool origin_tells_site(const struct config *c, const char *host);
 
 #endif

@@ -19,13 +19,26 @@
 #define NAME_MAX_LEN 32
 #define HOME "/ui/"
 
-/* Cookies know no ports: each gateway of a host has a name of its own. */
+static bool
+is_secure(const struct gateway *g)
+{
+	const char *url = g->conf->gateway_url;
+
+	return url != NULL && strncasecmp(url, "https://", 8) == 0;
+}
+
+/*
+ * Cookies know no ports: each gateway of a host has a name of its own. Nor do they know who has set
+ * them: with the prefix browsers take them over TLS alone and from no neighbouring domain, which
+ * could log the reader in as somebody else.
+ */
 static void
 cookie_name(const struct gateway *g, char name[NAME_MAX_LEN])
 {
 	const char *colon = strrchr(g->address, ':');
 
-	snprintf(name, NAME_MAX_LEN, "awo_session_%.6s", colon != NULL ? colon + 1 : "");
+	snprintf(name, NAME_MAX_LEN, "%sawo_session_%.6s", is_secure(g) ? "__Host-" : "",
+	    colon != NULL ? colon + 1 : "");
 }
 
 bool
@@ -56,13 +69,11 @@ session_cookie(const struct request *rq, char auth[WHO_AUTH_MAX + 1])
 static void
 set_cookie(struct request *rq, const char *value, int64_t seconds)
 {
-	const char *url = rq->g->conf->gateway_url;
 	char name[NAME_MAX_LEN], text[WHO_AUTH_MAX + 160];
 
 	cookie_name(rq->g, name);
 	snprintf(text, sizeof(text), "%s=%s; Path=/; HttpOnly; SameSite=Strict; Max-Age=%lld%s",
-	    name, value, (long long)seconds,
-	    url != NULL && strncasecmp(url, "https://", 8) == 0 ? "; Secure" : "");
+	    name, value, (long long)seconds, is_secure(rq->g) ? "; Secure" : "");
 	request_add_header(rq, "Set-Cookie", text);
 	explicit_bzero(text, sizeof(text));
 }
@@ -182,9 +193,10 @@ session_login(struct request *rq)
 		request_answer_empty(rq, 204);
 		return;
 	}
-	/* another page has led here, of another site or a file: it may want to log the reader in as
-	 * somebody else */
-	if (site != NULL && strcasecmp(site, "none") != 0 && strcasecmp(site, "same-origin") != 0) {
+	/* another page has led here, of another site or a file, or may have where browsers do not
+	 * say: it may want to log the reader in as somebody else */
+	if (site != NULL ? strcasecmp(site, "none") != 0 && strcasecmp(site, "same-origin") != 0
+			 : !origin_tells_site(rq->g->conf, request_header(rq, "Host"))) {
 		ask_reader(rq, token);
 		return;
 	}

@@ -79,6 +79,35 @@ def test_a_rebound_name_learns_nothing(gateway):
         assert answer.status == 421 and "allow" not in answer.headers, (method, path, answer)
 
 
+# ---- browsers: whose page, whose session
+
+def test_a_page_without_tls_is_none_of_ours(make_gateway):
+    """Whoever is on the way can put a page at the same name, without TLS; and neighbours can set cookies for it."""
+    gateway = make_gateway({"gateway": {"auth": "token", "url": "https://awo.example.org"}})
+    answer = gateway.get("/ui/login?token=" + gateway.instance.call("session.create")["login_token"], Host="awo.example.org")
+    name, value = answer.headers["set-cookie"].split(";")[0].split("=")
+    assert answer.status == 303 and name == f"__Host-awo_session_{gateway.port}"
+    assert "; Path=/;" in answer.headers["set-cookie"] and answer.headers["set-cookie"].endswith("; Secure")
+
+    def create(origin, jar=f"{name}={value}", **more):
+        return gateway.request("POST", "/api/v1/tokens", {"name": "x"},
+                               {"Host": "awo.example.org", "Cookie": jar, "Origin": origin, **more}).status
+    assert create("https://awo.example.org") == 201
+    assert create("http://awo.example.org") == 403
+    assert create("https://awo.example.org", **{"Sec-Fetch-Site": "cross-site"}) == 403
+    assert create("https://awo.example.org", f"awo_session_{gateway.port}={value}") == 401
+
+
+def test_a_link_where_browsers_do_not_say_who_led_there(make_gateway):
+    gateway = make_gateway({"gateway": {"auth": "token", "hosts": ["awo.lan"]}})
+    secret = gateway.instance.call("session.create")["login_token"]
+    here = f"awo.lan:{gateway.port}"
+    page = gateway.get(f"/ui/login?token={secret}", Host=here)
+    assert page.status == 200 and b"<form" in page.body and "set-cookie" not in page.headers
+    answer = gateway.request("POST", "/ui/login", f"token={secret}", {"Host": here, "Origin": f"http://{here}"})
+    assert answer.status == 303 and "set-cookie" in answer.headers
+
+
 # ---- what many share
 
 @pytest.fixture

@@ -114,6 +114,8 @@ pages_of_others_are_told_apart(void **state)
 	    {"box.lan:8053", NULL, "cross-site", true, false, false},
 	    /* a browser that lies in one header does not win by the other */
 	    {"127.0.0.1:8053", "https://evil.example", "same-origin", true, false, false},
+	    {"127.0.0.1:8053", "http://127.0.0.1:8053", "cross-site", true, false, false},
+	    {"127.0.0.1:8053", "http://127.0.0.1:8053", "same-site", true, false, false},
 	    /* configured ones may call, with a token; a cookie is not theirs */
 	    {"127.0.0.1:8053", "http://localhost:3737", "same-site", false, false, false},
 	};
@@ -137,11 +139,19 @@ a_proxy_may_stand_in_front(void **state)
 	struct origin_facts ours = {"127.0.0.1:8053", "https://awo.example.org", NULL};
 	struct origin_facts plain = {"127.0.0.1:8053", "http://awo.example.org", NULL};
 	struct origin_facts silent = {"awo.example.org", NULL, NULL};
+	/* one that leaves the host as it is */
+	struct origin_facts kept = {"awo.example.org", "https://awo.example.org", "same-origin"};
+	struct origin_facts stripped = {"awo.example.org", "http://awo.example.org", NULL};
+	struct origin_facts other = {"awo.lan:8053", "http://awo.lan:8053", NULL};
 
 	(void)state;
 	assert_true(origin_is_own(&c, &ours, false));
 	assert_false(origin_is_own(&c, &plain, false));
 	assert_true(origin_is_foreign(&c, &plain));
+	assert_true(origin_is_own(&c, &kept, false));
+	assert_false(origin_is_own(&c, &stripped, false));
+	assert_true(origin_is_foreign(&c, &stripped));
+	assert_true(origin_is_own(&c, &other, false));
 	/* over TLS every browser says where a page is from */
 	assert_false(origin_is_own(&c, &silent, true));
 }
