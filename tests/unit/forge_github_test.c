@@ -17,6 +17,7 @@
 #include "common/buf.h"
 #include "common/clean.h"
 #include "common/files.h"
+#include "tests/unit/patience.h"
 
 #define TOKEN "ghp_verysecret0123456789"
 
@@ -327,7 +328,7 @@ tries_again(void **state)
 	json_decref(j);
 	assert_int_equal(stop(&asked), 3);
 	START({"GET", -1, "", ""});
-	expect_error(run("repository", json_pack("{s:i}", "timeout_seconds", 1)), "transient",
+	expect_error(run("repository", json_pack("{s:i}", "timeout_seconds", patience(1))), "transient",
 	    "timeout", "awo-forge repository");
 	assert_int_equal(stop(&asked2), 1);
 }

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tests/unit/git_run.h"
+#include "tests/unit/patience.h"
 
 static char here[4096], base[64];
 
@@ -444,7 +445,7 @@ malformed_delta(void **state)
 		      "git hash-object -t commit -w --stdin --literally) && "
 		      "(echo $good; echo $bad) | git pack-objects -q --stdout >../pack && echo $good"));
 	j = request(h);
-	json_object_set_new(j, "timeout_seconds", json_integer(20));
+	json_object_set_new(j, "timeout_seconds", json_integer(patience(20)));
 	j = awo("import", NULL, j, "pack", NULL);
 	assert_error(j, "git", "invalid", "no committer");
 	json_decref(j);
@@ -498,7 +499,7 @@ slow_pack(void **state)
 	writer = open("fifo", O_RDWR | O_CLOEXEC);
 	assert_true(writer >= 0);
 	r = request(base);
-	json_object_set_new(r, "timeout_seconds", json_integer(1));
+	json_object_set_new(r, "timeout_seconds", json_integer(patience(1)));
 	j = awo("import", NULL, r, "fifo", NULL);
 	close(writer);
 	assert_error(j, "transient", "timeout", "awo-git import");

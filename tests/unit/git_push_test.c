@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "tests/unit/git_run.h"
+#include "tests/unit/patience.h"
 
 static char here[4096], one[64], two[64];
 
@@ -293,7 +294,7 @@ http_refusals(void **state)
 	    "redirect");
 	assert_int_not_equal(sh_status("grep -q Basic auth.log 2>/dev/null"), 0);
 	r = web_request("/stall/r.git", NULL);
-	json_object_set_new(r, "timeout_seconds", json_integer(1));
+	json_object_set_new(r, "timeout_seconds", json_integer(patience(1)));
 	awo_fails("verify", NULL, r, "transient", "timeout", "awo-git verify");
 }
 

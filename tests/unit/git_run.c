@@ -2,6 +2,7 @@
 #include "tests/unit/cmocka_all.h"
 
 #include "tests/unit/git_run.h"
+#include "tests/unit/patience.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,6 +22,8 @@ static struct buf last;
 int
 git_run_setup(void **state)
 {
+	char factor[16];
+
 	(void)state;
 	if (system("git --version >/dev/null 2>&1") != 0) {
 		fprintf(stderr, "SKIPPED: there is no git program to compare with\n");
@@ -28,6 +31,7 @@ git_run_setup(void **state)
 	}
 	if (mkdtemp(dir) == NULL || chdir(dir) < 0)
 		return -1;
+	(void)snprintf(factor, sizeof(factor), "%d", patience(1));
 	/* git as it is without anybody's settings */
 	clearenv();
 	setenv("PATH", "/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", 1);
@@ -37,6 +41,7 @@ git_run_setup(void **state)
 	setenv("GIT_AUTHOR_EMAIL", "ann@example.org", 1);
 	setenv("GIT_COMMITTER_NAME", "Ann", 1);
 	setenv("GIT_COMMITTER_EMAIL", "ann@example.org", 1);
+	setenv("AWO_TEST_PATIENCE", factor, 1);
 	setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
 	return 0;
 }
