@@ -18,6 +18,9 @@ const RepositoriesPage = lazy(() =>
   import('./pages/repositories-page').then((m) => ({ default: m.RepositoriesPage })),
 );
 const QueuePage = lazy(() => import('./pages/queue-page').then((m) => ({ default: m.QueuePage })));
+const AnalyticsPage = lazy(() =>
+  import('./pages/analytics-page').then((m) => ({ default: m.AnalyticsPage })),
+);
 const SettingsPage = lazy(() => import('./pages/settings-page').then((m) => ({ default: m.SettingsPage })));
 
 function Pages() {
@@ -33,6 +36,7 @@ function Pages() {
           </Route>
           <Route path="/repositories" component={RepositoriesPage} />
           <Route path="/queue" component={QueuePage} />
+          <Route path="/analytics" component={AnalyticsPage} />
           <Route path="/settings/:part?">
             {({ part }: { part?: string }) => <SettingsPage part={part} />}
           </Route>

@@ -21,7 +21,8 @@ export class ApiError extends Error {
   }
 }
 
-type Query = Record<string, string | number | boolean | null | undefined>;
+/** A list is sent as its words between commas. */
+type Query = Record<string, string | number | boolean | readonly string[] | null | undefined>;
 
 interface Options {
   query?: Query;

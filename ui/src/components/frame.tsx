@@ -14,6 +14,7 @@ const PLACES = [
   { to: '/agent-work-orders', label: 'Work orders', keys: 'g o' },
   { to: '/repositories', label: 'Repositories', keys: 'g r' },
   { to: '/queue', label: 'Queue', keys: 'g q' },
+  { to: '/analytics', label: 'Analytics', keys: 'g a' },
   { to: '/settings', label: 'Settings', keys: 'g s' },
 ];
 

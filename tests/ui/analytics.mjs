@@ -1,0 +1,43 @@
+// Figures over the orders that the other scenarios have left.
+import assert from 'node:assert/strict';
+import {
+  api,
+  close,
+  createOrder,
+  noSidewaysScroll,
+  noViolations,
+  open,
+  repository,
+  shot,
+  statusBecomes,
+} from './support.mjs';
+
+export const scenarios = {
+  async 'analytics: the same figures as the orders'(browser) {
+    const listed = () => api('GET', '/agent-work-orders?limit=500');
+    if ((await listed()).total_count === 0) {
+      await statusBecomes(await createOrder(repository, 'Something to count'), 'completed');
+    }
+    const { agent_work_orders: orders } = await listed();
+    const many = (status) => orders.filter((o) => o.status === status).length;
+    const looks = [{}, { colorScheme: 'dark' }, { viewport: { width: 360, height: 740 } }];
+    for (const [at, look] of looks.entries()) {
+      const t = await open(browser, '/ui/analytics', look);
+      const { page } = t;
+      const words = `${many('completed')} completed, ${many('failed')} failed, ${many('cancelled')} cancelled`;
+      await page.getByText(words).waitFor();
+      await noViolations(page, `analytics ${at}`);
+      await noSidewaysScroll(page, `analytics ${at}`);
+      await shot(page, `analytics-${['light', 'dark', 'phone'][at]}`);
+      if (at === 0) {
+        const days = page.getByRole('list', { name: 'Orders of each day' }).getByRole('listitem');
+        assert.equal(await days.count(), 30);
+        await page.getByLabel('Period').selectOption('7');
+        await page.waitForFunction(() => document.querySelectorAll('ol[aria-label] > li').length === 7);
+        assert.match(page.url(), /days=7/);
+        assert.match(await days.last().textContent(), new RegExp(`${many('completed')} completed`));
+      }
+      await close(t);
+    }
+  },
+};
