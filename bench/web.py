@@ -306,7 +306,7 @@ def pages(setting):
             shutil.which("node"), Path(__file__).with_name("web_ui.mjs"), setting.rounds,
             env={"PATH": os.environ["PATH"], "HOME": str(instance.home), "AWO_CHROMIUM": chromium,
                  "AWO_UI_MODULES": str(modules), "AWO_UI_URL": f"http://127.0.0.1:{gateway.port}"}).splitlines()[-1])
-    yield absolute("compressed script of a first load of the list of orders", told["bytes"], 200e3, lambda v: f"{v / 1e3:.0f} KB")
+    yield absolute("compressed script of a first load of the list of orders", [told["bytes"]], 200e3, lambda v: f"{v / 1e3:.0f} KB")
     yield absolute("from the address to a list of 12 running orders that can be used, in a browser that has nothing of it yet",
                    [v / 1e3 for v in told["usable"]], 1)
     yield absolute("an order's event, until its row shows the change, median of a round", [v / 1e3 for v in told["seen"]], 0.2)
