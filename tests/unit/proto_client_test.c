@@ -712,6 +712,49 @@ loop_notifies(void **state)
 	end(&s);
 }
 
+/* After a moment five lines come, all at once; then the connection ends. */
+static void *
+five_lines_later(void *arg)
+{
+	struct place *p = arg;
+	int fd = accept(p->listener, NULL, NULL);
+	struct buf out CLEAN_BUF = {0};
+	char byte;
+
+	assert_true(fd >= 0);
+	usleep(50000);
+	add_lines(&out, 0, 5, 10);
+	(void)write(fd, out.p, out.len);
+	/* until the client has them */
+	(void)read(fd, &byte, 1);
+	close(fd);
+	return NULL;
+}
+
+static void
+loop_is_quiet_when_all_is_handed_over(void **state)
+{
+	struct place *p = *state;
+	struct seen s = open_seen();
+
+	serve(p, five_lines_later);
+	begin(&s, p);
+	assert_true(client_is_quiet(s.c));
+	/* without a turn of the loop */
+	for (int i = 0; i < 5000 && s.notes == 0; i++) {
+		usleep(1000);
+		assert_true(client_is_quiet(s.c));
+	}
+	assert_int_equal(s.notes, 5);
+	assert_int_equal(shutdown(client_fd(s.c), SHUT_WR), 0);
+	pthread_join(p->thread, NULL);
+	p->running = false;
+	/* the end is nothing that could still be quiet */
+	assert_false(client_is_quiet(s.c));
+	assert_int_equal(s.closes, 1);
+	end(&s);
+}
+
 static void
 loop_learns_of_the_end(void **state)
 {
@@ -847,6 +890,7 @@ main(void)
 	    WITH_PLACE(reaches_long_paths),
 	    WITH_PLACE(loop_calls),
 	    WITH_PLACE(loop_notifies),
+	    WITH_PLACE(loop_is_quiet_when_all_is_handed_over),
 	    WITH_PLACE(loop_learns_of_the_end),
 	    WITH_PLACE(loop_survives_writing_to_nobody),
 	    WITH_PLACE(loop_closes_inside_a_callback),
