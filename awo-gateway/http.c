@@ -183,6 +183,9 @@ new_request(struct gateway *g, struct evhttp_request *http)
 	evhttp_connection_get_peer(conn, &address, &port);
 	snprintf(rq->peer, sizeof(rq->peer), "%s", address != NULL ? address : "");
 	connections_busy(g, evhttp_connection_get_bufferevent(conn), true);
+	/* the answer's version is the request's, which may be any, or not have been read */
+	if (http->major != 1 || http->minor > 1)
+		http->major = http->minor = 1;
 	choose_id(rq);
 	return rq;
 }
@@ -254,9 +257,6 @@ evhttp_send_error(struct evhttp_request *http, int status, const char *reason)
 	struct request *rq = new_request(serving, http);
 
 	(void)reason;
-	/* what could not be read has no version */
-	if (http->major == 0)
-		http->major = http->minor = 1;
 	request_add_header(rq, "Connection", "close");
 	if (evhttp_request_get_uri(http) == NULL || check_host(rq))
 		request_fail_status(rq, status, "%s", refusal(status));

@@ -19,7 +19,8 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-#define FLUSH_MS 20			 /* lines that come together are sent together */
+#define FLUSH_MS 20	    /* lines that come together are sent together */
+#define CATCH_UP_FLUSH_MS 2 /* those of a replay come in large pieces, and are waited for */
 #define RING_BYTES ((size_t)1 << 20)	 /* newest text of a log that readers share */
 #define BACKLOG_HIGH ((size_t)256 << 10) /* unsent bytes of a reader: it gets no more for now */
 #define BACKLOG_LOW ((size_t)64 << 10)
@@ -588,7 +589,7 @@ reader_end(struct reader *r, const char *reason)
 static void
 own_flush_soon(struct sse *s)
 {
-	const struct timeval tv = {0, FLUSH_MS * 1000L};
+	const struct timeval tv = {0, CATCH_UP_FLUSH_MS * 1000L};
 
 	if (!event_pending(s->flush, EV_TIMEOUT, NULL))
 		event_add(s->flush, &tv);

@@ -1,7 +1,11 @@
 """Streams over HTTP: replay and then live, without a gap or a double, for many readers and slow ones."""
 import json
+import os
 import random
+import resource
+import selectors
 import socket
+import struct
 import threading
 import time
 from datetime import datetime
@@ -120,31 +124,107 @@ def test_many_readers_of_one_order(gateway, repo):
     assert len(results) == 60 and all(lines == log for lines in results.values())
 
 
-def test_reconnects_join_without_gap_or_double(gateway, repo):
-    order = start(gateway, repo, "demo@planning: flood 2000000")
-    joined, last, connections = [], None, 0
-    rnd = random.Random(5)
-    end = time.monotonic() + 60
-    while time.monotonic() < end:
-        stream = gateway.stream(path(order), {"Last-Event-ID": str(last)} if last else None)
+READERS = int(os.environ.get("AWO_SSE_READERS", "100"))
+
+
+class Reader:
+    """A reader of a stream that keeps the bytes, and takes them apart when it is over."""
+
+    def __init__(self, gateway, target, last=None):
+        self.socket = socket.create_connection((gateway.host, gateway.port), timeout=30)
+        after = f"Last-Event-ID: {last}\r\n" if last else ""
+        self.socket.sendall(f"GET {target} HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\n{after}\r\n".encode())
+        self.parts = []
+
+    def read(self, size=1 << 18):
+        """False when the stream has ended."""
+        try:
+            part = self.socket.recv(size)
+        except ConnectionError:
+            part = b""
+        self.parts.append(part)
+        return part != b""
+
+    def body(self):
+        """What has come, without the frames; and whether the answer is complete."""
+        data, body = b"".join(self.parts), []
+        at = data.find(b"\r\n\r\n") + 4
+        while at >= 4 and (end := data.find(b"\r\n", at)) > 0:
+            size = int(data[at:end], 16)
+            if size == 0:
+                return b"".join(body), True
+            body.append(data[end + 2:end + 2 + size])
+            at = end + 2 + size + 2
+        return b"".join(body), False
+
+    def events(self):
+        """(id, data) of the messages that have come as a whole."""
+        return [tuple(f[4:].split(b"\ndata: ", 1)) for f in self.body()[0].split(b"\n\n")[:-1] if f.startswith(b"id: ")]
+
+
+def test_a_thousand_reconnects_join_without_gap_or_double(gateway, repo):
+    """Broken off by either side, in every manner and place, live and from the file: the pieces are the file."""
+    order = start(gateway, repo, "demo@planning: flood 1400000")
+    joined, connections, ended, rnd = [], 0, False, random.Random(5)
+    while not ended:
+        reader = Reader(gateway, path(order), joined[-1][0].decode() if joined else None)
         connections += 1
-        ended = False
-        budget = rnd.randrange(1, 60)
-        for kind, ident, data in stream.events():
-            if kind == "end":
-                ended = True
-                break
-            if kind == "message":
-                joined.append(json.loads(data))
-                last = ident
-                budget -= 1
-                if budget == 0:
-                    break
-        stream.close()
-        if ended:
-            break
-    assert joined == gateway.instance.log(order)
-    assert connections > 10
+        # few at a time, and all that is left when there were enough
+        wanted = rnd.choice([1, 1, 1, 1, 1, 1, 1, 1, 1, 3]) if connections < 1010 else 1 << 30
+        while reader.read(1024 if wanted < 4 else 1 << 18) and (wanted > 4 or len(reader.events()) < wanted):
+            pass
+        ended = wanted > 4 and b"event: end\n" in reader.body()[0]
+        joined += reader.events()[:wanted]
+        if rnd.random() < 0.5:   # a reset instead of an end
+            reader.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        reader.socket.close()
+        if connections in (300, 600):
+            gateway.stop()
+            gateway.start()
+        if connections == 900:
+            gateway.instance.stop()
+            gateway.instance.start()
+            end = time.monotonic() + 5
+            while gateway.get(f"/api/v1/{order}").status != 200:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+    log = gateway.instance.log(order)
+    assert [json.loads(data) for _, data in joined] == log and [int(i) for i, _ in joined] == [line["seq"] for line in log]
+    assert connections > 1000
+
+
+def test_many_readers_of_a_log_that_grows_fast(make_gateway, repo):
+    """More than a thousand lines a second: each reader has all of them, once. AWO_SSE_READERS says how many (1000: full size)."""
+    more = os.environ.get("ASAN_OPTIONS", "")
+    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, READERS + 1000), hard))
+    order = start(gateway, repo, "demo@planning: sleep 2\ndemo@planning: flood 3000000", selected_commands=["create-branch", "planning"])
+    readers, waits, most = [], selectors.DefaultSelector(), 0
+    try:
+        for _ in range(READERS):
+            readers.append(Reader(gateway, path(order)))
+            waits.register(readers[-1].socket, selectors.EVENT_READ, readers[-1])
+        while waits.get_map():
+            ready = waits.select(30)
+            assert ready, "the streams have stopped"
+            for key, _ in ready:
+                if not key.data.read():
+                    waits.unregister(key.fileobj)
+            most = max(most, gateway.resident())
+        log = [(str(line["seq"]), line) for line in gateway.instance.log(order)]
+        got = readers[0].events()
+        assert [(i.decode(), json.loads(d)) for i, d in got] == log
+        for r in readers:
+            assert r.body()[1] and r.events() == got
+        times = [datetime.fromisoformat(line["timestamp"].replace("Z", "+00:00")).timestamp() for _, line in log]
+        print(f"{READERS} readers, {len(log)} lines, {sum(map(len, readers[0].parts)) >> 10} KiB each, busiest second "
+              f"{max(sum(t <= u < t + 1 for u in times[i:]) for i, t in enumerate(times) if i % 100 == 0)} lines, gateway {most >> 20} MiB")
+        assert gateway.is_sanitized or most < 64 << 20, f"{most >> 20} MiB"
+    finally:
+        for r in readers:
+            r.socket.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_a_restart_of_awod_is_not_seen(gateway, repo):
@@ -297,19 +377,30 @@ def test_events_come_again_without_gap_or_double(gateway, repo):
     assert all(mine == stored for mine in joined)
 
 
-def test_one_that_stops_reading_is_cut_off(gateway, repo):
-    order = start(gateway, repo, "demo@planning: flood 16000000")
+STUCK = 20
+
+
+def test_those_that_stop_reading_are_cut_off(make_gateway, repo):
+    """Until then each costs a megabyte at most, and costs the others nothing."""
+    more = os.environ.get("ASAN_OPTIONS", "")
+    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    order = start(gateway, repo, "demo@planning: flood 8000000")
     gateway.instance.wait(order, "running")
+    assert gateway.stream(path(order), timeout=60).lines() == gateway.instance.log(order)
     before = gateway.resident()
-    slow = socket.create_connection((gateway.host, gateway.port))
-    slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    slow.sendall(f"GET {path(order)} HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\n\r\n".encode())
+    slow = []
+    for _ in range(STUCK):
+        slow.append(socket.socket())
+        slow[-1].setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow[-1].connect((gateway.host, gateway.port))
+        slow[-1].sendall(f"GET {path(order)} HTTP/1.1\r\nHost: {gateway.host}:{gateway.port}\r\n\r\n".encode())
     quick = gateway.stream(path(order), timeout=60).lines()
     assert quick == gateway.instance.log(order)
-    end = time.monotonic() + 40
-    while "sse_reader_dropped" not in gateway.log():
-        assert time.monotonic() < end, "the one that reads nothing was not cut off"
+    end, most = time.monotonic() + 40, 0
+    while gateway.log().count("sse_reader_dropped") < STUCK:
+        assert time.monotonic() < end, "those that read nothing were not cut off"
+        most = max(most, gateway.resident() - before)
         time.sleep(0.2)
-    # a sanitizer keeps what was freed
-    assert gateway.is_sanitized or gateway.resident() - before < 16 << 20
-    slow.close()
+    assert most < STUCK << 20, f"{most >> 20} MiB"
+    for s in slow:
+        s.close()

@@ -1,10 +1,14 @@
 """Clients that mean harm: the gateway keeps serving others within its limits."""
+import json
+import os
 import random
 import resource
 import socket
+import threading
 import time
 
 import pytest
+from awo_testlib.http_fuzz import Requests, answers
 
 
 @pytest.fixture(autouse=True)
@@ -231,38 +235,64 @@ def test_streams_of_clients_that_write_on(gateway, repo):
     gateway.post(f"/api/v1/{order}/cancel")
 
 
-def test_random_requests(gateway):
-    """Mutations of real requests: whatever comes, it is answered or the connection ends, and others are served."""
-    rnd = random.Random(4)
-    paths = ["/", "/api/v1/", "/api/v1/wo-12345678/logs?limit=5&level=info", "/api/agent-work-orders/repositories", "/metrics",
-             "/ui/assets/x.js", "/api/v1/wo-12345678/artifacts/prompts/01-x.txt", "/openapi.json", "/health", "/webhooks/github"]
-    heads = ["Accept: text/html", "If-None-Match: \"x\"", "Accept-Encoding: gzip", "Last-Event-ID: 5", "Idempotency-Key: a",
-             "Origin: http://x", "Range: bytes=0-1", "Expect: 100-continue", "Upgrade: websocket", "Cookie: awo_session=x"]
-    bodies = ['{"repository_url":"a/b","user_request":"x","priority":5}', "{}", "[1,2", '{"a":' * 40, "\0\1\2"]
-    before = gateway.resident()
-    for n in range(1500):
-        method = rnd.choice(["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "TRACE", "X"])
-        body = rnd.choice(bodies) if method in ("POST", "PUT", "PATCH") else ""
-        lines = [f"{method} {rnd.choice(paths)} HTTP/1.{rnd.choice('011')}", f"Host: {gateway.host}:{gateway.port}",
-                 *rnd.sample(heads, rnd.randrange(4)), "Connection: close"]
-        if body or rnd.random() < 0.1:
-            lines.append(f"Content-Length: {len(body)}")
-        data = bytearray(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-        for _ in range(rnd.choice([0, 0, 1, 1, 2, 8])):
-            at = rnd.randrange(len(data))
-            kind = rnd.randrange(4)
-            if kind == 0:
-                data[at] = rnd.randrange(256)
-            elif kind == 1:
-                del data[at:at + rnd.randrange(1, 9)]
-            elif kind == 2:
-                data[at:at] = bytes(rnd.randrange(256) for _ in range(rnd.randrange(1, 9)))
-            else:
-                data[at:at] = data[max(0, at - 20):at]
-            if not data:
-                break
-        gateway.raw(bytes(data), timeout=2, shut=True)
-        if n % 250 == 0:
-            serves(gateway)
+FUZZED = 50_000
+PIPELINED = 30_000   # of them can be told apart, and each must have its answer
+
+
+def fuzz(gateway, api, seed, tally):
+    """A quarter of the requests, on connections of its own."""
+    made = Requests(api, f"{gateway.host}:{gateway.port}", seed)
+    left, batch = PIPELINED // 4, []
+    while left > 0 or batch:
+        more = min(left, 50 - len(batch))
+        batch += [made.one() for _ in range(more)]
+        left -= more
+        batch[-1] = made.last(batch[-1])
+        got = gateway.raw(b"".join(data for _, data in batch), timeout=60)
+        answered = answers(got, [method for method, _ in batch])
+        for (method, data), (status, headers, body) in zip(batch, answered):
+            tally[status] = tally.get(status, 0) + 1
+            assert status < 500 or status in (501, 503), (seed, data, status, body)
+            assert headers["x-request-id"] and headers["x-content-type-options"] == "nosniff", (seed, data, headers)
+            if status >= 400 and headers.get("content-type") == "application/json" and method != "HEAD":
+                assert json.loads(body)["detail"], (seed, data, body)
+        # one that cannot be read ends the connection, and says so
+        assert answered and answered[-1][1].get("connection") == "close", (seed, batch[len(answered)][1])
+        batch = batch[len(answered):]
+    for _ in range((FUZZED - PIPELINED) // 4 // 5):
+        got = gateway.raw(b"".join(made.spoilt() for _ in range(5)), timeout=5, shut=True)
+        assert got == b"" or got.startswith((b"HTTP/1.1 ", b"HTTP/1.0 ")), (seed, got[:200])
+
+
+def test_fuzzed_requests(make_gateway):
+    """Requests made from the interface's own description, almost right, and such with bytes spoilt: they are answered or
+    their connection ends, memory stays flat, and others are served meanwhile. AWO_FUZZ_SEED repeats a run."""
+    more = os.environ.get("ASAN_OPTIONS", "")
+    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    seed = int(os.environ.get("AWO_FUZZ_SEED", random.randrange(1 << 32)))
+    print("AWO_FUZZ_SEED", seed)
+    api = gateway.get("/openapi.json").json
+    tally, failed = {}, []
+
+    def run(n):
+        try:
+            fuzz(gateway, api, seed + n, tally)
+        except BaseException as e:
+            failed.append(e)
+            raise
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    warm, largest = 0, 0
+    while any(thread.is_alive() for thread in threads):
+        serves(gateway, 5)
+        if warm == 0 and sum(tally.values()) > 5000:
+            warm = gateway.resident()
+        largest = max(largest, gateway.resident())
+        time.sleep(0.2)
+    assert not failed, failed
+    print("statuses", dict(sorted(tally.items())), "MiB", warm >> 20, largest >> 20)
+    assert sum(tally.values()) == PIPELINED and {200, 304, 400, 404, 405, 422} <= set(tally)
+    assert largest - warm < 16 << 20, f"{warm >> 20} MiB became {largest >> 20} MiB"
+    assert gateway.get("/api/v1/").json["total_count"] == 0
     serves(gateway)
-    grew(gateway, before, 8 << 20)
