@@ -325,6 +325,22 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 	explicit_bzero(auth, sizeof(auth));
 }
 
+bool
+auth_is_none(const struct gateway *g)
+{
+	return g->auth->none;
+}
+
+bool
+auth_is_presented(const struct request *rq)
+{
+	char auth[WHO_AUTH_MAX + 1];
+	bool is_session = session_cookie(rq, auth);
+
+	explicit_bzero(auth, sizeof(auth));
+	return is_session || request_header(rq, "Authorization") != NULL;
+}
+
 void
 auth_forget(struct gateway *g, const char *auth)
 {

@@ -25,6 +25,10 @@ int auth_open(struct gateway *g);	/* -1 after saying why in the log */
 void auth_close(struct gateway *g);
 /* scope: the P_SCOPE_ bit that the route needs; 0: everybody may. Calls done at once or later, or answers the request. */
 void auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *done);
+/* Whether everybody may do everything: gateway.auth is none. */
+bool auth_is_none(const struct gateway *g);
+/* Whether the request says who asks, be it true or not. */
+bool auth_is_presented(const struct request *rq);
 /* Forgets what is known of a token or session: it has ended. */
 void auth_forget(struct gateway *g, const char *auth);
 

@@ -264,10 +264,54 @@ health_known(struct request *rq, const struct awo_err *err, void *answer)
 	request_answer_json(rq, awo_code_http(err->code), &text);
 }
 
+/* What the host has where, how much of it is in use and what is wrong with it is for its users. */
+static void
+shorten(struct p_health *h)
+{
+	CLEAN_FREE char *said =
+	    xasprintf("%zu found: ask with a token, or awoctl health", h->problems.n);
+	const char *name;
+	json_t *v;
+
+	json_object_foreach(h->dependencies, name, v)
+	{
+		(void)json_object_del(v, "path");
+		(void)json_object_del(v, "url");
+		if (json_object_get(v, "error") != NULL)
+			json_object_set_new(v, "error", json_string("it cannot be used"));
+	}
+	(void)json_object_del(h->disk, "path");
+	P_CLEAR(health, h, host);
+	if (h->problems.n > 0) {
+		p_strv_free(&h->problems);
+		p_strv_add(&h->problems, said);
+	}
+}
+
+static void
+short_health_known(struct request *rq, const struct awo_err *err, void *answer)
+{
+	if (answer != NULL)
+		shorten(answer);
+	health_known(rq, err, answer);
+}
+
+static void
+full_health(struct request *rq)
+{
+	request_call(rq, P_M_system_health, NULL, health_known);
+}
+
+/* Nobody has to say who asks, but who does is told more. */
 void
 handle_health(struct request *rq)
 {
-	request_call_self(rq, P_M_system_health, NULL, health_known);
+	if (auth_is_none(rq->g))
+		full_health(rq);
+	else if (auth_is_presented(rq))
+		auth_request(rq->g, rq, P_SCOPE_READ, full_health);
+	else
+		request_call_self(rq, P_M_system_health, NULL, short_health_known);
 }
 
 static void

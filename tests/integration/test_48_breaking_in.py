@@ -79,6 +79,23 @@ def test_a_rebound_name_learns_nothing(gateway):
         assert answer.status == 421 and "allow" not in answer.headers, (method, path, answer)
 
 
+# ---- what everybody is told
+
+def test_health_names_nothing_of_the_host_to_strangers(make_gateway):
+    gateway = make_gateway({"gateway": {"auth": "token"},
+                            "agents": {"default": "claude", "claude": {"program": "/secret/place/claude"}}})
+    text = token(gateway)
+    for path in ("/health", "/api/v1/health", "/api/agent-work-orders/health"):
+        told, whole = gateway.get(path), gateway.get(path, **bearer(text))
+        assert told.status == whole.status == 200 and gateway.get(path, **bearer("awo_0_0")).status == 401
+        for word in (str(gateway.instance.state), "/secret/place"):
+            assert word not in told.body.decode() and word in whole.body.decode(), (word, path)
+        assert "host" not in told.json and "memory_total_bytes" in whole.json["host"]
+        assert told.json["status"] == whole.json["status"] == "degraded" and len(told.json["problems"]) == 1
+        assert set(whole.json) - set(told.json) == {"host"}
+        assert set(told.json["disk"]) == {"total_bytes", "free_bytes", "free_percent"}
+
+
 # ---- browsers: whose page, whose session
 
 def test_a_page_without_tls_is_none_of_ours(make_gateway):
