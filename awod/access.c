@@ -10,9 +10,8 @@
 #define USED_EVERY_US                                                                              \
 	(60 * INT64_C(1000000)) /* last_used_at is not worth a commit for each request */
 
-/* Whether the user for whom a token or session was made, by that name, is still one of awod's. */
-static int
-check_user(const struct broker *b, uid_t uid, const char *name, struct awo_err *err)
+int
+access_check_user(const struct broker *b, uid_t uid, const char *name, struct awo_err *err)
 {
 	if (b->opt->user_mode)
 		return 0;
@@ -41,7 +40,7 @@ access_token(struct broker *b, const char *text, struct p_token *out, struct awo
 		return ERR(err, UNAUTHENTICATED, "token",
 		    "the access token has expired; make another with awoctl token create");
 	}
-	if (check_user(b, (uid_t)uid, out->owner, &why) != 0) {
+	if (access_check_user(b, (uid_t)uid, out->owner, &why) != 0) {
 		P_FREE(token, out);
 		return ERR(err, UNAUTHENTICATED, "token", "the access token is of no use: %s", why.msg);
 	}
@@ -76,7 +75,7 @@ access_session(struct broker *b, const char *text, struct p_session *out, struct
 		return ERR(err, UNAUTHENTICATED, "session",
 		    "your session has expired; awoctl ui prints a link to log in again");
 	}
-	if (check_user(b, (uid_t)out->uid, out->user, &why) != 0) {
+	if (access_check_user(b, (uid_t)out->uid, out->user, &why) != 0) {
 		P_FREE(session, out);
 		return ERR(err, UNAUTHENTICATED, "session", "your session is over: %s", why.msg);
 	}
@@ -98,7 +97,7 @@ access_holds(struct broker *b, const struct caller *c)
 
 	if (c->via[0] == '\0')
 		return true;
-	if (check_user(b, c->uid, c->user, &err) != 0)
+	if (access_check_user(b, c->uid, c->user, &err) != 0)
 		return false;
 	access_user(b, c->uid, c->scopes, &now);
 	return now.admin || !c->admin;

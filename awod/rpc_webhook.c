@@ -126,6 +126,7 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 	const struct config *conf = d->b->conf;
 	uint32_t only = f->uid, uid = 0;
 	bool one = !f->everybody;
+	struct awo_err why = {0};
 	uid_t named;
 
 	if (f->everybody && conf->webhook_user != NULL && *conf->webhook_user != '\0') {
@@ -139,9 +140,9 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 	*found = false;
 	for (size_t i = 0; i < sizeof(forms) / sizeof(forms[0]) && !*found; i++) {
 		struct p_repository registered;
-		struct awo_err why = {0};
 		char url[600];
 
+		why = (struct awo_err){0};
 		snprintf(url, sizeof(url), "%s%s/%s", forms[i], conf->github_host, d->w.repository);
 		if (store_repository_owner(
 			d->b->store, url, one ? &only : NULL, &uid, &registered, &why) == 0) {
@@ -152,9 +153,12 @@ find_owner(struct delivery *d, const struct search *f, bool *found, struct awo_e
 			return -1;
 		}
 	}
-	if (*found)
-		access_user(d->b, (uid_t)uid, P_SCOPE_READ | P_SCOPE_WRITE, &d->who);
-	return 0;
+	if (!*found)
+		return 0;
+	access_user(d->b, (uid_t)uid, P_SCOPE_READ | P_SCOPE_WRITE, &d->who);
+	if (access_check_user(d->b, (uid_t)uid, d->who.user, &why) == 0)
+		return 0;
+	return ERR(err, FAILED_PRECONDITION, "", "nothing is done for who registered this repository: %s", why.msg);
 }
 
 /* ---- the comment that names the order */

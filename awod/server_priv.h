@@ -208,6 +208,8 @@ int access_caller(struct broker *b, const char *auth, struct caller *out, struct
 int access_token(struct broker *b, const char *text, struct p_token *out, struct awo_err *err);
 /* The same for a session. */
 int access_session(struct broker *b, const char *text, struct p_session *out, struct awo_err *err);
+/* Whether the user for whom something is done without being connected, known by that name, is still one of awod's. */
+int access_check_user(const struct broker *b, uid_t uid, const char *name, struct awo_err *err);
 /* Whether the caller of a stream is still who it was when that began; what is revoked or expires is seen elsewhere. */
 bool access_holds(struct broker *b, const struct caller *c);
 /* A user of this instance, as for caller_become(). */

@@ -1,4 +1,6 @@
 """Ways in that were tried, and what became of them: two readings of one request, others' power, access that has gone."""
+import hmac
+import json
 import os
 import re
 import resource
@@ -191,8 +193,9 @@ GROUP = f"awo-test-users:x:{AWO_GROUP}:awo-alice\nawo-test-admins:x:{ADMIN_GROUP
 
 @pytest.fixture
 def named(make_instance, make_gateway):
-    instance = make_instance({"gateway": {"auth": "token"}, "socket": {"gateway_user": str(GATEWAY_UID),
-                                                                       "admin_group": str(ADMIN_GROUP)}}, start=False)
+    socket_config = {"gateway_user": str(GATEWAY_UID), "admin_group": str(ADMIN_GROUP)}
+    instance = make_instance({"gateway": {"auth": "token"}, "socket": socket_config, "github": {"host": "git.invalid"}},
+                             start=False)
     instance.names = Names(instance)
     instance.names.set(PASSWD, GROUP)
     return make_gateway(instance=instance.start())
@@ -245,6 +248,29 @@ def test_a_user_who_has_gone_or_was_put_out(named):
         become(401, 401, 200, 200)
         refused = named.request("GET", "/api/v1/", headers=bearer(mine)).json
         assert set(refused) == {"detail"} and "awo-mallory" not in refused["detail"]
+
+
+@needs_root
+def test_a_webhook_does_nothing_for_who_was_put_out(named):
+    instance, secret = named.instance, "al1ces-own-secret-of-the-webhook"
+    instance.credential("hook", "webhook_secret", secret, uid=ALICE)
+    instance.call("repository.add", repository_url="https://git.invalid/o/r", verify=False, uid=ALICE)
+
+    def deliver(number):
+        user = {"login": "octocat", "type": "User"}
+        body = json.dumps({"action": "created", "issue": {"number": number}, "repository": {"full_name": "o/r"}, "sender": user,
+                           "comment": {"id": number, "body": "/awo x", "user": user, "author_association": "OWNER"}})
+        return named.request("POST", "/webhooks/github", body, {
+            "Content-Type": "application/json", "X-GitHub-Event": "issue_comment", "X-GitHub-Delivery": f"d{number}",
+            "X-Hub-Signature-256": "sha256=" + hmac.new(secret.encode(), body.encode(), "sha256").hexdigest()})
+    assert deliver(1).status == 201
+    os.chown(instance.socket, 0, AWO_GROUP)
+    os.chmod(instance.socket, 0o660)
+    assert deliver(2).status == 201
+    instance.names.set(PASSWD, GROUP.replace("awo-test-users:x:61000:awo-alice", "awo-test-users:x:61000:"))
+    refused = deliver(3)
+    assert refused.status == 409 and "may not use awod any more" in refused.json["detail"], refused
+    assert instance.call("order.list", all=True)["total_count"] == 2
 
 
 @needs_root
