@@ -248,9 +248,7 @@ agent_sandbox(struct order *o, struct failure *f)
 	/* one that was ended from outside meanwhile, or could not be built then, is built again */
 	if (o->next != NULL && !o->next->failed && !loop_reader_done(&o->next->status))
 		return 0;
-	if (o->next != NULL)
-		inside_finish(o->next);
-	o->next = NULL;
+	helper_leave_sandbox(o);
 	mounts = xcalloc(o->program.mounts.n + 1, sizeof(*mounts));
 	mounts[0] = (struct sandbox_mount){
 	    .source = "/awo/order/home", .target = "/home/agent", .writable = true};
@@ -283,6 +281,9 @@ launch(struct run *r, const struct p_strv *argv, struct failure *f)
 	const char **av CLEAN_FREE = program_vector(argv), **ev CLEAN_FREE = NULL;
 	int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1}, result;
 
+	/* a helper that was not needed, because an agent follows another in one step, is in the way */
+	if (o->by_inside.there)
+		helper_leave_sandbox(o);
 	if (agent_sandbox(o, f) != 0)
 		return -1;
 	if (pipe2(in, O_CLOEXEC) != 0 || pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0) {
@@ -378,10 +379,7 @@ ask_to_end(struct run *r)
 	o->forced = !inside_done(r->inside);
 }
 
-/*
- * Tools run in sessions of their own and outlive their agent: its end is the end of all of them. The sandbox stays for what the
- * step has to do in it, unless nothing will be done.
- */
+/* Tools run in sessions of their own and outlive their agent: its end is the end of all of them. */
 static void
 clear(struct run *r)
 {
@@ -395,7 +393,7 @@ clear(struct run *r)
 		o->processes_killed++;
 	}
 	if (!over && inside_clear(r->inside))
-		o->standing = true;
+		inside_release(r->inside);
 	else
 		inside_finish(r->inside);
 }
@@ -555,6 +553,8 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	p_strv_free(&argv);
 	artifact_open(o, &r.out_file, job->keep_outputs, task->file, ".jsonl");
 	artifact_open(o, &r.err_file, job->keep_outputs, task->file, ".stderr");
+	/* while it works: what will look into its work tree, and the next agent's sandbox */
+	order_prepare(o, true);
 	r.end = wait_for_end(&r);
 	if (r.end != END_ITSELF)
 		ask_to_end(&r);

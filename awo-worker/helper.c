@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 
 #define ANSWER_MAX (16U << 20)
 #define LAST_FACT_US (5 * 1000000LL) /* between the end of output and the end of the process */
+#define STANDS_BY "standing-by"	     /* instead of a verb */
 
 static const char *const programs[] = {[HELPER_GIT] = "/awo/libexec/awo-git-local",
     [HELPER_GIT_REMOTE] = "/awo/libexec/awo-git",
@@ -54,8 +56,10 @@ on_out(void *ctx, const char *p, size_t n)
 	lines_feed(&h->lines, p, n);
 }
 
+/* ---- starting one */
+
 static int
-spawn_outside(const struct helper_call *call, int in, int out, pid_t *pid)
+spawn_outside(const struct helper_call *call, const int fds[3], pid_t *pid)
 {
 	const char *argv[] = {names[call->program], call->verb, NULL};
 	posix_spawn_file_actions_t actions;
@@ -66,11 +70,11 @@ spawn_outside(const struct helper_call *call, int in, int out, pid_t *pid)
 	sigemptyset(&none);
 	sigfillset(&all);
 	posix_spawn_file_actions_init(&actions);
-	posix_spawn_file_actions_adddup2(&actions, in, 0);
-	posix_spawn_file_actions_adddup2(&actions, out, 1);
+	posix_spawn_file_actions_adddup2(&actions, fds[0], 0);
+	posix_spawn_file_actions_adddup2(&actions, fds[1], 1);
 	/* the same number on both sides loses its close-on-exec flag, as it should */
-	if (call->fd3 >= 0)
-		posix_spawn_file_actions_adddup2(&actions, call->fd3, 3);
+	if (fds[2] >= 0)
+		posix_spawn_file_actions_adddup2(&actions, fds[2], 3);
 	posix_spawnattr_init(&attr);
 	posix_spawnattr_setsigmask(&attr, &none);
 	posix_spawnattr_setsigdefault(&attr, &all);
@@ -83,10 +87,10 @@ spawn_outside(const struct helper_call *call, int in, int out, pid_t *pid)
 }
 
 static int
-start_outside(struct order *o, struct helper *h, int in, int out, struct failure *f)
+start_outside(struct order *o, struct helper *h, const int fds[3], struct failure *f)
 {
 	pid_t pid;
-	int e = spawn_outside(&h->call, in, out, &pid);
+	int e = spawn_outside(&h->call, fds, &pid);
 
 	if (e != 0)
 		return FAIL(f, internal, "%s could not be started: %s", names[h->call.program],
@@ -97,73 +101,263 @@ start_outside(struct order *o, struct helper *h, int in, int out, struct failure
 	return 0;
 }
 
+/* In the next sandbox, or in one of its own. */
 static int
-start_inside(struct order *o, struct helper *h, int in, int out, struct failure *f)
+run_inside(struct order *o, struct inside *in, const struct helper_call *call, const int fds[3],
+    struct failure *f)
 {
-	const char *argv[] = {names[h->call.program], h->call.verb, NULL};
-	int exec_fd CLEAN_FD = open(programs[h->call.program], O_RDONLY | O_CLOEXEC);
+	const char *argv[] = {names[call->program], call->verb, NULL};
+	int exec_fd CLEAN_FD = open(programs[call->program], O_RDONLY | O_CLOEXEC);
 	const struct sandbox_mount save = {
-	    .source = h->call.save_dir, .target = "/awo/saved", .writable = true};
+	    .source = call->save_dir, .target = "/awo/saved", .writable = true};
 	struct sandbox_launch l = {
 	    .argv = argv,
 	    .exec_fd = exec_fd,
 	    .envp = environment,
 	    .mounts = &save,
-	    .nmounts = h->call.save_dir != NULL ? 1 : 0,
-	    .stdin_fd = in,
-	    .stdout_fd = out,
+	    .nmounts = call->save_dir != NULL ? 1 : 0,
+	    .stdin_fd = fds[0],
+	    .stdout_fd = fds[1],
 	    .stderr_fd = -1,
-	    .fd3 = h->call.fd3,
+	    .fd3 = fds[2],
 	};
 
 	if (exec_fd < 0)
 		return FAIL(
-		    f, internal, "%s is missing: %s", programs[h->call.program], strerror(errno));
+		    f, internal, "%s is missing: %s", programs[call->program], strerror(errno));
+	return in == o->next ? inside_more(in, &l, f) : inside_start(o, in, &l, f);
+}
+
+static int
+start_inside(struct order *o, struct helper *h, const int fds[3], struct failure *f)
+{
 	/* what needs a directory of its own there needs a sandbox of its own */
-	if (o->standing && h->call.save_dir == NULL) {
-		h->inside = o->sandbox;
-		if (inside_more(h->inside, &l, f) == 0)
+	if (o->next != NULL && !o->next->failed && h->call.save_dir == NULL) {
+		h->inside = o->next;
+		if (run_inside(o, h->inside, &h->call, fds, f) == 0)
 			return 0;
-		o->standing = false;
-		inside_finish(h->inside);
+		helper_leave_sandbox(o);
 	}
 	h->inside = &h->own;
-	return inside_start(o, h->inside, &l, f);
+	return run_inside(o, h->inside, &h->call, fds, f);
+}
+
+/* ---- those that stand by */
+
+static void
+close_standby(struct helper_standby *s)
+{
+	s->there = false;
+	if (s->in >= 0)
+		close(TAKE_FD(s->in));
+	if (s->out >= 0)
+		close(TAKE_FD(s->out));
+}
+
+static void
+leave_outside(struct order *o)
+{
+	struct helper_standby *s = &o->by_outside;
+
+	if (!s->there)
+		return;
+	close_standby(s);
+	if (!s->child.ended)
+		kill(s->child.pid, SIGKILL);
+	while (!s->child.ended)
+		loop_turn(&o->loop, 0);
+	loop_child_remove(&o->loop, &s->child);
+}
+
+void
+helper_leave_sandbox(struct order *o)
+{
+	if (o->by_inside.there)
+		close_standby(&o->by_inside);
+	if (o->next != NULL)
+		inside_discard(o->next);
+	o->next = NULL;
+}
+
+static void
+close_pack(struct order *o)
+{
+	for (int i = 0; i < 2; i++)
+		if (o->pack[i] >= 0)
+			close(TAKE_FD(o->pack[i]));
+}
+
+/* A pipe with nothing in it: what a look has written without saying so must not come before the next pack. */
+static int
+ready_pack(struct order *o)
+{
+	int n = 0;
+
+	if (o->pack[0] >= 0 && ioctl(o->pack[0], FIONREAD, &n) == 0 && n == 0)
+		return 0;
+	close_pack(o);
+	/* its descriptor is the old one's */
+	leave_outside(o);
+	return pipe2(o->pack, O_CLOEXEC);
+}
+
+static void
+stand_by(struct order *o, struct helper_standby *s, bool inside)
+{
+	const struct helper_call call = {.program = HELPER_GIT, .verb = STANDS_BY};
+	int in[2] = {-1, -1}, out[2] = {-1, -1}, fds[3];
+	struct failure f = {0};
+	pid_t pid = 0;
+
+	if (pipe2(in, O_CLOEXEC) == 0 && pipe2(out, O_CLOEXEC) == 0 &&
+	    fcntl(in[1], F_SETFL, O_NONBLOCK) == 0) {
+		fds[0] = in[0];
+		fds[1] = out[1];
+		fds[2] = o->pack[inside ? 1 : 0];
+		s->there = inside ? run_inside(o, o->next, &call, fds, &f) == 0
+				  : spawn_outside(&call, fds, &pid) == 0;
+	}
+	if (s->there) {
+		s->in = TAKE_FD(in[1]);
+		s->out = TAKE_FD(out[0]);
+	}
+	if (s->there && !inside) {
+		s->child = (struct loop_child){.pid = pid};
+		loop_child_add(&o->loop, &s->child);
+	}
+	for (int i = 0; i < 2; i++) {
+		if (in[i] >= 0)
+			close(in[i]);
+		if (out[i] >= 0)
+			close(out[i]);
+	}
+}
+
+void
+helper_stand_by(struct order *o)
+{
+	if (!o->by_inside.there && ready_pack(o) != 0)
+		return;
+	if (!o->by_inside.there && o->next != NULL)
+		stand_by(o, &o->by_inside, true);
+	if (!o->by_outside.there)
+		stand_by(o, &o->by_outside, false);
+}
+
+/* The one that can take this call, or NULL. */
+static struct helper_standby *
+find_standby(struct order *o, const struct helper_call *call)
+{
+	if (call->program != HELPER_GIT || call->fd3 >= 0 || call->save_dir != NULL)
+		return NULL;
+	if (!call->sandboxed) {
+		if (o->by_outside.there && o->by_outside.child.ended)
+			leave_outside(o);
+		return o->by_outside.there ? &o->by_outside : NULL;
+	}
+	if (o->by_inside.there && inside_done(o->next))
+		helper_leave_sandbox(o);
+	return o->by_inside.there ? &o->by_inside : NULL;
+}
+
+/* An empty pipe takes a request without waiting, unless that is large. */
+static bool
+hand_over(struct helper_standby *s, const char *text)
+{
+	size_t len = strlen(text);
+	bool all = write(s->in, text, len) == (ssize_t)len;
+
+	close(TAKE_FD(s->in));
+	return all;
+}
+
+static void
+take_standby(struct order *o, struct helper_standby *s, struct helper *h)
+{
+	if (h->call.sandboxed) {
+		h->inside = o->next;
+	} else {
+		h->child = (struct loop_child){.pid = s->child.pid};
+		loop_child_add(&o->loop, &h->child);
+		loop_child_remove(&o->loop, &s->child);
+		o->outside = h->child.pid;
+	}
+	loop_reader_open(&o->loop, &h->out, TAKE_FD(s->out), on_out, h);
+	s->there = false;
+}
+
+/* ---- a run */
+
+static int
+start_fresh(struct order *o, struct helper *h, const char *text, struct failure *f)
+{
+	int in CLEAN_FD = files_memfd("request", text, strlen(text));
+	int out[2] = {-1, -1}, fds[3], r;
+
+	if (h->call.packs && h->call.sandboxed && ready_pack(o) != 0)
+		return FAIL(f, internal, "no pipe: %s", strerror(errno));
+	if (in < 0 || pipe2(out, O_CLOEXEC) != 0)
+		return FAIL(f, internal, "%s could not be started: %s", names[h->call.program],
+		    strerror(errno));
+	fds[0] = in;
+	fds[1] = out[1];
+	fds[2] = h->call.packs ? o->pack[h->call.sandboxed ? 1 : 0] : h->call.fd3;
+	r = h->call.sandboxed ? start_inside(o, h, fds, f) : start_outside(o, h, fds, f);
+	close(out[1]);
+	if (r != 0) {
+		close(out[0]);
+		return -1;
+	}
+	loop_reader_open(&o->loop, &h->out, out[0], on_out, h);
+	return 0;
+}
+
+static int
+start(struct order *o, struct helper *h, json_t *request, struct failure *f)
+{
+	struct helper_standby *s;
+	char *text;
+	int r = 0;
+
+	if (order_may_go_on(o, f) != 0)
+		return -1;
+	s = find_standby(o, &h->call);
+	if (s != NULL)
+		json_object_set_new(request, "verb", json_string(h->call.verb));
+	text = json_dumps(request, JSON_COMPACT);
+	if (text == NULL)
+		return FAIL(
+		    f, internal, "%s: the request cannot be made", names[h->call.program]);
+	lines_init(&h->lines, ANSWER_MAX, on_line, h);
+	if (s != NULL && hand_over(s, text)) {
+		take_standby(o, s, h);
+	} else {
+		if (s == &o->by_inside)
+			helper_leave_sandbox(o);
+		else if (s != NULL)
+			leave_outside(o);
+		r = start_fresh(o, h, text, f);
+	}
+	/* it may hold a credential */
+	explicit_bzero(text, strlen(text));
+	free(text);
+	return r;
 }
 
 int
 helper_start(struct order *o, const struct helper_call *call, struct helper *h, struct failure *f)
 {
 	json_t *request CLEAN_JSON = call->request;
-	char *text = NULL;
-	int in CLEAN_FD = -1, fd3 CLEAN_FD = call->fd3;
-	int out[2] = {-1, -1}, r;
+	int fd3 CLEAN_FD = call->fd3, r;
 
 	(void)fd3; /* only to be closed */
 	*h = (struct helper){.call = *call, .began = loop_now(&o->loop)};
 	h->call.request = NULL;
-	if (order_may_go_on(o, f) != 0)
-		return -1;
-	text = json_dumps(request, JSON_COMPACT);
-	if (text != NULL) {
-		in = files_memfd("request", text, strlen(text));
-		/* it may hold a credential */
-		explicit_bzero(text, strlen(text));
-		free(text);
-	}
-	if (in < 0 || pipe2(out, O_CLOEXEC) != 0)
-		return FAIL(f, internal, "%s could not be started: %s", names[call->program],
-		    strerror(errno));
-	r = call->sandboxed ? start_inside(o, h, in, out[1], f)
-			    : start_outside(o, h, in, out[1], f);
-	close(out[1]);
-	if (r != 0) {
-		close(out[0]);
-		return -1;
-	}
-	lines_init(&h->lines, ANSWER_MAX, on_line, h);
-	loop_reader_open(&o->loop, &h->out, out[0], on_out, h);
-	return 0;
+	r = start(o, h, request, f);
+	/* now it ends with its writer */
+	if (call->packs && !call->sandboxed)
+		close_pack(o);
+	return r;
 }
 
 static bool
@@ -176,10 +370,11 @@ static void
 end_process(struct order *o, struct helper *h)
 {
 	if (h->inside != NULL && h->inside != &h->own) {
-		/* for the next one, or not any more */
-		o->standing = h->inside->ended && inside_clear(h->inside);
-		if (!o->standing)
+		/* for the next program, or not any more */
+		if (!h->inside->ended || !inside_clear(h->inside)) {
 			inside_finish(h->inside);
+			o->next = NULL;
+		}
 	} else if (h->call.sandboxed) {
 		inside_finish(h->inside);
 	} else {

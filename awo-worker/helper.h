@@ -14,6 +14,13 @@
 
 struct order;
 
+/* One that was started before there is anything to do. */
+struct helper_standby {
+	bool there;
+	int in, out;		 /* our ends of its standard input and output */
+	struct loop_child child; /* outside every sandbox */
+};
+
 /* Git for what lies in directories of this host, which starts faster, and for remotes. */
 enum helper_program { HELPER_GIT, HELPER_GIT_REMOTE, HELPER_FORGE };
 
@@ -23,6 +30,7 @@ struct helper_call {
 	json_t *request;      /* taken over */
 	bool sandboxed;	      /* in a sandbox of the agent's kind, where it has no more power than that */
 	int fd3;	      /* its descriptor 3, closed here once it has started; -1: none */
+	bool packs;	      /* that is the order's pipe from inside to outside, which ends with its reader's start */
 	const char *save_dir; /* sandboxed: bound writable at /awo/saved, or NULL */
 	int64_t seconds;      /* deadline */
 	int64_t grace_us;     /* outside: may go on so long after a cancel, for what it writes elsewhere
@@ -49,6 +57,14 @@ const json_t *helper_answered(struct order *o, struct helper *h);
  * cancelled or too slow. */
 json_t *helper_wait(struct order *o, struct helper *h, struct failure *f);
 json_t *helper_run(struct order *o, const struct helper_call *call, struct failure *f);
+
+/*
+ * Starts what is missing of the two that stand by: one in the next sandbox, one outside, with a pipe from that to this. It is no
+ * failure when that is not possible now.
+ */
+void helper_stand_by(struct order *o);
+/* Gives up the next sandbox, with what stands by in it. */
+void helper_leave_sandbox(struct order *o);
 
 /* A string, number of an answer; "" and 0 when they are missing or something else. */
 const char *helper_string(const json_t *answer, const char *key);

@@ -133,8 +133,9 @@ inside_release(struct inside *in)
 	close(in->proc.pidfd);
 }
 
-void
-inside_finish(struct inside *in)
+/* How many processes had to be ended, or -1. */
+static int
+end(struct inside *in)
 {
 	struct order *o = in->order;
 	int n = sandbox_kill(&in->proc);
@@ -148,7 +149,21 @@ inside_finish(struct inside *in)
 	if (n < 0) {
 		o->unclean = true;
 		log_warning("sandbox_kill_failed", LI("pid", in->child.pid));
-		return;
 	}
-	o->processes_killed += n;
+	return n;
+}
+
+void
+inside_finish(struct inside *in)
+{
+	int n = end(in);
+
+	if (n > 0)
+		in->order->processes_killed += n;
+}
+
+void
+inside_discard(struct inside *in)
+{
+	end(in);
 }

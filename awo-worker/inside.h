@@ -49,5 +49,7 @@ bool inside_clear(struct inside *in);
 void inside_release(struct inside *in);
 /* Ends everything in the sandbox and counts what had to be ended. */
 void inside_finish(struct inside *in);
+/* The same for one in which nothing of an agent has run: there is nothing to count. */
+void inside_discard(struct inside *in);
 
 #endif

@@ -51,21 +51,21 @@ order_may_go_on(struct order *o, struct failure *f)
 }
 
 void
-order_leave_sandbox(struct order *o)
-{
-	if (o->standing)
-		inside_release(o->sandbox);
-	o->standing = false;
-}
-
-void
-order_prepare_sandbox(struct order *o)
+order_prepare(struct order *o, bool helpers)
 {
 	struct failure f = {0};
 
 	/* what is paused starts nothing */
-	if (!o->frozen && !o->cancelled)
-		agent_sandbox(o, &f);
+	if (o->frozen || o->cancelled)
+		return;
+	if (agent_sandbox(o, &f) == 0 && helpers)
+		helper_stand_by(o);
+}
+
+bool
+order_appends_id(const struct order *o)
+{
+	return strcmp(o->job.branch_id, "keep") != 0;
 }
 
 void
@@ -140,15 +140,15 @@ on_hello(void *ctx, json_t *answer)
 
 /* A helper outside every sandbox is our own child, one process without children. */
 static void
-stop_outside(const struct order *o, bool stop)
+stop_outside(pid_t pid, bool stop)
 {
 	siginfo_t info;
 
-	if (o->outside == 0)
+	if (pid == 0)
 		return;
-	kill(o->outside, stop ? SIGSTOP : SIGCONT);
+	kill(pid, stop ? SIGSTOP : SIGCONT);
 	if (stop)
-		waitid(P_PID, (id_t)o->outside, &info, WSTOPPED | WEXITED | WNOWAIT);
+		waitid(P_PID, (id_t)pid, &info, WSTOPPED | WEXITED | WNOWAIT);
 }
 
 static bool
@@ -164,7 +164,9 @@ on_freeze(void *ctx, bool frozen)
 		sandbox_freeze(false);
 		return false;
 	}
-	stop_outside(o, frozen);
+	stop_outside(o->outside, frozen);
+	if (o->by_outside.there && !o->by_outside.child.ended)
+		stop_outside(o->by_outside.child.pid, frozen);
 	loop_freeze(&o->loop, frozen || o->at_gate);
 	o->frozen = frozen;
 	return true;
@@ -392,7 +394,7 @@ prepare(struct order *o, struct failure *f)
 		return -1;
 	if (tell_sandbox(o) != 0)
 		return FAIL(f, internal, "the order's log cannot be written");
-	order_prepare_sandbox(o);
+	order_prepare(o, false);
 	if (prepare_workspace(o, f) != 0 || prepare_forge(o, f) != 0)
 		return -1;
 	commands_load(o);
@@ -474,7 +476,6 @@ wait_at_gate(struct order *o, size_t i, struct failure *f)
 		/* who decides sees all of it in git */
 		if (o->tree.dirty > 0 && repository_commit(o, "chore: work so far", NULL, f) != 0)
 			return -1;
-		order_leave_sandbox(o);
 		tell_gate(o, i);
 		o->at_gate = true;
 		o->gate_heard = false;
@@ -613,6 +614,7 @@ order_free(struct order *o)
 	free(o->issue.body);
 	free(o->issue.url);
 	free(o->tree.branch);
+	free(o->tree.made);
 	job_free(&o->job);
 }
 
@@ -679,7 +681,7 @@ order_main(struct worker_args *a)
 {
 	/* a handler, and not SIG_IGN, which programs started from here would inherit */
 	const struct sigaction pipes = {.sa_handler = on_sigpipe, .sa_flags = SA_RESTART};
-	struct order o = {.args = a};
+	struct order o = {.args = a, .pack = {-1, -1}};
 	struct failure f = {0};
 	const char *step = NULL;
 	int r;

@@ -9,6 +9,7 @@
 #include "awo-worker/commands.h"
 #include "awo-worker/control.h"
 #include "awo-worker/failure.h"
+#include "awo-worker/helper.h"
 #include "awo-worker/inside.h"
 #include "awo-worker/job.h"
 #include "awo-worker/journal.h"
@@ -46,10 +47,13 @@ struct order {
 	bool closing;		      /* no step is left that a prompt could run before */
 	struct order_prompt *prompts; /* to run next, oldest first */
 	int64_t last_prompt_id;
-	/* the sandbox of the step's agent, and whether it stands, cleared, for what has to be done in it; and the next one,
-	 * which is built while other things are done, or NULL */
+	/* the sandbox of the newest agent; and the next one, built while that runs, in which its work tree is looked into before
+	 * the next agent starts there, or NULL */
 	struct inside sandboxes[2], *sandbox, *next;
-	bool standing;
+	/* helpers that wait for what they will be asked: in the next sandbox, and outside every sandbox; and the pipe from the
+	 * one to the other, as descriptor 3 of both, or -1 */
+	struct helper_standby by_inside, by_outside;
+	int pack[2];
 	/* what is running now and must be stopped on pause: a helper outside every sandbox, or 0 */
 	pid_t outside;
 
@@ -63,6 +67,7 @@ struct order {
 	struct {
 		char head[SHA_MAX];
 		char *branch; /* NULL: detached */
+		char *made;   /* the branch that the look then made and checked out, or NULL */
 		int64_t dirty;
 		bool fresh; /* made by this attempt */
 	} tree; /* as the newest tree-info said */
@@ -83,10 +88,13 @@ int64_t order_deadline(const struct order *o);
 /* Waits while the order is frozen; -1 (cancelled, order timeout) when it must not go on. Called
  * before each start. */
 int order_may_go_on(struct order *o, struct failure *f);
-/* Lets the step's sandbox go when it still stands. */
-void order_leave_sandbox(struct order *o);
-/* Begins to build the next agent's sandbox. It is no failure when that is not possible now. */
-void order_prepare_sandbox(struct order *o);
+/*
+ * Begins to build the next agent's sandbox, and with helpers starts those that stand by. It is no failure when that is not
+ * possible now.
+ */
+void order_prepare(struct order *o, bool helpers);
+/* Whether the order's id is a part of its branch's name. */
+bool order_appends_id(const struct order *o);
 /* Adds the fields that are set. */
 void order_add_usage(struct p_usage *sum, const struct p_usage *more);
 /* From one phase to another, with the lines that tell so; nothing when it is the same. */

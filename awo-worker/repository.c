@@ -187,6 +187,7 @@ take_tree(struct order *o, const json_t *answer)
 {
 	take_sha(o->tree.head, helper_string(answer, "head_sha"));
 	replace(&o->tree.branch, helper_string(answer, "branch"));
+	replace(&o->tree.made, helper_string(answer, "made"));
 	o->tree.dirty = helper_int(answer, "dirty");
 }
 
@@ -265,33 +266,31 @@ import_request(const struct order *o, const char *changed_since)
 	return r;
 }
 
-/* Starts the look, which writes what this side lacks to a pipe; *out: its other end. */
+/* Starts the look, which writes what this side lacks to the order's pipe. */
 static int
-start_look(struct order *o, struct helper *look, int *out, struct failure *f)
+start_look(struct order *o, const char *branch, struct helper *look, struct failure *f)
 {
-	json_t *r = json_object(), *have = json_array();
-	struct helper_call call = {.program = HELPER_GIT,
+	json_t *r = json_object(), *have = json_array(), *wish;
+	const struct helper_call call = {.program = HELPER_GIT,
 	    .verb = "tree-info",
 	    .request = r,
 	    .sandboxed = true,
+	    .fd3 = -1,
+	    .packs = true,
 	    .seconds = LOCAL_SECONDS};
-	int pipefd[2];
 
 	json_array_append_new(have, json_string(o->head_sha));
 	if (strcmp(o->head_sha, o->base_sha) != 0)
 		json_array_append_new(have, json_string(o->base_sha));
 	json_object_set_new(r, "have", have);
-	if (pipe2(pipefd, O_CLOEXEC) != 0) {
-		json_decref(r);
-		return FAIL(f, internal, "no pipe: %s", strerror(errno));
+	if (branch != NULL) {
+		wish = json_object();
+		set_string(wish, "base", o->base_branch);
+		set_string(wish, "append", order_appends_id(o) ? o->job.id : NULL);
+		set_string(wish, "otherwise", branch);
+		json_object_set_new(r, "branch", wish);
 	}
-	call.fd3 = pipefd[1];
-	if (helper_start(o, &call, look, f) != 0) {
-		close(pipefd[0]);
-		return -1;
-	}
-	*out = pipefd[0];
-	return 0;
+	return helper_start(o, &call, look, f);
 }
 
 /*
@@ -299,15 +298,16 @@ start_look(struct order *o, struct helper *look, int *out, struct failure *f)
  * the import, this process never sees it. *answer: the import's, or NULL when there was none.
  */
 static int
-look_and_import(struct order *o, const char *changed_since, json_t **answer, struct failure *f)
+look_and_import(struct order *o, const char *branch, const char *changed_since, json_t **answer,
+    struct failure *f)
 {
 	json_t *looked CLEAN_JSON = NULL;
 	struct helper look, import;
 	struct failure lf = {0};
-	int pack CLEAN_FD = -1, r = 0;
+	int r = 0;
 	bool moved = false;
 
-	if (start_look(o, &look, &pack, f) != 0)
+	if (start_look(o, branch, &look, f) != 0)
 		return failure_prefix(f, "the work tree could not be read: ");
 	if (json_is_true(json_object_get(helper_answered(o, &look), "ok"))) {
 		take_tree(o, helper_answered(o, &look));
@@ -317,7 +317,8 @@ look_and_import(struct order *o, const char *changed_since, json_t **answer, str
 		struct helper_call call = {.program = HELPER_GIT,
 		    .verb = "import",
 		    .request = import_request(o, changed_since),
-		    .fd3 = TAKE_FD(pack),
+		    .fd3 = -1,
+		    .packs = true,
 		    .seconds = LOCAL_SECONDS};
 
 		r = helper_start(o, &call, &import, f);
@@ -325,9 +326,6 @@ look_and_import(struct order *o, const char *changed_since, json_t **answer, str
 			*answer = helper_wait(o, &import, f);
 			r = *answer != NULL ? 0 : -1;
 		}
-	} else if (pack >= 0) {
-		/* should it write nevertheless, it fails instead of waiting */
-		close(TAKE_FD(pack));
 	}
 	looked = helper_wait(o, &look, &lf);
 	if (looked == NULL && !moved) {
@@ -346,14 +344,15 @@ look_and_import(struct order *o, const char *changed_since, json_t **answer, str
 }
 
 int
-repository_import(struct order *o, const char *made_by, json_t **changed, struct failure *f)
+repository_import(struct order *o, const char *made_by, const char *branch, json_t **changed,
+    struct failure *f)
 {
 	char since[SHA_MAX];
 	json_t *answer CLEAN_JSON = NULL;
 	int phase;
 
 	memcpy(since, o->head_sha, sizeof(since));
-	if (look_and_import(o, changed != NULL ? since : NULL, &answer, f) != 0)
+	if (look_and_import(o, branch, changed != NULL ? since : NULL, &answer, f) != 0)
 		return -1;
 	if (answer == NULL)
 		return 0;
@@ -378,21 +377,41 @@ repository_branch_is(struct order *o, const char *name, const char *made_by)
 	journal_write(&o->journal, P_E_git_branch_created, log_level_info, fields);
 }
 
+/* A name that exists already gets a number: "-2". */
+static bool
+is_made_of(const char *made, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(made, name, len) != 0)
+		return false;
+	made += len;
+	return made[0] == '\0' ||
+	       (made[0] == '-' && made[1] != '\0' && made[1 + strspn(made + 1, "0123456789")] == '\0');
+}
+
+bool
+repository_branch_made(struct order *o, const char *name)
+{
+	if (o->tree.made == NULL || !is_made_of(o->tree.made, name))
+		return false;
+	replace(&o->tree.branch, o->tree.made);
+	repository_branch_is(o, o->tree.branch, "awo");
+	return true;
+}
+
 int
 repository_branch(struct order *o, const char *name, struct failure *f)
 {
 	json_t *answer CLEAN_JSON = NULL, *r = json_object();
-	const char *made;
 
 	set_string(r, "name", name);
 	answer = call_git(o, "tree-branch", true, r, f);
 	if (answer == NULL)
 		return failure_prefix(f, "branch %s could not be made: ", name);
-	made = helper_string(answer, "branch");
-	if (made[0] == '\0')
-		made = name;
-	replace(&o->tree.branch, made);
-	repository_branch_is(o, made, "awo");
+	replace(&o->tree.made, helper_string(answer, "branch"));
+	if (!repository_branch_made(o, name))
+		return FAIL(f, git, "branch %s could not be made: the work tree has another", name);
 	return 0;
 }
 
@@ -413,7 +432,7 @@ repository_commit(struct order *o, const char *message, json_t **changed, struct
 	answer = call_git(o, "tree-commit", true, r, f);
 	if (answer == NULL)
 		return failure_prefix(f, "what was left uncommitted could not be committed: ");
-	return repository_import(o, "awo", changed, f);
+	return repository_import(o, "awo", NULL, changed, f);
 }
 
 static void

@@ -27,11 +27,15 @@ int repository_look(struct order *o, struct failure *f);
  * Looks, and takes new commits over into the clean repository when HEAD has moved:
  * git_commit_created for each, the numbers, the phase. made_by: "agent" or "awo". changed: NULL, or
  * receives what the new commits changed, as repository_changed() gives it; left alone without any.
+ * branch: NULL, or the name of a branch to make while looking, in case that HEAD is on the base or on none.
  */
-int repository_import(struct order *o, const char *made_by, json_t **changed, struct failure *f);
+int repository_import(struct order *o, const char *made_by, const char *branch, json_t **changed,
+    struct failure *f);
 /* Makes a branch at HEAD and checks it out; o->branch and o->tree follow. Tells git_branch_created.
  */
 int repository_branch(struct order *o, const char *name, struct failure *f);
+/* The same when the newest look has made it already: false when it has not. */
+bool repository_branch_made(struct order *o, const char *name);
 /* Records that o->branch is this one. Tells git_branch_created. */
 void repository_branch_is(struct order *o, const char *name, const char *made_by);
 /* Commits whatever is uncommitted, with the order's trailer, and imports it; nothing when there is

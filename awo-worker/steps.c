@@ -222,28 +222,37 @@ request_text(const struct order *o)
 	return o->issue.title != NULL ? o->issue.title : "work";
 }
 
+/* The branch's name as the agent's answer or the request gives it, for when HEAD is on none of the order's own. */
+static void
+choose_branch(const struct order *o, const char *text, size_t len, char name[256])
+{
+	char chosen[256];
+
+	if (answer_branch(text, len, chosen) &&
+	    (o->base_branch == NULL || strcmp(chosen, o->base_branch) != 0))
+		step_branch_name(chosen, o->job.id, order_appends_id(o), name);
+	else
+		step_fallback_branch(o->job.branch_prefix, request_text(o), o->job.id, name);
+}
+
 /* Sees to it that HEAD is on a branch of the order's own. */
 static int
 ensure_branch(struct order *o, const char *text, size_t len, struct failure *f)
 {
-	bool append = strcmp(o->job.branch_id, "keep") != 0;
 	const char *there = o->tree.branch;
-	char chosen[256], name[256];
+	char name[256];
 
 	if (there != NULL && answer_is_branch(there) &&
 	    (o->base_branch == NULL || strcmp(there, o->base_branch) != 0)) {
-		step_branch_name(there, o->job.id, append, name);
+		step_branch_name(there, o->job.id, order_appends_id(o), name);
 		if (strcmp(name, there) == 0) {
 			repository_branch_is(o, there, "agent");
 			return 0;
 		}
-	} else if (answer_branch(text, len, chosen) &&
-		   (o->base_branch == NULL || strcmp(chosen, o->base_branch) != 0)) {
-		step_branch_name(chosen, o->job.id, append, name);
 	} else {
-		step_fallback_branch(o->job.branch_prefix, request_text(o), o->job.id, name);
+		choose_branch(o, text, len, name);
 	}
-	return repository_branch(o, name, f);
+	return repository_branch_made(o, name) ? 0 : repository_branch(o, name, f);
 }
 
 static int
@@ -493,7 +502,7 @@ after_other(struct order *o, struct step_run *s, struct failure *f)
 
 /* clang-format off */
 static const struct step_def defs[] = {
-	{"create-branch", "BranchCreator", 0, PLANNING, arguments_request, after_create_branch},
+	{"create-branch", "BranchCreator", STEP_MAKES_BRANCH, PLANNING, arguments_request, after_create_branch},
 	{"planning", "Planner", STEP_LEAVES_PLAN, PLANNING, arguments_planning, after_planning},
 	{"execute", "Implementor", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_execute},
 	{"prp-review", "Reviewer", STEP_NEEDS_PLAN, IMPLEMENTING, arguments_plan, after_review},
@@ -621,7 +630,6 @@ run_agent(struct order *o, struct step_run *s, const struct step_def *def, struc
 		/* the conversation is gone (its home was removed): the work tree still says what
 		 * was done */
 		agent_outcome_free(&s->outcome);
-		order_leave_sandbox(o);
 		task.session = NULL;
 		r = agent_run(o, &task, &s->outcome);
 	}
@@ -643,16 +651,17 @@ work(struct order *o, struct step_run *s, const struct step_def *def, struct p_s
 {
 	const char *missing = step_missing(def, o->plan_file != NULL, o->branch != NULL);
 	struct failure import = {0};
+	char branch[256] = "";
 
 	if (missing != NULL)
 		return FAIL(f, permanent, "%s", missing);
 	if (run_agent(o, s, def, artifacts, f) != 0)
 		return -1;
-	if (!o->closing)
-		order_prepare_sandbox(o);
 	/* what it committed before it failed is kept: a retry goes on from there */
-	if (repository_import(o, "agent", (def->needs & STEP_LEAVES_PLAN) ? &s->changed : NULL,
-		&import) != 0) {
+	if (s->outcome.ok && (def->needs & STEP_MAKES_BRANCH))
+		choose_branch(o, s->outcome.text.p, s->outcome.text.len, branch);
+	if (repository_import(o, "agent", branch[0] != '\0' ? branch : NULL,
+		(def->needs & STEP_LEAVES_PLAN) ? &s->changed : NULL, &import) != 0) {
 		if (s->outcome.ok || o->cancelled)
 			*f = import;
 		return -1;
@@ -737,7 +746,6 @@ step_run(struct order *o, struct step_run *s, struct failure *f)
 	if (o->commits == 0)
 		order_set_phase(o, def->phase);
 	r = work(o, s, def, &artifacts, f);
-	order_leave_sandbox(o);
 	if (tell_completed(o, s, def, &artifacts, (double)(loop_now(&o->loop) - began) / 1e6,
 		r == 0 ? NULL : f) != 0)
 		r = FAIL(f, internal, "the order's log cannot be written");

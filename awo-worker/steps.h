@@ -12,6 +12,7 @@
 #define STEP_NEEDS_PLAN 0x1U
 #define STEP_NEEDS_BRANCH 0x2U
 #define STEP_LEAVES_PLAN 0x4U
+#define STEP_MAKES_BRANCH 0x8U
 
 struct step_run {
 	const char *name;

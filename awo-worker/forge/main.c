@@ -30,7 +30,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct task_program program = {"awo-forge", verbs,
-	    sizeof(verbs) / sizeof(verbs[0]), prepare, "transient",
+	    sizeof(verbs) / sizeof(verbs[0]), NULL, prepare, "transient",
 	    "the API did not answer in time"};
 	int rc = task_main(&program, argc, argv);
 

@@ -32,7 +32,7 @@ int
 main(int argc, char **argv)
 {
 	static const struct task_program program = {"awo-git", verbs,
-	    sizeof(verbs) / sizeof(verbs[0]), prepare, "transient",
+	    sizeof(verbs) / sizeof(verbs[0]), repo_ready, prepare, "transient",
 	    "the repository is too large for git.timeout_seconds, or its host too slow"};
 
 	/* No tidying: the process ends, and libgit2 loses memory on some of its error paths. */

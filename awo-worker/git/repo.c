@@ -34,18 +34,29 @@ start_library(bool certificates)
 	return r < 0 ? git_libgit2_init() : r;
 }
 
+static bool started;
+
+int
+repo_ready(void)
+{
+	/* SUDO_UID among others would change what libgit2 believes about owners. */
+	clearenv();
+	started = start_library(false) >= 0;
+	return started ? 0 : -1;
+}
+
 int
 repo_start(struct task *t)
 {
 	static const int levels[] = {GIT_CONFIG_LEVEL_PROGRAMDATA, GIT_CONFIG_LEVEL_SYSTEM,
 	    GIT_CONFIG_LEVEL_XDG, GIT_CONFIG_LEVEL_GLOBAL};
 	const char *url = json_string_value(json_object_get(t->req, "url"));
+	bool https = (t->needs & NEED_URL) && url != NULL && strncasecmp(url, "https:", 6) == 0;
 
-	if (url == NULL)
-		url = "";
-	/* SUDO_UID among others would change what libgit2 believes about owners. */
+	if (started && https)
+		return TASK_FAIL(t, "internal", "invalid", "url: one that stood by has no certificates");
 	clearenv();
-	if (start_library((t->needs & NEED_URL) && strncasecmp(url, "https:", 6) == 0) < 0)
+	if (!started && start_library(https) < 0)
 		return repo_fail(t, "libgit2 does not start");
 	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
 		if (git_libgit2_opts(GIT_OPT_SET_SEARCH_PATH, levels[i], "") < 0)

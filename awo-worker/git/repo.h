@@ -44,6 +44,8 @@ REPO_CLEAN(git_packbuilder, packbuilder, git_packbuilder_free)
 /* NOLINTEND(bugprone-macro-parentheses) */
 #define CLEAN_GIT(name) __attribute__((cleanup(repo_clean_##name)))
 
+/* Starts libgit2 before there is a request: for a task that needs no certificates. -1 when it does not start. */
+int repo_ready(void);
 /*
  * Starts libgit2: no system, user or programdata configuration, no templates, strict object
  * creation, and no environment but what the caller sets afterwards. -1 with t->err.

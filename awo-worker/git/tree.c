@@ -79,6 +79,36 @@ check_size(struct task *t, const git_object *tip)
 		   : 0;
 }
 
+static int make_branch(struct task *t, const char *name, bool reset, json_t *answer);
+
+/*
+ * The branch that the work is to have, made at HEAD: the one that is checked out when that is not the base, with the order's id
+ * appended where it must be told from others; else the request's. Says "made" when it made one; who gets none asks for it
+ * with tree-branch, and hears why.
+ */
+static void
+name_branch(struct task *t, const char *there, json_t *answer)
+{
+	const json_t *wish = json_object_get(t->req, "branch");
+	const char *base = json_string_value(json_object_get(wish, "base"));
+	const char *append = json_string_value(json_object_get(wish, "append"));
+	const char *name = json_string_value(json_object_get(wish, "otherwise"));
+	CLEAN_FREE char *longer = NULL;
+
+	if (name == NULL)
+		return;
+	if (there != NULL && repo_branch_ok(there) && (base == NULL || strcmp(there, base) != 0)) {
+		if (append == NULL || strstr(there, append) != NULL)
+			return;
+		name = longer = xasprintf("%.200s-%s", there, append);
+	}
+	if (strlen(name) > REPO_BRANCH_MAX - 4 || make_branch(t, name, false, answer) < 0) {
+		t->err = (struct task_err){0};
+		return;
+	}
+	json_object_set(answer, "made", json_object_get(answer, "branch"));
+}
+
 int
 verb_tree_info(struct task *t, json_t *answer)
 {
@@ -105,6 +135,7 @@ verb_tree_info(struct task *t, json_t *answer)
 	r = git_status_foreach_ext(repo, &o, count_dirty, &dirty);
 	if (r < 0 && r != GIT_EUSER)
 		return tree_fail(t, "the work tree cannot be compared with HEAD");
+	name_branch(t, branch, answer);
 	json_object_set_new(
 	    answer, "head_sha", tip != NULL ? repo_oid_json(git_object_id(tip)) : json_null());
 	json_object_set_new(answer, "branch",
@@ -134,17 +165,14 @@ point_head(struct task *t, const char *branch)
 		   : 0;
 }
 
-int
-verb_tree_branch(struct task *t, json_t *answer)
+static int
+make_branch(struct task *t, const char *name, bool reset, json_t *answer)
 {
-	const char *name = task_str(t, "name", REPO_BRANCH_MAX - 4);
 	git_repository *repo = repo_of(t);
 	CLEAN_GIT(reference) git_reference *head = NULL;
 	CLEAN_GIT(object) git_object *tip = NULL;
 	int r;
 
-	if (name == NULL)
-		return -1;
 	if (!repo_branch_ok(name))
 		return TASK_FAIL(t, "git", "invalid", "name: %s is no name of a branch", name);
 	r = git_repository_head(&head, repo);
@@ -161,7 +189,7 @@ verb_tree_branch(struct task *t, json_t *answer)
 		r = 0;
 		if (tip != NULL && !here)
 			r = git_branch_create(
-			    &made, repo, try, (git_commit *)tip, task_bool(t, "reset", false));
+			    &made, repo, try, (git_commit *)tip, reset);
 		if (r == GIT_EEXISTS)
 			continue;
 		if (r < 0)
@@ -173,6 +201,14 @@ verb_tree_branch(struct task *t, json_t *answer)
 	}
 	return TASK_FAIL(t, "git", "conflict",
 	    "name: %s exists, and so does every name with a suffix up to -%d", name, BRANCH_TRIES);
+}
+
+int
+verb_tree_branch(struct task *t, json_t *answer)
+{
+	const char *name = task_str(t, "name", REPO_BRANCH_MAX - 4);
+
+	return name == NULL ? -1 : make_branch(t, name, task_bool(t, "reset", false), answer);
 }
 
 /* ---- commit

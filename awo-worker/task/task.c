@@ -214,23 +214,25 @@ set_deadline(const struct task_program *p, const char *verb, int64_t seconds)
 	setitimer(ITIMER_REAL, &it, NULL);
 }
 
-static int
-run(const struct task_program *p, const char *name, struct task *t, json_t *answer)
+static const struct task_verb *
+find_verb(const struct task_program *p, const char *name, struct task *t)
 {
-	CLEAN_FREE char *text = NULL;
-	const struct task_verb *v = NULL;
-	json_error_t je;
-	int64_t seconds;
-	size_t len = 0;
-
 	for (size_t i = 0; i < p->nverbs; i++) {
 		if (name != NULL && strcmp(p->verbs[i].name, name) == 0)
-			v = &p->verbs[i];
+			return &p->verbs[i];
 	}
-	if (v == NULL)
-		return TASK_FAIL(t, "internal", "invalid", "%s: no such verb: %s", p->name,
-		    name ? name : "(none)");
-	set_deadline(p, v->name, v->seconds);
+	TASK_FAIL(
+	    t, "internal", "invalid", "%s: no such verb: %s", p->name, name ? name : "(none)");
+	return NULL;
+}
+
+static int
+read_request(struct task *t)
+{
+	CLEAN_FREE char *text = NULL;
+	json_error_t je;
+	size_t len = 0;
+
 	text = files_read_fd(STDIN_FILENO, TASK_REQUEST_MAX, &len);
 	if (text == NULL)
 		return TASK_FAIL(
@@ -239,6 +241,35 @@ run(const struct task_program *p, const char *name, struct task *t, json_t *answ
 	if (!json_is_object(t->req))
 		return TASK_FAIL(
 		    t, "internal", "invalid", "the request is no JSON object: %s", je.text);
+	return 0;
+}
+
+static int
+run(const struct task_program *p, char *arg, struct task *t, json_t *answer)
+{
+	bool stands_by = arg != NULL && strcmp(arg, TASK_STANDS_BY) == 0;
+	const char *name = arg;
+	const struct task_verb *v = NULL;
+	int64_t seconds;
+
+	if (stands_by) {
+		if (p->ready != NULL && p->ready() < 0)
+			return TASK_FAIL(t, "internal", "other", "%s cannot start", p->name);
+	} else {
+		if ((v = find_verb(p, name, t)) == NULL)
+			return -1;
+		set_deadline(p, v->name, v->seconds);
+	}
+	if (read_request(t) < 0)
+		return -1;
+	if (stands_by) {
+		name = task_str(t, "verb", 64);
+		if (name == NULL || (v = find_verb(p, name, t)) == NULL)
+			return -1;
+		/* a name in the table is as long as the argument at most */
+		memset(arg, 0, strlen(TASK_STANDS_BY));
+		memcpy(arg, v->name, strnlen(v->name, strlen(TASK_STANDS_BY)));
+	}
 	if (!task_int(t, "timeout_seconds", v->seconds, 1, 86400, &seconds))
 		return -1;
 	set_deadline(p, v->name, seconds);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #define TASK_REQUEST_MAX (16U << 20) /* bytes of a request */
+#define TASK_STANDS_BY "standing-by" /* instead of a verb, none of which is longer */
 
 /* The closed sets of docs/internals.md; category and reason point to one of these words. */
 struct task_err {
@@ -36,6 +37,8 @@ struct task_program {
 	const char *name;
 	const struct task_verb *verbs;
 	size_t nverbs;
+	/* What can be done before the verb is known, by one that stands by; -1 when it cannot go on. */
+	int (*ready)(void);
 	/* Checks and sets up what the verb needs, before it runs; -1 with t->err. */
 	int (*prepare)(struct task *t);
 	const char *timeout_category, *timeout_msg;
@@ -43,7 +46,8 @@ struct task_program {
 
 /*
  * The whole of main(): reads the request from standard input, runs the verb that argv[1] names,
- * writes the answer to standard output. Returns the exit status. When the deadline passes,
+ * writes the answer to standard output. Returns the exit status. With TASK_STANDS_BY the request
+ * may come late, names the verb in "verb", which ps(1) shows from then on, and the deadline begins. When that passes,
  * SIGALRM's handler writes the error and ends the process, whatever library call blocks.
  */
 int task_main(const struct task_program *p, int argc, char **argv);

@@ -63,6 +63,59 @@ info(void **state)
 	json_decref(j);
 }
 
+static json_t *
+wish(const char *otherwise)
+{
+	return json_pack("{s:{s:s,s:s,s:s}}", "branch", "base", "main", "append", "wo-1", "otherwise", otherwise);
+}
+
+/* The branch is made while looking: as asked when the base is checked out, else from what the agent checked out. */
+static void
+info_names_branch(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	j = awo_ok("tree-info", "t", wish("feat/x-wo-1"));
+	assert_string_equal(str(j, "branch"), "main");
+	assert_string_equal(str(j, "made"), "feat/x-wo-1");
+	json_decref(j);
+	assert_string_equal(sh("git -C t symbolic-ref HEAD"), "refs/heads/feat/x-wo-1");
+	/* which has the id already */
+	j = awo_ok("tree-info", "t", wish("feat/y-wo-1"));
+	assert_string_equal(str(j, "branch"), "feat/x-wo-1");
+	assert_null(json_object_get(j, "made"));
+	json_decref(j);
+	sh("git -C t switch -q -c fix/z && git -C t branch fix/z-wo-1");
+	j = awo_ok("tree-info", "t", wish("feat/y-wo-1"));
+	assert_string_equal(str(j, "branch"), "fix/z");
+	assert_string_equal(str(j, "made"), "fix/z-wo-1-2");
+	json_decref(j);
+	/* what cannot be made is no failure of the look */
+	sh("git -C t switch -q main");
+	j = awo_ok("tree-info", "t", wish("a b"));
+	assert_string_equal(str(j, "branch"), "main");
+	assert_null(json_object_get(j, "made"));
+	json_decref(j);
+	assert_string_equal(sh("git -C t symbolic-ref HEAD"), "refs/heads/main");
+}
+
+/* One that stands by takes its verb from the request. */
+static void
+stands_by(void **state)
+{
+	json_t *j;
+
+	(void)state;
+	j = awo_ok("standing-by", "t", json_pack("{s:s}", "verb", "tree-info"));
+	assert_string_equal(str(j, "branch"), "main");
+	json_decref(j);
+	awo_fails("standing-by", "t", json_object(), "internal", "invalid", "verb: required");
+	awo_fails("standing-by", "t", json_pack("{s:s}", "verb", "standing-by"), "internal", "invalid", "no such verb");
+	awo_fails("standing-by", "t", json_pack("{s:s,s:s}", "verb", "verify", "url", "https://127.0.0.1:1/x"), "internal",
+	    "invalid", "certificates");
+}
+
 static void
 branch(void **state)
 {
@@ -385,6 +438,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test_setup(info, fresh),
+	    cmocka_unit_test_setup(info_names_branch, fresh),
+	    cmocka_unit_test_setup(stands_by, fresh),
 	    cmocka_unit_test_setup(branch, fresh),
 	    cmocka_unit_test_setup(commit, fresh),
 	    cmocka_unit_test_setup(commit_odd, fresh),
