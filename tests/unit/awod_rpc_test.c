@@ -907,7 +907,7 @@ the_gateway_asks_for_others(void **state)
 {
 	struct caller gateway = rig_caller(OTHER);
 	struct client *c = client_new(OWNER), *other = client_new(OTHER), *gate;
-	char read[300], write[300], owner[16];
+	char read[300], write[300];
 	json_t *t;
 
 	(void)state;
@@ -917,9 +917,8 @@ the_gateway_asks_for_others(void **state)
 	snprintf(read, sizeof(read), "%s", text(t, "token"));
 	t = client_ask(c, "token.create", json_pack("{s:s}", "name", "w"));
 	snprintf(write, sizeof(write), "%s", text(t, "token"));
-	snprintf(owner, sizeof(owner), "%u", (unsigned)OWNER); /* no name in the host's files */
 	t = client_ask(gate, "system.info", json_pack("{s:s}", "auth", read));
-	assert_string_equal(text(t, "user"), owner);
+	assert_string_equal(text(t, "user"), "owner");
 	/* without the key it is itself; for whom it is not the gateway, the key says nothing */
 	assert_string_equal(text(client_ask(gate, "system.info", NULL), "user"), "other");
 	assert_string_equal(text(client_ask(other, "system.info", json_pack("{s:s}", "auth", read)), "user"), "other");
@@ -978,7 +977,7 @@ sessions_are_opened_once_and_end(void **state)
 	assert_string_equal(text(k, "user"), "owner");
 	assert_null(json_object_get(k, "session"));
 	k = client_ask(gate, "system.info", json_pack("{s:s}", "auth", session));
-	assert_int_equal(strtol(text(k, "user"), NULL, 10), OWNER);
+	assert_string_equal(text(k, "user"), "owner");
 	/* no session makes a link for another */
 	(void)client_ask(gate, "session.create", json_pack("{s:s}", "auth", session));
 	assert_string_equal(client_error(), "permission_denied");

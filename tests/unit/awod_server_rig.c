@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +13,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "awod/caller.h"
 #include "awod/credentials.h"
+#include "awod/server_priv.h"
 #include "common/clock.h"
 #include "common/files.h"
 #include "common/ids.h"
@@ -335,6 +338,35 @@ below(const char *name)
 	return path;
 }
 
+static char *
+write_names(const char *name, const char *fmt, ...)
+{
+	char *path = xasprintf("%s/%s", rig->dir, name);
+	FILE *f = fopen(path, "we");
+	va_list ap;
+
+	assert_non_null(f);
+	va_start(ap, fmt);
+	(void)vfprintf(f, fmt, ap);
+	va_end(ap);
+	assert_int_equal(fclose(f), 0);
+	return path;
+}
+
+/* The host's users are those of rig_caller(), all of whom may use awod's socket. */
+static void
+know_users(void)
+{
+	char *passwd = write_names("passwd", "root:x:0:0::/:/bin/sh\nowner:x:%u:%u::/:/bin/sh\nother:x:%u:%u::/:/bin/sh\n",
+	    OWNER, OWNER, OTHER, OTHER);
+	char *group = write_names("group", "users:x:%u:owner,other\n", (unsigned)getgid());
+
+	names_close(rig->b.server->names);
+	rig->b.server->names = names_open(passwd, group);
+	free(passwd);
+	free(group);
+}
+
 int
 rig_setup(void **state)
 {
@@ -383,6 +415,7 @@ rig_setup(void **state)
 	rig->b.server = server_open(&rig->b, &err);
 	if (rig->b.server == NULL)
 		fail_msg("server: %s", err.msg);
+	know_users();
 	return 0;
 }
 
