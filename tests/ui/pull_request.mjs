@@ -21,6 +21,7 @@ try {
   }
   await page.getByText(/^#\d+ \(open\)$/).waitFor();
   await noViolations(page, 'completed order');
+  await page.setViewportSize({ width: 1280, height: 620 });
   await shot(page, 'pull-request');
 
   // the list is open, and nobody touches it
