@@ -3,6 +3,7 @@
 #define AWOD_BROKER_H
 
 #include <event2/event.h>
+#include <jansson.h>
 #include <stdint.h>
 
 #include "common/err.h"
@@ -20,6 +21,7 @@ struct broker {
 	const struct options *opt;	/* command line; directories */
 	struct event_base *base;
 	struct config *conf;		/* replaced as a whole by a reload */
+	json_t *at_start;		/* key to value of the settings that a reload does not bring into force */
 	struct store *store;
 	struct keyring *keys;
 	struct gh_token *gh;		/* user mode; NULL in system mode */

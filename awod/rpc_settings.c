@@ -11,6 +11,26 @@
 
 #define TEST_MS 10000
 
+/* Says of each setting whether awod still runs with another value, and whether any does. */
+static void
+mark_pending(const struct broker *b, struct p_settings_answer *answer)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < answer->settings.n; i++) {
+		struct p_setting *s = &answer->settings.v[i];
+		json_t *running = json_object_get(b->at_start, s->key);
+
+		if (!s->restart_required || running == NULL || json_equal(running, s->value))
+			continue;
+		/* a null would not be told from none */
+		P_SET(setting, s, running_value,
+		    json_is_null(running) ? json_string("") : json_incref(running));
+		any = true;
+	}
+	P_SET(settings_answer, answer, restart_required, any);
+}
+
 void
 rpc_settings_get(struct rpc_call *c, const struct p_settings_get *request)
 {
@@ -21,6 +41,7 @@ rpc_settings_get(struct rpc_call *c, const struct p_settings_get *request)
 		rpc_fail(c, &err);
 		return;
 	}
+	mark_pending(rpc_broker(c), &answer);
 	rpc_answer(c, &answer);
 	P_FREE(settings_answer, &answer);
 }
@@ -49,7 +70,9 @@ stored(void *arg, const struct awo_err *err, const struct store_commit *commit)
 		(void)awo_err_prefix(
 		    &why, "%s is stored, but the configuration could not be read again: ", s->key);
 	} else if (config_settings(b->conf, s->key, &answer, &why) == 0) {
-		P_SET(settings_answer, &answer, restart_required, s->restart);
+		mark_pending(b, &answer);
+		if (s->restart)
+			P_SET(settings_answer, &answer, restart_required, true);
 		rpc_answer(s->c, &answer);
 		P_FREE(settings_answer, &answer);
 	}

@@ -89,8 +89,24 @@ def test_wrong_settings_are_refused(instance, key, value):
 
 
 def test_setting_that_needs_a_restart_says_so(instance):
+    get = lambda key=None: instance.call("settings.get", **({"key": key} if key else {}))
+    assert get()["restart_required"] is False
     answer = instance.call("settings.set", key="gateway.listen", value="127.0.0.1:9999")
     assert answer["restart_required"] is True
+    pending, = get("gateway.listen")["settings"]
+    assert pending["value"] == "127.0.0.1:9999" and pending["running_value"] == "127.0.0.1:8053"
+    assert get()["restart_required"] is True and "running_value" not in get("max_concurrent")["settings"][0]
+    instance.call("settings.set", key="gateway.listen", value=None)
+    assert get()["restart_required"] is False
+
+
+def test_a_pending_setting_is_in_force_after_a_restart(instance):
+    instance.call("settings.set", key="socket.mode", value="0660")
+    assert "running_value" in instance.call("settings.get", key="socket.mode")["settings"][0]
+    instance.stop()
+    instance.start()
+    setting, = instance.call("settings.get", key="socket.mode")["settings"]
+    assert setting["value"] == "0660" and "running_value" not in setting
 
 
 @pytest.mark.parametrize("how", ["signal", "call"])

@@ -81,7 +81,8 @@ def test_what_a_person_does(gateway, repo):
 
 
 def test_login_and_settings(make_instance, make_gateway):
-    instance = make_instance({"socket": {"gateway_user": str(GATEWAY_UID)}}, env={"AWO_RETENTION_DAYS": "9"})
+    instance = make_instance({"socket": {"gateway_user": str(GATEWAY_UID)}, "github": {"api_url": "http://127.0.0.1:9"}},
+                             env={"AWO_RETENTION_DAYS": "9"})
     gateway = make_gateway(instance=instance)
     answer = instance.call("session.create")
     browse("session.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")

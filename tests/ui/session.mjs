@@ -32,6 +32,42 @@ try {
   await setting('max_concurrent')
     .getByText(/stored/)
     .waitFor();
+  const save = async (key, value) => {
+    await setting(key).getByLabel(key, { exact: true }).fill(value);
+    await setting(key).getByRole('button', { name: 'Save' }).click();
+  };
+  await save('timeouts.step', 'soon');
+  await setting('timeouts.step').getByRole('alert').getByText(/2h/).waitFor();
+  await save('timeouts.step', '2h');
+  await page.getByText('timeouts.step changed').first().waitFor();
+  await page.waitForFunction(
+    () => document.querySelector('[data-setting="timeouts.step"] input').value === '7200',
+  );
+  await save('agents.claude.model', 'opus');
+  await page.getByText('agents.claude.model changed').first().waitFor();
+  await save('agents.claude.program', 'no-such-program');
+  await page.getByText('agents.claude.program changed').first().waitFor();
+  // what needs a restart is stored, and stands there as pending until it is taken back
+  await save('storage.directory', '/srv/awo');
+  await page.getByText('storage.directory is stored').first().waitFor();
+  await setting('storage.directory').getByText('Pending: awod runs with the default until').waitFor();
+  await page.getByText('A change is stored and waits for a restart').waitFor();
+  await page.reload();
+  await setting('storage.directory')
+    .getByText(/^Pending/)
+    .waitFor();
+  await noViolations(page, 'settings, pending');
+  await shot(page, 'settings-pending');
+  await setting('storage.directory').getByRole('button', { name: 'Back to the configured value' }).click();
+  await setting('storage.directory')
+    .getByText(/^Pending/)
+    .waitFor({ state: 'detached' });
+  await page.getByText('A change is stored and waits for a restart').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Test GitHub' }).click();
+  await page
+    .getByText(/there is no token for/)
+    .first()
+    .waitFor();
   await page.getByRole('button', { name: 'Test the agent program' }).click();
   await page
     .getByText(/demonstration agent/)
@@ -39,10 +75,17 @@ try {
     .waitFor();
 
   await page.getByRole('tab', { name: 'Credentials' }).click();
+  assert.equal(await page.getByLabel('Secret').getAttribute('type'), 'password');
+  assert.equal(await page.getByLabel('Secret').getAttribute('placeholder'), 'ghp_…');
   await page.getByLabel('Secret').fill('ghp_abcdefghijklmnopqrstuvwxyz1234567890');
   await page.getByRole('button', { name: 'Store' }).click();
   await page.locator('[data-credential="github"]').getByText('***7890').waitFor();
   assert.ok(!(await page.content()).includes('ghp_abcdef'), 'the secret is still on the page');
+  await page.getByRole('button', { name: 'Test github' }).click();
+  await page
+    .locator('[data-credential="github"] [role="status"]')
+    .getByText(/\w+ \w+/)
+    .waitFor({ timeout: 30_000 });
   await page.getByRole('button', { name: 'Remove github' }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click();
   await page.getByText('No credentials stored').waitFor();

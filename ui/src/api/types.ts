@@ -667,6 +667,8 @@ export interface Setting {
   restart_required: boolean;
   /** what it does */
   help: string;
+  /** what awod runs with until it is started again, where that is another value; empty when none is set */
+  running_value?: unknown;
 }
 
 /** Which settings. */

@@ -41,6 +41,7 @@ export function SettingRow({ setting, readOnly }: Props) {
   const [problem, setProblem] = useState<string | null>(null);
   const current = text ?? before;
   const stored = setting.source.startsWith('stored');
+  const pending = setting.running_value !== undefined;
   const locked =
     readOnly ||
     setting.fixed ||
@@ -79,7 +80,13 @@ export function SettingRow({ setting, readOnly }: Props) {
             {setting.help}
             {' · '}
             {setting.fixed ? `Fixed by: ${setting.source}` : `From: ${setting.source}`}
-            {setting.restart_required && ' · takes effect after a restart'}
+            {setting.restart_required && !pending && ' · takes effect after a restart'}
+            {pending && (
+              <strong className="block font-medium text-waiting">
+                Pending: awod runs with {shown(setting.running_value) || 'the default'} until it is started
+                again.
+              </strong>
+            )}
           </>
         }
       >
