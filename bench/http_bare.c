@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -55,6 +56,8 @@ main(int argc, char **argv)
 	printf("%u\n", ntohs(sin.sin_port));
 	fflush(stdout);
 	evhttp_set_gencb(http, answer, &bytes);
+	/* a client may go before it has read all */
+	signal(SIGPIPE, SIG_IGN);
 	event_base_dispatch(base);
 	return 0;
 }

@@ -28,6 +28,10 @@ const watch = (page, id, status) =>
   );
 
 try {
+  // the browser's own start is not the pages'
+  const first = await open(browser, '/ui/');
+  await first.page.locator('[data-row-link]').first().waitFor();
+  await first.context.close();
   for (let round = 0; round < rounds; round++) {
     const t = await open(browser, '/ui/');
     await t.page.locator('[data-row-link]').first().waitFor();
