@@ -6,8 +6,8 @@ import sys
 from pathlib import Path
 
 # the longest that fits
-ROOMS = ("awod", "awo-worker", "awo-worker/git", "awo-worker/forge", "awo-worker/agents", "awo-worker/demo", "awoctl",
-         "proto", "common")
+ROOMS = ("awod", "awo-worker", "awo-worker/git", "awo-worker/forge", "awo-worker/agents", "awo-worker/demo", "awo-gateway",
+         "awoctl", "proto", "common")
 WORST = 12
 
 
