@@ -9,12 +9,13 @@ import * as live from './live.mjs';
 import * as prompts from './prompts.mjs';
 import * as repositories from './repositories.mjs';
 import * as keyboard from './keyboard.mjs';
+import * as filters from './filters.mjs';
 import * as analytics from './analytics.mjs';
 import * as looks from './looks.mjs';
 import { run } from './support.mjs';
 
 // the first of them finds nothing there, the last ones look at what all of them have left
-const parts = { ordersList, newOrder, gates, modals, results, logs, live, prompts, repositories, keyboard, analytics, looks };
+const parts = { ordersList, newOrder, gates, modals, results, logs, live, prompts, repositories, keyboard, filters, analytics, looks };
 
 const scenarios = Object.entries(parts).flatMap(([part, { scenarios: some }]) =>
   Object.entries(some).map(([name, scenario]) => [`${part}: ${name}`, scenario]),

@@ -21,6 +21,7 @@ import {
   DeleteRepositoryDialog,
   EditRepositoryDialog,
 } from '../repositories/repository-dialogs';
+import { MoreFiltered } from '../orders/more-filters';
 
 type Open = { kind: 'add' } | { kind: 'edit' | 'delete'; repository: Repository } | null;
 
@@ -207,13 +208,17 @@ export function OrdersPage() {
             )}
           </div>
         ) : (
-          <OrderList
-            judged={judged}
-            sort={sort}
-            activities={activities}
-            showRepository={repository === null}
-            onDo={doing.run}
-          />
+          <MoreFiltered judged={judged}>
+            {(left) => (
+              <OrderList
+                judged={left}
+                sort={sort}
+                activities={activities}
+                showRepository={repository === null}
+                onDo={doing.run}
+              />
+            )}
+          </MoreFiltered>
         )}
         {filtered.hasNextPage && (
           <div className="text-center">
