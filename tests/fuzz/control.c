@@ -46,6 +46,13 @@ on_gate(void *ctx, int64_t passed)
 	FUZZ_CHECK(greeted);
 }
 
+static void
+on_fetched(void *ctx)
+{
+	(void)ctx;
+	FUZZ_CHECK(greeted);
+}
+
 static bool
 on_prompt(void *ctx, int64_t id, const char *text)
 {
@@ -79,8 +86,13 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static struct event_base *base;
-	struct control c = {
-	    .h = {on_hello, on_cancel, on_freeze, on_gate, on_prompt, NULL}, .nonce = THE_NONCE};
+	struct control c = {.h = {.hello = on_hello,
+				.cancel = on_cancel,
+				.freeze = on_freeze,
+				.gate = on_gate,
+				.fetched = on_fetched,
+				.prompt = on_prompt},
+	    .nonce = THE_NONCE};
 	uint32_t seed = (uint32_t)size;
 
 	if (base == NULL)

@@ -27,6 +27,7 @@ struct world {
 	bool frozen, late, stuck;
 	char reason[64], prompt[128];
 	int64_t prompt_id, passed;
+	bool fetched;
 };
 
 static void
@@ -76,6 +77,14 @@ on_gate(void *ctx, int64_t passed)
 	w->passed = passed;
 }
 
+static void
+on_fetched(void *ctx)
+{
+	struct world *w = ctx;
+
+	w->fetched = true;
+}
+
 static int
 set_up(void **state)
 {
@@ -84,6 +93,7 @@ set_up(void **state)
 	    .cancel = on_cancel,
 	    .freeze = on_freeze,
 	    .gate = on_gate,
+	    .fetched = on_fetched,
 	    .prompt = on_prompt,
 	    .ctx = w};
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -167,6 +177,9 @@ hello_and_operations(void **state)
 	    "{\"op\":\"ack\",\"of\":\"prompt\",\"prompt_id\":7}\n");
 	assert_int_equal(w->prompt_id, 7);
 	assert_string_equal(w->prompt, "go on");
+	assert_string_equal(
+	    talk(w, fd, "{\"op\":\"fetched\"}\n"), "{\"op\":\"ack\",\"of\":\"fetched\"}\n");
+	assert_true(w->fetched);
 	assert_string_equal(
 	    talk(w, fd, "{\"op\":\"gate\",\"passed\":3}\n"), "{\"op\":\"ack\",\"of\":\"gate\"}\n");
 	assert_int_equal(w->passed, 3);
