@@ -49,7 +49,6 @@ static const struct {
 #define NMETHODS (sizeof(methods) / sizeof(methods[0]))
 
 static struct gateway *serving; /* for what evhttp answers by itself */
-static struct evhttp_bound_socket *listening;
 
 /* ---- one request */
 
@@ -407,8 +406,7 @@ http_open(struct gateway *g, const char *listen, int fd)
 	evhttp_set_gencb(g->http, on_request, g);
 	serving = g;
 	evhttp_set_bevcb(g->http, connections_new, g);
-	listening = evhttp_bind_listener(g->http, listener);
-	if (listening == NULL) {
+	if (evhttp_bind_listener(g->http, listener) == NULL) {
 		evconnlistener_free(listener);
 		log_error("listen_failed", LS("gateway.listen", listen),
 		    LS("error", "evhttp refuses the socket"));
@@ -418,13 +416,18 @@ http_open(struct gateway *g, const char *listen, int fd)
 	return 0;
 }
 
+static void
+stop_listening(struct evhttp_bound_socket *bound, void *arg)
+{
+	(void)arg;
+	evconnlistener_disable(evhttp_bound_socket_get_listener(bound));
+}
+
 void
 http_stop(struct gateway *g)
 {
 	connections_limit(g, NULL);
-	/* who comes now is refused at once, or waits for the next one who takes systemd's socket */
-	evhttp_del_accept_socket(g->http, listening);
-	listening = NULL;
+	evhttp_foreach_bound_socket(g->http, stop_listening, NULL);
 }
 
 void

@@ -28,7 +28,7 @@ export default ts.config(
       globals: Object.fromEntries(
         [
           ...['document', 'fetch', 'getComputedStyle', 'globalThis', 'localStorage', 'navigator', 'performance'],
-          ...['clearTimeout', 'requestAnimationFrame', 'setTimeout', 'window'],
+          ...['clearTimeout', 'Event', 'requestAnimationFrame', 'setTimeout', 'window'],
         ].map((name) => [name, 'readonly']),
       ),
     },

@@ -71,13 +71,28 @@ def test_files_are_served_as_built(gateway):
         assert "//" not in path.read_text().replace("<!--", ""), path
 
 
-def test_what_a_person_does(gateway, repo):
-    def answer(what):
-        assert what == "restart the gateway"
-        gateway.stop()
-        gateway.start()
+# agents that write lines: very many at once, and one after the other without an end
+TALKERS = {"agents": {
+    "flood": {"adapter": "command", "program": "/usr/bin/seq", "args": ["100000"]},
+    "ticker": {"adapter": "command", "program": "/bin/sh",
+               "args": ["-c", "i=0; while :; do i=$((i + 1)); echo tick $i; sleep 0.1; done"]},
+}}
 
-    browse("all.mjs", gateway, answer, AWO_UI_REPOSITORY=str(repo.path))
+
+def helper(gateway):
+    """What the scripts may ask for."""
+    wishes = {
+        "stop the gateway": gateway.stop,
+        "start the gateway": gateway.start,
+        "stop the daemon": gateway.instance.stop,
+        "start the daemon": gateway.instance.start,
+    }
+    return lambda what: wishes[what]()
+
+
+def test_what_a_person_does(make_gateway, repo):
+    gateway = make_gateway(TALKERS)
+    browse("all.mjs", gateway, helper(gateway), AWO_UI_REPOSITORY=str(repo.path))
 
 
 def test_login_and_settings(make_instance, make_gateway):

@@ -15,7 +15,22 @@ import * as looks from './looks.mjs';
 import { run } from './support.mjs';
 
 // the first of them finds nothing there, the last ones look at what all of them have left
-const parts = { ordersList, newOrder, gates, modals, results, logs, live, prompts, repositories, keyboard, filters, analytics, looks };
+const parts = {
+  ordersList,
+  begin: { scenarios: logs.begin },
+  newOrder,
+  gates,
+  modals,
+  results,
+  logs,
+  live,
+  prompts,
+  repositories,
+  keyboard,
+  filters,
+  analytics,
+  looks,
+};
 
 const scenarios = Object.entries(parts).flatMap(([part, { scenarios: some }]) =>
   Object.entries(some).map(([name, scenario]) => [`${part}: ${name}`, scenario]),

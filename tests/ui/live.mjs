@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import {
   api,
+  base,
   becomes,
+  cancel,
   close,
   createOrder,
   open,
@@ -70,18 +72,69 @@ export const scenarios = {
     await close(t);
   },
 
-  async 'a gateway that goes away and comes back'(browser) {
-    const id = await createOrder(repository, 'Go on meanwhile\ndemo@planning: sleep 6');
+  async 'a gateway that goes away and comes back: not a line is lost or doubled'(browser) {
+    const id = await createOrder(repository, 'Count on', {
+      agent: 'ticker',
+      selected_commands: ['planning'],
+    });
     const t = await open(browser, orderPath(id));
     const { page } = t;
+    const log = page.locator('[data-log]');
     await page.getByText('Live', { exact: true }).first().waitFor();
-    await please('restart the gateway');
-    await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
-    await page.getByText('Historical').waitFor();
-    // not a line was lost, and none is there twice
-    const { total } = await api('GET', `/agent-work-orders/${id}/logs?limit=1`);
-    await page.getByText(`(${total.toLocaleString('en')} entries)`).waitFor();
+    await log
+      .getByText(/^tick \d+$/)
+      .first()
+      .waitFor();
+    await please('stop the gateway');
+    await page.getByText('AWO does not answer. Is awo-gateway running?').first().waitFor();
+    await page.getByText('Polling').first().waitFor();
+    await please('start the gateway');
     await page.locator('[data-live="true"]').waitFor();
-    await t.context.close();
+    const { total } = await api('GET', `/agent-work-orders/${id}/logs?limit=1`);
+    await log.getByText(`tick ${total + 3}`, { exact: true }).waitFor();
+    await cancel(id);
+    await page.getByText('Historical').waitFor();
+    const { log_entries: lines } = await api('GET', `/agent-work-orders/${id}/logs?limit=1000`);
+    await page.getByText(`(${lines.length.toLocaleString('en')} entries)`).waitFor();
+    // every line that the view has, from the first to the last, in its sequence
+    await page.getByRole('switch', { name: 'Auto-scroll' }).click();
+    const seen = await log.evaluate(async (box) => {
+      const all = [];
+      for (let top = 0; ; top += box.clientHeight / 2) {
+        box.scrollTop = top;
+        await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+        for (const line of box.querySelectorAll('[data-index]'))
+          all[Number(line.dataset.index)] = Number(line.dataset.seq);
+        if (top > box.scrollHeight) return all;
+      }
+    });
+    assert.deepEqual(
+      seen,
+      lines.map((line) => line.seq),
+    );
+    await page.getByRole('switch', { name: 'Auto-scroll' }).click();
+    await close(t);
+  },
+
+  async 'what is older than half a minute is read again when somebody comes back'(browser) {
+    const t = await open(browser, '');
+    const { page } = t;
+    await page.clock.install();
+    let asked = 0;
+    page.on('request', (request) => (asked += request.url().endsWith('/api/v1/repositories') ? 1 : 0));
+    await page.goto(`${base}/ui/`);
+    await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
+    await page.locator('[data-live="true"]').waitFor();
+    const comeBack = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    const before = asked;
+    assert.ok(before > 0);
+    await comeBack();
+    await page.waitForTimeout(300);
+    assert.equal(asked, before, 'asked anew though it is fresh');
+    await page.clock.fastForward(31_000);
+    const answer = page.waitForResponse((response) => response.url().endsWith('/api/v1/repositories'));
+    await comeBack();
+    await answer;
+    await close(t);
   },
 };

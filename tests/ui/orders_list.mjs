@@ -3,64 +3,269 @@ import assert from 'node:assert/strict';
 import {
   api,
   base,
+  becomes,
+  cancel,
+  choose,
   close,
   createOrder,
+  hold,
   noViolations,
   open,
+  orderPath,
   repository,
   row,
   shot,
   statusBecomes,
 } from './support.mjs';
 
+/** The ids of all rows, from top to bottom. */
+const shown = (page) => page.locator('[data-order]').evaluateAll((rows) => rows.map((r) => r.dataset.order));
+
 export const scenarios = {
   async 'nothing there yet'(browser) {
     const t = await open(browser, '/ui/');
-    await t.page.getByText('No work orders found').waitFor();
-    await t.page.getByText('No repositories configured').waitFor();
-    await noViolations(t.page, 'empty list');
-    await t.page.goto(`${base}/ui/agent-work-orders/wo-ffffffff`);
-    await t.page.getByText('Failed to load work order').waitFor();
-    await t.page.getByRole('link', { name: 'Back to List' }).click();
-    await t.page.goto(`${base}/ui/nowhere`);
-    await t.page.getByText('There is no such page').waitFor();
+    const { page } = t;
+    await page.getByText('No work orders found').waitFor();
+    assert.equal(new URL(page.url()).pathname, '/ui/agent-work-orders');
+    await page.getByText('Describe a piece of work on a repository').waitFor();
+    await page.getByText('No repositories configured').waitFor();
+    await noViolations(page, 'empty list');
+    await page.getByRole('link', { name: 'Create the first one' }).click();
+    await page.getByRole('heading', { name: 'New work order' }).waitFor();
+    await page.goto(`${base}/ui/agent-work-orders/wo-ffffffff`);
+    await page.getByText('Failed to load work order').waitFor();
+    await page.getByRole('button', { name: 'Try again' }).waitFor();
+    await noViolations(page, 'no such order');
+    await page.getByRole('link', { name: 'Back to List' }).click();
+    await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
+    await page.goto(`${base}/ui/nowhere`);
+    await page.getByText('There is no such page').waitFor();
+    await noViolations(page, 'no such page');
+    // what is on its way is said to be
+    const letGo = await hold(page, '**/api/v1/agent-work-orders?*');
+    await page.goto(`${base}/ui/`);
+    await page.getByText('Loading work orders…').waitFor();
+    letGo();
+    await page.getByText('No work orders found').waitFor();
+    // and what cannot be read says so, with what to do
+    await page.route('**/api/v1/agent-work-orders?*', (route) => route.abort());
+    await page.reload();
+    await page.getByText('Failed to load work orders').waitFor();
+    await page.getByText('AWO does not answer. Is awo-gateway running?').first().waitFor();
+    await noViolations(page, 'list that cannot be read');
+    await page.unroute('**/api/v1/agent-work-orders?*');
+    await page.getByRole('button', { name: 'Try again' }).click();
+    await page.getByText('No work orders found').waitFor();
     await close(t);
   },
 
-  async 'who needs me: a failure is on top until it was looked at'(browser) {
-    const failed = await createOrder(repository, 'Fail at once\ndemo@planning: fail the plan is no good');
-    const busy = await createOrder(repository, 'Keep busy\ndemo@planning: sleep 300');
-    await statusBecomes(failed, 'failed');
-    await statusBecomes(busy, 'running');
+  async 'a row says what there is to know, and opens to more'(browser) {
+    const busy = [];
+    for (let i = 0; i < 5; i++) {
+      busy.push(await createOrder(repository, `Keep slot ${i} busy\ndemo@planning: sleep 300`));
+    }
+    for (const id of busy) await statusBecomes(id, 'running');
+    const behind = await createOrder(repository, 'Wait for a slot\ndemo@planning: sleep 300', {
+      priority: -1,
+    });
     const t = await open(browser, '/ui/');
     const { page } = t;
+
+    const running = row(page, busy[0]);
+    await running.getByText(busy[0], { exact: true }).waitFor();
+    await running.getByText(/\/sample$/).waitFor();
+    await running.getByText('Plan 2/5').waitFor();
+    assert.match(await running.locator('[data-branch]').textContent(), /keep-slot-0/);
+    await running.locator('[data-status="running"]').getByText('Running').waitFor();
+    assert.equal(
+      await running.getByRole('link', { name: 'Details' }).getAttribute('href'),
+      orderPath(busy[0]),
+    );
+    assert.equal(await running.getByRole('progressbar').getAttribute('aria-valuenow'), '20');
+
+    // an order without a slot: no branch yet, and a way to hasten it
+    const pending = row(page, behind);
+    await page.locator(`[data-group="queued"] [data-order="${behind}"]`).waitFor();
+    assert.equal(await pending.locator('[data-branch]').textContent(), '–');
+    await pending.getByText('Number 1 in the queue.').waitFor();
+    await api('POST', `/agent-work-orders/${busy[4]}/cancel`, {});
+    await becomes(page, behind, 'running');
+
+    // opened: numbers and the log, of one order at a time
+    await running.getByRole('button', { name: /Show numbers/ }).click();
+    const numbers = running.getByRole('region', { name: 'Real-Time Execution' });
+    await numbers.getByText('Plan (2/5) 20%').waitFor();
+    await numbers.getByText('Tokens in / out').waitFor();
+    await running.getByRole('button', { name: 'Show Execution Logs' }).click();
+    const log = running.locator('[data-log]');
+    await running.getByText('Live', { exact: true }).waitFor();
+    await log.getByText('agent_command_started').last().waitFor();
+    await noViolations(page, 'opened row');
+    await shot(page, 'orders-opened');
+    const other = row(page, busy[1]);
+    await other.getByRole('button', { name: /Show numbers/ }).click();
+    await other.getByRole('button', { name: 'Show Execution Logs' }).click();
+    await other.locator('[data-log]').waitFor();
+    await log.waitFor({ state: 'detached' });
+    await other.getByRole('button', { name: 'Hide Execution Logs' }).click();
+    await other.locator('[data-log]').waitFor({ state: 'detached' });
+    await running.getByRole('button', { name: /Hide numbers/ }).click();
+    await numbers.waitFor({ state: 'detached' });
+    await choose(page, busy[0], 'Details');
+    await page.getByRole('heading', { name: 'Keep slot 0 busy' }).waitFor();
+    await close(t);
+    await cancel(...busy.slice(0, 4), behind);
+  },
+
+  async 'Start shows at once what it asks for, and takes it back when it is refused'(browser) {
+    const id = await createOrder(
+      repository,
+      'Come back later\ndemo@planning: rate-limit 600\ndemo@execute: sleep 300',
+    );
+    const t = await open(browser, '/ui/');
+    const { page } = t;
+    await row(page, id)
+      .getByText(/Tries again at .*, attempt 2\. .*rate limit/)
+      .waitFor();
+    const busy = [];
+    for (let i = 0; i < 5; i++)
+      busy.push(await createOrder(repository, `Keep busy ${i}\ndemo@planning: sleep 300`));
+    for (const other of busy) await statusBecomes(other, 'running');
+    // every slot is taken: the daemon refuses
+    const letGo = await hold(page, '**/start');
+    await row(page, id)
+      .getByRole('button', { name: `Start ${id}` })
+      .click();
+    await becomes(page, id, 'running');
+    await row(page, id).getByRole('region', { name: 'Real-Time Execution' }).waitFor();
+    assert.equal((await api('GET', `/agent-work-orders/${id}`)).agent_work_order.status, 'pending');
+    letGo();
+    await page.getByText(`Could not start ${id}`).first().waitFor();
+    await page
+      .getByText(/all 5 slots are taken/)
+      .first()
+      .waitFor();
+    await becomes(page, id, 'pending');
+    await noViolations(page, 'a refusal');
+    // with a slot it runs, and its row stays open
+    await cancel(busy[0]);
+    await row(page, id)
+      .getByRole('button', { name: `Start ${id}` })
+      .click();
+    await page.getByText(`Started: ${id}`).first().waitFor();
+    await row(page, id).getByRole('region', { name: 'Real-Time Execution' }).waitFor();
+    const { log_entries: lines } = await api('GET', `/agent-work-orders/${id}/logs?limit=1000`);
+    assert.equal(lines.filter((line) => line.event === 'agent_work_order_started').length, 2);
+    await close(t);
+    await cancel(...busy.slice(1), id);
+  },
+
+  async 'filters and sequence are in the address'(browser) {
+    const failed = await createOrder(repository, 'Alpha fails\ndemo@planning: fail no good');
+    await statusBecomes(failed, 'failed');
+    const gone = await createOrder(repository, 'Beta is cancelled\ndemo@planning: sleep 300', {
+      priority: 3,
+    });
+    await cancel(gone);
+    const t = await open(browser, '/ui/');
+    const { page } = t;
+    const gray = (id) => row(page, id).waitFor({ state: 'detached' });
+    await row(page, failed).waitFor();
+    await page.getByLabel('Status').selectOption('cancelled');
+    await gray(failed);
+    await row(page, gone).waitFor();
+    await page.reload();
+    await row(page, gone).waitFor();
+    await gray(failed);
+    await page.getByLabel('Status').selectOption('');
+
+    await page.getByLabel('Search orders').fill('ALPHA fails');
+    await gray(gone);
+    await row(page, failed).waitFor();
+    await page.getByLabel('Search orders').fill(gone);
+    await row(page, gone).waitFor();
+    await gray(failed);
+    await page.getByLabel('Search orders').fill('no order says this');
+    await page.getByText('Nothing matches. Take a filter away to see more.').waitFor();
+    await page.getByRole('button', { name: 'Clear filters' }).click();
+    await row(page, failed).waitFor();
+
+    // by the day on which they were made
+    const day = (later) =>
+      new Date(Date.now() + later * 86_400_000 - new Date().getTimezoneOffset() * 60_000)
+        .toISOString()
+        .slice(0, 10);
+    await page.getByLabel('Created', { exact: true }).selectOption('1d');
+    await row(page, failed).waitFor();
+    assert.match(page.url(), /created=1d/);
+    await page.getByLabel('Created', { exact: true }).selectOption('days');
+    await page.getByLabel('Created to').fill(day(-1));
+    await gray(failed);
+    await noViolations(page, 'days');
+    await page.getByLabel('Created to').fill(day(0));
+    await row(page, failed).waitFor();
+    await page.getByLabel('Created from').fill(day(0));
+    await page.reload();
+    await row(page, failed).waitFor();
+    await page.getByLabel('Created to').fill('');
+    await page.getByLabel('Created from').fill(day(1));
+    await gray(failed);
+    await page.getByLabel('Created', { exact: true }).selectOption('');
+    await row(page, failed).waitFor();
+
+    await page.getByLabel('Sort').selectOption('newest');
+    const newest = await shown(page);
+    assert.ok(newest.indexOf(gone) < newest.indexOf(failed) && newest.length > 2);
+    await page.getByLabel('Sort').selectOption('oldest');
+    assert.match(page.url(), /sort=oldest/);
+    assert.deepEqual(await shown(page), [...newest].reverse());
+    await page.getByLabel('Sort').selectOption('priority');
+    assert.equal((await shown(page))[0], gone);
+    await close(t);
+  },
+
+  async 'who needs me: a failure is on top until it was looked at, and is told on every page'(browser) {
+    const busy = await createOrder(repository, 'Keep busy\ndemo@planning: sleep 300');
+    await statusBecomes(busy, 'running');
+    const t = await open(browser, '/ui/queue');
+    const { page } = t;
+    await page.locator('[data-live="true"]').waitFor();
+    const before = Number((await page.locator('[data-needing]').getAttribute('data-needing')) ?? 0);
+    const failed = await createOrder(
+      repository,
+      'Fail soon\ndemo@planning: sleep 1\ndemo@planning: fail the plan is no good',
+    );
+    // somebody who looks at another page is told, and led there
+    await page.getByText('Failed: Fail soon').first().waitFor();
+    await page.locator(`[data-needing="${before + 1}"]`).waitFor();
+    await page.waitForFunction((n) => document.title.startsWith(`(${n}) `), before + 1);
+    await noViolations(page, 'told of a failure');
+    await page.keyboard.press('g');
+    await page.keyboard.press('o');
     await page
       .locator(`[data-group="attention"] [data-order="${failed}"]`)
       .getByText(/the plan is no good/)
       .waitFor();
-    await page.waitForFunction(() => document.title.startsWith('('));
+    assert.equal(
+      await row(page, busy).locator('xpath=ancestor::section').getAttribute('data-group'),
+      'running',
+    );
+    const groups = await page
+      .locator('[data-group]')
+      .evaluateAll((all) => all.map((one) => one.dataset.group));
+    assert.equal(groups[0], 'attention');
     await shot(page, 'orders-light');
-    await page.keyboard.press('j');
-    await page.keyboard.press('Enter');
-    await page
-      .getByRole('alert')
-      .getByText(/the plan is no good/)
-      .waitFor();
+    // e goes from one to the next until all were looked at
+    for (let left = before + 1; left > 0; left--) {
+      await page.keyboard.press('e');
+      await page.getByRole('alert').getByText('It failed').waitFor();
+      if (left > 1) await page.locator(`[data-needing="${left - 1}"]`).waitFor();
+    }
+    await page.locator('[data-needing]').waitFor({ state: 'detached' });
     await page.keyboard.press('u');
     await page.locator(`[data-group="done"] [data-order="${failed}"]`).waitFor();
-    // filters and sort are in the address
-    await page.getByLabel('Status').selectOption('running');
-    await row(page, failed).waitFor({ state: 'detached' });
-    await page.getByLabel('Status').selectOption('');
-    await page.getByLabel('Search orders').fill('Keep busy');
-    await row(page, failed).waitFor({ state: 'detached' });
-    await row(page, busy).waitFor();
-    await page.getByLabel('Search orders').fill('no order says this');
-    await page.getByRole('button', { name: 'Clear filters' }).click();
-    await page.getByLabel('Sort').selectOption('oldest');
-    assert.match(page.url(), /sort=oldest/);
-    await api('POST', `/agent-work-orders/${busy}/cancel`, {});
-    await statusBecomes(busy, 'cancelled');
+    assert.ok(!(await page.title()).startsWith('('));
     await close(t);
+    await cancel(busy);
   },
 };

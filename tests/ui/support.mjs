@@ -31,10 +31,11 @@ export async function launch() {
   });
 }
 
-/**
- * A page of its own. What the browser asks of any other host, and what it complains about, is kept: nothing of it may
- * be left at the end.
- */
+/** Requests of all pages to another host than the gateway: there are none in the whole run. */
+const foreign = [];
+let asked = 0;
+
+/** A page of its own, at the path or at none yet. What the browser complains about is kept: nothing of it may be left at the end. */
 export async function open(browser, path, options = {}) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },
@@ -48,7 +49,8 @@ export async function open(browser, path, options = {}) {
   const own = new URL(base).origin;
   page.on('request', (request) => {
     const url = new URL(request.url());
-    if (url.protocol.startsWith('http') && url.origin !== own) complaints.push(`asked ${url.host}`);
+    asked++;
+    if (url.protocol !== 'data:' && url.origin !== own) foreign.push(`${page.url()} asked ${url.href}`);
   });
   page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
   page.on('console', (message) => {
@@ -57,7 +59,7 @@ export async function open(browser, path, options = {}) {
       complaints.push(`console: ${message.text()}`);
     }
   });
-  await page.goto(base + path);
+  if (path) await page.goto(base + path);
   return { page, context, complaints };
 }
 
@@ -89,6 +91,17 @@ export async function shot(page, name) {
   await page.screenshot({ path: join(shots, `${name}.png`) });
 }
 
+/** Holds back what the page asks of addresses that match, until the answer is called. */
+export async function hold(page, pattern) {
+  let release;
+  const released = new Promise((resolve) => (release = resolve));
+  await page.route(pattern, async (route) => {
+    await released;
+    await route.continue();
+  });
+  return release;
+}
+
 /** Speaks with the service as a program would. */
 export async function api(method, path, body) {
   const headers = { 'Content-Type': 'application/json' };
@@ -107,8 +120,32 @@ export async function createOrder(repository_url, user_request, more = {}) {
   return made.agent_work_order.agent_work_order_id;
 }
 
+/** Ends orders that would go on for ever. */
+export async function cancel(...ids) {
+  for (const id of ids) await api('POST', `/agent-work-orders/${id}/cancel`, {});
+  for (const id of ids) await statusBecomes(id, 'cancelled');
+}
+
+/** What a scenario that failed has left, so that the next one has a slot. */
+async function cancelAll() {
+  for (const status of ['running', 'pending', 'paused', 'waiting']) {
+    const { agent_work_orders: left } = await api('GET', `/agent-work-orders?limit=200&status=${status}`);
+    for (const { agent_work_order_id: id } of left) {
+      await api('POST', `/agent-work-orders/${id}/cancel`, {}).catch(() => undefined);
+    }
+  }
+}
+
+/** Opens a row's menu and chooses from it. */
+export async function choose(page, id, item) {
+  await row(page, id)
+    .getByRole('button', { name: /More actions/ })
+    .click();
+  await page.getByRole('menuitem', { name: item, exact: true }).click();
+}
+
 export async function statusBecomes(id, ...wanted) {
-  const end = Date.now() + 60_000;
+  const end = Date.now() + 30_000;
   for (;;) {
     const { agent_work_order: order } = await api('GET', `/agent-work-orders/${id}`);
     if (wanted.includes(order.status)) return order;
@@ -157,6 +194,7 @@ export async function run(scenarios) {
       } catch (error) {
         failed++;
         console.log(`FAILED ${name}: ${error.stack}`);
+        await cancelAll().catch((reason) => console.log(`could not clear up: ${reason}`));
         continue;
       }
       console.log(`ok ${name} (${Date.now() - began} ms)`);
@@ -164,5 +202,7 @@ export async function run(scenarios) {
   } finally {
     await browser.close();
   }
+  assert.ok(asked > 0);
+  assert.deepEqual(foreign, [], 'a page asked another host');
   return failed;
 }

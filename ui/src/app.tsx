@@ -4,7 +4,8 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { Redirect, Route, Router, Switch, useLocation } from 'wouter';
 import { onLoggedOut } from './api/http';
 import { startLive } from './api/live';
-import { putOrder } from './api/queries';
+import { known, putOrder } from './api/queries';
+import { tellIfNeeding } from './orders/tell';
 import { ButtonLink } from './components/button';
 import { Frame } from './components/frame';
 import { Empty, ErrorBoundary, Loading } from './components/state';
@@ -44,7 +45,7 @@ function Pages() {
             <Redirect to="/agent-work-orders" replace />
           </Route>
           <Route>
-            <Empty title="There is no such page" text="The address may be old or mistyped.">
+            <Empty whole title="There is no such page" text="The address may be old or mistyped.">
               <ButtonLink to="/agent-work-orders">To the work orders</ButtonLink>
             </Empty>
           </Route>
@@ -63,6 +64,7 @@ export function App() {
     if (loggedOut) return;
     return startLive({
       onOrder(id, order) {
+        tellIfNeeding(known(client, id), order);
         putOrder(client, id, order);
         // what belongs to the order is read again only where somebody looks at it
         void client.invalidateQueries({ queryKey: ['order', id], predicate: (q) => q.queryKey.length > 2 });

@@ -11,6 +11,28 @@ export interface Activity {
   event: string;
   /** Milliseconds since 1970. */
   at: number;
+  /** Number of the newest step that is known to be done. */
+  completed: number | null;
+}
+
+/** The newest step that is done, when the line says so. */
+function completedBy(line: LogLine): number | null {
+  const { event, step_number: number, success } = line;
+  if (typeof number !== 'number') return null;
+  if (event === 'step_started') return number - 1;
+  return event === 'step_completed' && success !== false ? number : null;
+}
+
+/** What a line says of what its order does, after what was known of it before; null where that is nothing. */
+export function activityOf(line: LogLine, before?: Activity): Activity | null {
+  const text = activity(line);
+  if (text === null) return null;
+  return {
+    text,
+    event: line.event,
+    at: Date.parse(line.timestamp) || Date.now(),
+    completed: completedBy(line) ?? before?.completed ?? null,
+  };
 }
 
 const NOTIFY_MS = 150;
@@ -90,9 +112,9 @@ export function startLive(handlers: LiveHandlers): () => void {
       const id = line.agent_work_order_id;
       if (!id) return;
       if (STATE_EVENTS.has(line.event) || line.event === 'workspace_removed') void read(id);
-      const text = activity(line);
-      if (text === null) return;
-      fresh.set(id, { text, event: line.event, at: Date.parse(line.timestamp) || Date.now() });
+      const doing = activityOf(line, fresh.get(id) ?? activities.get().get(id));
+      if (doing === null) return;
+      fresh.set(id, doing);
       timer ??= setTimeout(flush, NOTIFY_MS);
     },
   });

@@ -2,6 +2,7 @@
 import {
   useInfiniteQuery,
   useMutation,
+  useQueries,
   useQuery,
   useQueryClient,
   type InfiniteData,
@@ -12,10 +13,18 @@ import { toast } from '../lib/toasts';
 import { api, type OrderAction } from './client';
 import { ApiError, loggedOut } from './http';
 import { useLiveState } from './live';
-import type { Order, OrderListAnswer, OrderStatus, Repository, RepositoryUpdate } from './types';
+import type {
+  Order,
+  OrderListAnswer,
+  OrderStatus,
+  Repository,
+  RepositoryAdd,
+  RepositoryUpdate,
+} from './types';
 
 export const POLL_MS = 3000;
 const PAGE = 200;
+const COUNT_MS = 15_000;
 
 /** How often to ask: not at all while events say when something changed. */
 function usePolling(): number | false {
@@ -26,12 +35,17 @@ export interface OrderFilter {
   q?: string;
   repository_url?: string;
   status?: OrderStatus;
+  /** Created at or after. */
+  since?: string;
+  /** Created before. */
+  until?: string;
 }
 
 type OrderPages = InfiniteData<OrderListAnswer, string | null>;
 
-export function useOrders(filter: OrderFilter = {}) {
+export function useOrders(filter: OrderFilter = {}, enabled = true) {
   const query = useInfiniteQuery({
+    enabled,
     queryKey: ['orders', filter],
     queryFn: ({ pageParam, signal }) =>
       api.orders({ ...filter, limit: PAGE, cursor: pageParam ?? undefined }, signal),
@@ -47,6 +61,39 @@ export function useOrders(filter: OrderFilter = {}) {
     [query.data],
   );
   return { ...query, orders, total: query.data?.pages[0]?.total_count ?? 0 };
+}
+
+/**
+ * Those that are not over, and those that failed, however old they are: with more orders than a page holds the one that
+ * has waited longest is not among the newest.
+ */
+export function useUnfinished(filter: OrderFilter, enabled: boolean): Order[] {
+  const of = (status: OrderStatus): OrderFilter => ({ ...filter, status });
+  const waiting = useOrders(of('waiting'), enabled).orders;
+  const failed = useOrders(of('failed'), enabled).orders;
+  const running = useOrders(of('running'), enabled).orders;
+  const paused = useOrders(of('paused'), enabled).orders;
+  const pending = useOrders(of('pending'), enabled).orders;
+  return useMemo(
+    () => (enabled ? [...waiting, ...failed, ...running, ...paused, ...pending] : []),
+    [enabled, waiting, failed, running, paused, pending],
+  );
+}
+
+/** How many orders a repository has in all, and how many that are completed. */
+export function useCounts(urls: readonly string[], enabled: boolean) {
+  const count = (filter: OrderFilter) => ({
+    queryKey: ['count', filter],
+    queryFn: async ({ signal }: { signal: AbortSignal }) =>
+      (await api.orders({ ...filter, limit: 1 }, signal)).total_count,
+    refetchInterval: COUNT_MS,
+    enabled,
+  });
+  const totals = useQueries({ queries: urls.map((repository_url) => count({ repository_url })) });
+  const done = useQueries({
+    queries: urls.map((repository_url) => count({ repository_url, status: 'completed' })),
+  });
+  return urls.map((url, at) => ({ url, total: totals[at]?.data, done: done[at]?.data }));
 }
 
 export const useOrder = (id: string) =>
@@ -137,8 +184,24 @@ function matches(order: Order, filter: OrderFilter): boolean {
   if (filter.q) return false; // only the server knows what it looks through
   return (
     (!filter.status || filter.status === order.status) &&
-    (!filter.repository_url || filter.repository_url === order.repository_url)
+    (!filter.repository_url || filter.repository_url === order.repository_url) &&
+    (!filter.since || order.created_at >= filter.since) &&
+    (!filter.until || order.created_at < filter.until)
   );
+}
+
+/** Puts an order where its age places it, unless that is on a page that was not read. */
+function insert(pages: OrderListAnswer[], order: Order): void {
+  const last = pages.at(-1);
+  const newer = (o: Order) => o.created_at > order.created_at;
+  let at = pages.findIndex((page) => !page.agent_work_orders.every(newer));
+  if (at < 0 && !last?.has_more) at = pages.length - 1;
+  const page = pages[at];
+  if (!page) return;
+  const orders = [...page.agent_work_orders];
+  const place = orders.findIndex((o) => !newer(o));
+  orders.splice(place < 0 ? orders.length : place, 0, order);
+  pages[at] = { ...page, agent_work_orders: orders, total_count: page.total_count + 1 };
 }
 
 function changePages(pages: OrderPages, id: string, order: Order | null, filter: OrderFilter): OrderPages {
@@ -152,16 +215,7 @@ function changePages(pages: OrderPages, id: string, order: Order | null, filter:
     else orders.splice(at, 1);
     return { ...page, agent_work_orders: orders };
   });
-  const first = next[0];
-  if (!found && order && first && matches(order, filter)) {
-    const newest = first.agent_work_orders[0];
-    if (newest && newest.created_at > order.created_at) return pages; // on a page that was not read
-    next[0] = {
-      ...first,
-      agent_work_orders: [order, ...first.agent_work_orders],
-      total_count: first.total_count + 1,
-    };
-  }
+  if (!found && order && matches(order, filter)) insert(next, order);
   return { ...pages, pages: next };
 }
 
@@ -192,7 +246,8 @@ const SAID: Record<OrderAction, string> = {
   reject: 'Rejected',
 };
 
-function known(client: QueryClient, id: string): Order | undefined {
+/** An order as it was read last, wherever that was. */
+export function known(client: QueryClient, id: string): Order | undefined {
   const one = client.getQueryData<Order>(['order', id]);
   if (one) return one;
   for (const [, pages] of client.getQueriesData<OrderPages>({ queryKey: ['orders'] })) {
@@ -260,12 +315,41 @@ export function useDeleteOrder() {
 
 // ---- repositories
 
+/** The id of a repository that the service has not answered for yet. */
+export const UNCHECKED = 'unchecked';
+
+/** A repository as it is shown while the service looks at it. */
+function unchecked(added: RepositoryAdd): Repository {
+  return {
+    id: UNCHECKED,
+    repository_url: added.repository_url,
+    display_name: null,
+    owner: null,
+    default_branch: null,
+    is_verified: false,
+    last_verified_at: null,
+    default_sandbox_type: added.default_sandbox_type ?? 'git_worktree',
+    default_commands: added.default_commands ?? [],
+    created_at: '',
+    updated_at: '',
+  };
+}
+
 export function useAddRepository() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: api.addRepository,
+    onMutate: (added) => {
+      const before = client.getQueryData<Repository[]>(['repositories']);
+      client.setQueryData<Repository[]>(['repositories'], (all) => [...(all ?? []), unchecked(added)]);
+      return before;
+    },
+    onError: (_, __, before) => client.setQueryData(['repositories'], before),
     onSuccess: (repository) => {
-      client.setQueryData<Repository[]>(['repositories'], (all) => [...(all ?? []), repository]);
+      client.setQueryData<Repository[]>(['repositories'], (all) => [
+        ...(all ?? []).filter((r) => r.id !== UNCHECKED),
+        repository,
+      ]);
       void client.invalidateQueries({ queryKey: ['repositories'] });
       if (repository.is_verified)
         toast.success('Repository created successfully', repository.display_name ?? '');

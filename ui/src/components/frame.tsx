@@ -7,6 +7,8 @@ import { useHealth, useLogOut, useSession } from '../api/queries';
 import { listenForKeys, useKeys } from '../lib/keys';
 import { useRemembered, type Remembered } from '../lib/storage';
 import { setTheme } from '../lib/theme';
+import { useNeedingInTitle } from '../lib/title';
+import { useNeeding } from '../orders/needing';
 import { IconButton } from './button';
 import { KeyHelp } from './key-help';
 
@@ -57,6 +59,22 @@ function ServiceState() {
         See why
       </Link>
     </p>
+  );
+}
+
+/** How many orders need somebody, on every page. */
+function Needing() {
+  const needing = useNeeding().length;
+  useNeedingInTitle(needing);
+  if (needing === 0) return null;
+  return (
+    <span
+      data-needing={needing}
+      className="ml-1.5 inline-block min-w-5 rounded-full bg-failed px-1.5 text-center text-xs leading-5 font-semibold text-card tabular-nums"
+    >
+      {needing}
+      <span className="sr-only"> {needing === 1 ? 'needs' : 'need'} you</span>
+    </span>
   );
 }
 
@@ -115,6 +133,7 @@ export function Frame({ children }: { children: ReactNode }) {
                   className={`border-b-2 px-2 py-2 text-sm font-medium sm:px-2.5 sm:py-3 whitespace-nowrap ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
                 >
                   {label}
+                  {to === '/agent-work-orders' && <Needing />}
                 </Link>
               );
             })}

@@ -14,17 +14,24 @@ export function Loading({ what }: { what: string }) {
   );
 }
 
+/** What is said; the heading of the page where nothing else is on it. */
+function Said({ title, whole }: { title: string; whole: boolean }) {
+  return whole ? <h1 className="text-lg font-semibold">{title}</h1> : <p className="font-medium">{title}</p>;
+}
+
 interface EmptyProps {
   title: string;
+  /** It is the whole page. */
+  whole?: boolean;
   text?: ReactNode;
   children?: ReactNode;
 }
 
-export function Empty({ title, text, children }: EmptyProps) {
+export function Empty({ title, whole = false, text, children }: EmptyProps) {
   return (
     <div className="flex flex-col items-center gap-2 px-4 py-10 text-center">
       <Inbox aria-hidden size={28} className="text-soft" />
-      <p className="font-medium">{title}</p>
+      <Said title={title} whole={whole} />
       {text && <p className="max-w-prose text-sm text-soft">{text}</p>}
       {children}
     </div>
@@ -33,16 +40,18 @@ export function Empty({ title, text, children }: EmptyProps) {
 
 interface ProblemProps {
   title: string;
+  /** It is the whole page. */
+  whole?: boolean;
   error: Error;
   onRetry?: () => void;
   children?: ReactNode;
 }
 
-export function Problem({ title, error, onRetry, children }: ProblemProps) {
+export function Problem({ title, whole = false, error, onRetry, children }: ProblemProps) {
   return (
     <div role="alert" className="flex flex-col items-center gap-2 px-4 py-10 text-center">
       <CircleAlert aria-hidden size={28} className="text-failed" />
-      <p className="font-medium">{title}</p>
+      <Said title={title} whole={whole} />
       <p className="max-w-prose text-sm text-soft">{error.message}</p>
       <div className="mt-2 flex gap-2">
         {onRetry && <Button onClick={onRetry}>Try again</Button>}
@@ -73,6 +82,7 @@ export class ErrorBoundary extends Component<BoundaryProps, { error: Error | nul
     if (!error) return this.props.children;
     return (
       <Problem
+        whole
         title="This page failed. Your work orders go on regardless."
         error={error}
         onRetry={() => this.setState({ error: null })}

@@ -45,6 +45,27 @@ export function StatusPill({ status }: { status: OrderStatus }) {
   );
 }
 
+const DOT: Record<OrderStatus, string> = {
+  pending: 'bg-pending',
+  running: 'bg-running pulse',
+  waiting: 'bg-waiting',
+  paused: 'bg-paused',
+  completed: 'bg-completed',
+  failed: 'bg-failed',
+  cancelled: 'bg-cancelled',
+};
+
+/** A glance at the status beside something that says it in words. */
+export function StatusDot({ status }: { status: OrderStatus }) {
+  return (
+    <span
+      aria-hidden
+      data-dot={status}
+      className={`size-2.5 shrink-0 rounded-full shadow-[0_0_6px_currentColor] ${DOT[status]} ${COLOUR[status]}`}
+    />
+  );
+}
+
 interface ProgressProps {
   value: number;
   label: string;

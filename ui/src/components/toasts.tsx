@@ -1,6 +1,7 @@
 // Shows toasts; an error stays until it is closed.
 import * as Radix from '@radix-ui/react-toast';
 import { CircleAlert, CircleCheck, TriangleAlert, X } from 'lucide-react';
+import { Link } from 'wouter';
 import { dismiss, useToasts } from '../lib/toasts';
 import { IconButton } from './button';
 
@@ -9,6 +10,8 @@ const LOOK = {
   warning: { icon: TriangleAlert, colour: 'text-waiting' },
   error: { icon: CircleAlert, colour: 'text-failed' },
 };
+
+const DURATION = { success: 5000, warning: 12_000, error: Infinity };
 
 export function Toasts() {
   const toasts = useToasts();
@@ -19,7 +22,7 @@ export function Toasts() {
         return (
           <Radix.Root
             key={toast.id}
-            duration={toast.kind === 'error' ? Infinity : 5000}
+            duration={DURATION[toast.kind]}
             type={toast.kind === 'error' ? 'foreground' : 'background'}
             onOpenChange={(open) => !open && dismiss(toast.id)}
             className="card flex items-start gap-3 p-3 shadow-lg"
@@ -29,6 +32,13 @@ export function Toasts() {
               <Radix.Title className="font-medium">{toast.title}</Radix.Title>
               {toast.text && (
                 <Radix.Description className="text-sm break-words text-soft">{toast.text}</Radix.Description>
+              )}
+              {toast.to && (
+                <Radix.Action asChild altText="Open the order">
+                  <Link href={toast.to} className="text-sm font-medium text-accent underline">
+                    Open the order
+                  </Link>
+                </Radix.Action>
               )}
             </div>
             <Radix.Close asChild>

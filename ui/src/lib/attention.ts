@@ -1,6 +1,7 @@
 // Which orders need a person, and why: what the list of orders is sorted by.
 import type { Order } from '../api/types';
 import { stepLabel } from './steps';
+import { clockTime } from './format';
 
 export const GROUPS = ['attention', 'running', 'paused', 'queued', 'review', 'done'] as const;
 export type Group = (typeof GROUPS)[number];
@@ -58,7 +59,11 @@ export function judge(
       return { group: 'paused', why: 'Paused; it keeps its workspace.' };
     case 'pending':
       if (order.retry_at && Date.parse(order.retry_at) > now) {
-        return { group: 'queued', why: `Tries again (attempt ${order.attempt}).` };
+        const because = order.error_message ? ` ${order.error_message}` : '';
+        return {
+          group: 'queued',
+          why: `Tries again at ${clockTime(order.retry_at)}, attempt ${order.attempt}.${because}`,
+        };
       }
       return {
         group: 'queued',
@@ -78,11 +83,16 @@ export function failedAt(order: Order): string {
   return order.execution_completed_at ?? order.updated_at;
 }
 
-/** Done of all steps, 0 to 100, as the record says. */
-export function progressOf(order: Order): number {
+/**
+ * Done of all steps, 0 to 100. The record names the step that runs or ran last; completed is the number of the newest
+ * one that is known to be done, and an order at a gate has done the one before it.
+ */
+export function progressOf(order: Order, completed: number | null = null): number {
   if (order.status === 'completed') return 100;
   if (order.total_steps === 0) return 0;
-  return Math.round((Math.max(0, order.step_number - 1) / order.total_steps) * 100);
+  const isDone = order.status === 'waiting' || completed === order.step_number;
+  const done = isDone ? order.step_number : Math.max(0, order.step_number - 1);
+  return Math.min(100, Math.round((done / order.total_steps) * 100));
 }
 
 export function elapsedSeconds(order: Order, now: number): number | null {

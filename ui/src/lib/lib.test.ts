@@ -80,6 +80,11 @@ describe('attention', () => {
     expect(progressOf(anOrder({ status: 'running', step_number: 3, total_steps: 5 }))).toBe(40);
     expect(progressOf(anOrder({ status: 'completed', step_number: 5, total_steps: 5 }))).toBe(100);
     expect(progressOf(anOrder({ status: 'pending', total_steps: 0 }))).toBe(0);
+    // the step is done and the next has not begun; and an order at its gate
+    expect(progressOf(anOrder({ status: 'paused', step_number: 3, total_steps: 5 }), 3)).toBe(60);
+    expect(progressOf(anOrder({ status: 'paused', step_number: 3, total_steps: 5 }), 2)).toBe(40);
+    expect(progressOf(anOrder({ status: 'waiting', step_number: 2, total_steps: 5 }))).toBe(40);
+    expect(progressOf(anOrder({ status: 'failed', step_number: 5, total_steps: 5 }))).toBe(80);
   });
 });
 

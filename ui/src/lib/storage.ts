@@ -16,6 +16,10 @@ export interface Remembered {
   repositorySearch: string;
   autoScroll: boolean;
   workflows: OwnWorkflow[];
+  /** How log lines say when: how long ago, or by the clock. */
+  logTime: 'ago' | 'clock';
+  /** Whether long lines of a diff are broken. */
+  wrapDiff: boolean;
   /** Failed orders that somebody has looked at: id to the time of the failure. */
   seen: Record<string, string>;
 }
@@ -27,6 +31,8 @@ const DEFAULTS: Remembered = {
   repositorySearch: '',
   autoScroll: true,
   workflows: [],
+  logTime: 'ago',
+  wrapDiff: false,
   seen: {},
 };
 const SEEN_MAX = 500;

@@ -6,6 +6,8 @@ export interface Toast {
   kind: 'success' | 'warning' | 'error';
   title: string;
   text?: string;
+  /** Where it leads, in these pages. */
+  to?: string;
 }
 
 let toasts: readonly Toast[] = [];
@@ -19,8 +21,8 @@ function set(change: readonly Toast[]): void {
 }
 
 function add(kind: Toast['kind']) {
-  return (title: string, text?: string): void =>
-    set([...toasts, { id: next++, kind, title, text: text?.slice(0, 500) }].slice(-SHOWN_MAX));
+  return (title: string, text?: string, to?: string): void =>
+    set([...toasts, { id: next++, kind, title, text: text?.slice(0, 500), to }].slice(-SHOWN_MAX));
 }
 
 export const toast = { success: add('success'), warning: add('warning'), error: add('error') };

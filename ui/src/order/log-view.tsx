@@ -1,15 +1,17 @@
 // The log of an order: only the lines in sight are on the page, however many there are.
 import { useVirtualizer } from '@tanstack/react-virtual';
 import * as Switch from '@radix-ui/react-switch';
+import { Clock } from 'lucide-react';
 import { useEffect, useRef, useState } from 'react';
 import type { LogLine } from '../api/client';
 import { useLogLines } from '../api/log-stream';
 import type { StreamState } from '../api/stream';
 import { LOG_LEVEL, type LogLevel } from '../api/types';
 import { Button } from '../components/button';
-import { clockTime, plural } from '../lib/format';
-import { useKeys } from '../lib/keys';
+import { ago, clockTime, plural, timestamp } from '../lib/format';
+import { useKeys, type KeyAction } from '../lib/keys';
 import { describe, ownFields } from '../lib/log-line';
+import { useNow } from '../lib/now';
 import { NO_FILTER, type LogFilter, type LogStore } from '../lib/log-store';
 import { stepLabel } from '../lib/steps';
 import { remember, useRemembered } from '../lib/storage';
@@ -26,11 +28,13 @@ const LEVEL_LOOK: Record<LogLevel, string> = {
 
 interface RowProps {
   line: LogLine;
+  /** How the line says when it was. */
+  time: string;
   open: boolean;
   onToggle: () => void;
 }
 
-function Row({ line, open, onToggle }: RowProps) {
+function Row({ line, time, open, onToggle }: RowProps) {
   const text = describe(line);
   return (
     <>
@@ -40,13 +44,20 @@ function Row({ line, open, onToggle }: RowProps) {
         aria-expanded={open}
         className="flex h-[26px] w-full items-center gap-2 px-3 text-left font-mono text-xs hover:bg-raised"
       >
-        <time dateTime={line.timestamp} title={line.timestamp} className="shrink-0 text-soft">
-          {clockTime(line.timestamp)}
+        <time
+          dateTime={line.timestamp}
+          title={timestamp(line.timestamp)}
+          className="w-16 shrink-0 truncate text-soft tabular-nums"
+        >
+          {time}
         </time>
         <span className={`w-14 shrink-0 ${LEVEL_LOOK[line.level]}`}>{line.level}</span>
         {line.step && <span className="hidden shrink-0 text-soft sm:inline">[{line.step}]</span>}
         {line.event !== 'agent_output' && <span className="shrink-0 text-accent">{line.event}</span>}
-        <span className="min-w-0 truncate">{text.split('\n')[0]}</span>
+        <span className="min-w-0 grow truncate">{text.split('\n')[0]}</span>
+        {typeof line.progress === 'string' && (
+          <span className="shrink-0 rounded bg-raised px-1.5 text-soft tabular-nums">{line.progress}</span>
+        )}
       </button>
       {open && (
         <div className="mx-3 mb-2 space-y-2 rounded-lg bg-raised p-3 font-mono text-xs">
@@ -67,14 +78,26 @@ function Row({ line, open, onToggle }: RowProps) {
   );
 }
 
+const STREAM_LABEL: Record<StreamState, string> = {
+  connecting: 'Connecting…',
+  open: 'Live',
+  waiting: 'Polling',
+  ended: 'Historical',
+};
+
+const NO_KEYS: readonly KeyAction[] = [];
+
 interface Props {
   store: LogStore;
   stream: StreamState;
+  /** Between other things, rather than the page's own. */
+  short?: boolean;
 }
 
-export function LogView({ store, stream }: Props) {
+export function LogView({ store, stream, short = false }: Props) {
   const { visible, total, dropped, steps, version } = useLogLines(store);
-  const { autoScroll } = useRemembered();
+  const { autoScroll, logTime } = useRemembered();
+  const now = useNow(stream !== 'ended');
   const [filter, setFilter] = useState<LogFilter>(NO_FILTER);
   const [cleared, setCleared] = useState(false);
   const [open, setOpen] = useState<number | null>(null);
@@ -105,9 +128,10 @@ export function LogView({ store, stream }: Props) {
     if (on) box.current?.scrollTo({ top: box.current.scrollHeight });
   }
 
-  useKeys('This order', [
-    { keys: 'l', label: 'Log: auto-scroll on or off', run: () => setAutoScroll(!autoScroll) },
-  ]);
+  useKeys(
+    'Log',
+    short ? NO_KEYS : [{ keys: 'l', label: 'Auto-scroll on or off', run: () => setAutoScroll(!autoScroll) }],
+  );
 
   const live = stream === 'open';
   return (
@@ -116,7 +140,7 @@ export function LogView({ store, stream }: Props) {
         <span
           className={`rounded-full border px-2 py-0.5 text-sm font-medium ${live ? 'border-completed text-completed' : 'text-soft'}`}
         >
-          {live ? 'Live' : stream === 'ended' ? 'Historical' : 'Reconnecting…'}
+          {STREAM_LABEL[stream]}
         </span>
         <span className="text-sm text-soft">({plural(visible.length, 'entry', 'entries')})</span>
         <select
@@ -154,6 +178,15 @@ export function LogView({ store, stream }: Props) {
           value={filter.text}
           onChange={(event) => change({ text: event.target.value })}
         />
+        <Button
+          small
+          look="quiet"
+          aria-pressed={logTime === 'clock'}
+          title="Say when by the clock, or how long ago"
+          onClick={() => remember({ logTime: logTime === 'ago' ? 'clock' : 'ago' })}
+        >
+          <Clock aria-hidden size={15} /> Clock
+        </Button>
         <label className="flex items-center gap-2 text-sm">
           Auto-scroll
           <Switch.Root
@@ -193,7 +226,7 @@ export function LogView({ store, stream }: Props) {
           const at = event.currentTarget;
           pinned.current = at.scrollHeight - at.scrollTop - at.clientHeight < BOTTOM;
         }}
-        className="h-[55vh] min-h-72 overflow-auto"
+        className={`overflow-auto ${short ? 'h-72' : 'h-[55vh] min-h-72'}`}
       >
         {visible.length === 0 ? (
           <p className="p-6 text-center text-soft">
@@ -212,12 +245,14 @@ export function LogView({ store, stream }: Props) {
                 <div
                   key={item.key}
                   data-index={item.index}
+                  data-seq={line.seq}
                   ref={virtual.measureElement}
                   className="absolute top-0 left-0 w-full"
                   style={{ transform: `translateY(${item.start}px)` }}
                 >
                   <Row
                     line={line}
+                    time={logTime === 'clock' ? clockTime(line.timestamp) : ago(line.timestamp, now)}
                     open={open === line.seq}
                     onToggle={() => setOpen(open === line.seq ? null : line.seq)}
                   />

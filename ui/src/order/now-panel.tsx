@@ -1,11 +1,12 @@
 // The top of one order: what it is, how it stands, and what can be done about it.
 import { CircleDot, ExternalLink, GitBranch, GitPullRequest } from 'lucide-react';
 import { Link } from 'wouter';
+import { useRepositories } from '../api/queries';
 import type { Order } from '../api/types';
 import { Button, OutLink } from '../components/button';
 import { StatusPill } from '../components/status';
 import { ACTION_LABEL, allowedActions, type Doing } from '../lib/actions';
-import { branchAddress, issueAddress, repositoryName, safeLink, title } from '../lib/format';
+import { branchAddress, issueAddress, repositoryLabel, repositoryName, safeLink, title } from '../lib/format';
 
 interface Props {
   order: Order;
@@ -16,6 +17,7 @@ interface Props {
 const IN_PANEL: Doing[] = ['approve', 'reject'];
 
 export function OrderHeader({ order, busy, onDo }: Props) {
+  const repository = useRepositories().data?.find((r) => r.repository_url === order.repository_url);
   const pull = safeLink(order.github_pull_request_url);
   const branch = order.git_branch_name && branchAddress(order.repository_url, order.git_branch_name);
   const issue = order.github_issue_number && issueAddress(order.repository_url, order.github_issue_number);
@@ -29,7 +31,15 @@ export function OrderHeader({ order, busy, onDo }: Props) {
             </Link>
           </li>
           <li aria-hidden>/</li>
-          <li>{repositoryName(order.repository_url)}</li>
+          <li className="min-w-0 break-all">
+            {repository ? (
+              <Link href={`/agent-work-orders?repo=${repository.id}`} className="text-accent hover:underline">
+                {repositoryLabel(repository)}
+              </Link>
+            ) : (
+              repositoryName(order.repository_url)
+            )}
+          </li>
           <li aria-hidden>/</li>
           <li aria-current="page" className="font-mono text-xs">
             {order.agent_work_order_id}

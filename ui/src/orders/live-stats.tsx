@@ -1,10 +1,10 @@
 // What an order is doing now, or what it came to: step, progress, time, changes and cost.
 import type { ReactNode } from 'react';
-import { useActivities } from '../api/live';
+import { useLatest } from '../api/latest';
 import type { Order } from '../api/types';
-import { ProgressBar } from '../components/status';
+import { ProgressBar, StatusDot } from '../components/status';
 import { elapsedSeconds, isTerminal, progressOf } from '../lib/attention';
-import { ago, cost, count, duration, plural } from '../lib/format';
+import { ago, cost, count, duration, plural, timestamp } from '../lib/format';
 import { useNow } from '../lib/now';
 import { stepLabel } from '../lib/steps';
 
@@ -18,27 +18,28 @@ function Stat({ name, children }: { name: string; children: ReactNode }) {
 }
 
 export function LiveStats({ order }: { order: Order }) {
-  const running = order.status === 'running';
-  const now = useNow(running);
-  const activity = useActivities().get(order.agent_work_order_id);
+  const id = order.agent_work_order_id;
+  const now = useNow(order.status === 'running');
+  const latest = useLatest(id);
   const elapsed = elapsedSeconds(order, now);
-  const percent = progressOf(order);
+  const percent = progressOf(order, latest?.completed);
+  const heading = isTerminal(order.status) ? 'Execution Summary' : 'Real-Time Execution';
   const { usage } = order;
   return (
-    <section
-      aria-label={isTerminal(order.status) ? 'Execution summary' : 'Real-time execution'}
-      className="space-y-3"
-    >
-      <div className="flex items-baseline justify-between gap-3">
-        <p className="min-w-0 truncate font-medium">
+    <section aria-label={heading} data-stats={id} className="space-y-3">
+      <div className="flex flex-wrap items-baseline justify-between gap-x-3">
+        <h2 className="flex items-center gap-2 font-semibold">
+          <StatusDot status={order.status} /> {heading}
+        </h2>
+        <p className="min-w-0 truncate" data-current-step>
           {order.current_step ? stepLabel(order.current_step) : 'Not started'}{' '}
           <span className="text-soft">
             ({order.step_number}/{order.total_steps})
-          </span>
+          </span>{' '}
+          <span className="ml-2 font-medium tabular-nums">{percent}%</span>
         </p>
-        <span className="text-sm text-soft tabular-nums">{percent}%</span>
       </div>
-      <ProgressBar value={percent} status={order.status} label={`Progress of ${order.agent_work_order_id}`} />
+      <ProgressBar value={percent} status={order.status} label={`Progress of ${id}`} />
       <dl className="grid grid-cols-2 gap-x-4 gap-y-2 sm:grid-cols-4">
         <Stat name="Elapsed">{elapsed === null ? '–' : duration(elapsed)}</Stat>
         <Stat name="Cost">{cost(usage.cost_usd)}</Stat>
@@ -54,12 +55,12 @@ export function LiveStats({ order }: { order: Order }) {
         </Stat>
         <Stat name="Turns">{usage.num_turns === undefined ? '–' : plural(usage.num_turns, 'turn')}</Stat>
       </dl>
-      {activity && (
-        <p className="truncate text-sm">
+      {latest && (
+        <p className="truncate text-sm" data-latest title={timestamp(new Date(latest.at).toISOString())}>
           <span className="text-soft">
-            Latest activity, {ago(new Date(activity.at).toISOString(), Math.max(now, activity.at))}:{' '}
+            Latest activity, {ago(new Date(latest.at).toISOString(), Math.max(now, latest.at))}:{' '}
           </span>
-          {activity.text}
+          {latest.text}
         </p>
       )}
     </section>

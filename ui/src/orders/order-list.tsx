@@ -1,4 +1,5 @@
 // The orders, those that need somebody on top.
+import { useState } from 'react';
 import { useNow } from '../lib/now';
 import type { Activity } from '../api/live';
 import { GROUP_TITLE } from '../lib/attention';
@@ -15,8 +16,19 @@ interface Props {
   onDo: (id: string, what: Doing) => void;
 }
 
+function changed(ids: ReadonlySet<string>, id: string, isIn: boolean): ReadonlySet<string> {
+  const next = new Set(ids);
+  if (isIn) next.add(id);
+  else next.delete(id);
+  return next;
+}
+
 export function OrderList({ judged, sort, activities, showRepository, onDo }: Props) {
   const now = useNow();
+  // kept here: a row whose order changes its group is made anew
+  const [opened, setOpened] = useState<ReadonlySet<string>>(new Set());
+  // one log at a time: each is a stream, and a browser has six connections to a host
+  const [log, setLog] = useState<string | null>(null);
   const sections =
     sort === 'attention'
       ? grouped(judged).map(({ group, entries }) => ({ key: group, title: GROUP_TITLE[group], entries }))
@@ -42,6 +54,10 @@ export function OrderList({ judged, sort, activities, showRepository, onDo }: Pr
                 activity={activities.get(order.agent_work_order_id)}
                 now={now}
                 showRepository={showRepository}
+                open={opened.has(order.agent_work_order_id)}
+                onOpen={(open) => setOpened(changed(opened, order.agent_work_order_id, open))}
+                log={log === order.agent_work_order_id}
+                onLog={(show) => setLog(show ? order.agent_work_order_id : null)}
                 onDo={onDo}
               />
             ))}

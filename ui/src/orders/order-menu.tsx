@@ -1,6 +1,7 @@
 // Everything that can be done with an order, behind one button.
 import * as Menu from '@radix-ui/react-dropdown-menu';
 import { EllipsisVertical } from 'lucide-react';
+import { Link } from 'wouter';
 import type { Order } from '../api/types';
 import { IconButton } from '../components/button';
 import { ACTION_LABEL, allowedActions, type Doing } from '../lib/actions';
@@ -26,6 +27,9 @@ export function OrderMenu({ order, onDo }: Props) {
       </Menu.Trigger>
       <Menu.Portal>
         <Menu.Content align="end" sideOffset={4} className="card z-30 min-w-44 p-1 shadow-xl">
+          <Menu.Item asChild className={`${ITEM} block`}>
+            <Link href={`/agent-work-orders/${id}`}>Details</Link>
+          </Menu.Item>
           {allowedActions(order.status).map((what) => (
             <Menu.Item
               key={what}

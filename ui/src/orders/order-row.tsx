@@ -1,10 +1,11 @@
 // One order in the list: what it is, how it stands, and the one thing to do about it.
 import { ChevronDown, ChevronRight, GitBranch } from 'lucide-react';
-import { useState } from 'react';
+import { lazy, Suspense } from 'react';
 import { Link } from 'wouter';
 import type { Activity } from '../api/live';
 import type { Order } from '../api/types';
 import { Button, ButtonLink, IconButton, OutLink } from '../components/button';
+import { Loading } from '../components/state';
 import { ProgressBar, StatusPill } from '../components/status';
 import { ACTION_LABEL, type Doing } from '../lib/actions';
 import { elapsedSeconds, progressOf, type Verdict } from '../lib/attention';
@@ -13,12 +14,21 @@ import { stepLabel } from '../lib/steps';
 import { LiveStats } from './live-stats';
 import { OrderMenu } from './order-menu';
 
+// most lists are read without opening a log
+const RowLog = lazy(() => import('./row-log'));
+
 interface Props {
   order: Order;
   verdict: Verdict;
   activity: Activity | undefined;
   now: number;
   showRepository: boolean;
+  /** Whether its numbers are shown. */
+  open: boolean;
+  onOpen: (open: boolean) => void;
+  /** Whether its log is shown when it is open. */
+  log: boolean;
+  onLog: (show: boolean) => void;
   onDo: (id: string, what: Doing) => void;
 }
 
@@ -61,12 +71,15 @@ function Facts({ order, showRepository }: { order: Order; showRepository: boolea
     <p className="flex min-w-0 flex-wrap items-center gap-x-2 text-sm text-soft">
       <span className="font-mono text-xs">{order.agent_work_order_id}</span>
       {showRepository && <span className="truncate">{repositoryName(order.repository_url)}</span>}
-      {order.git_branch_name && (
-        <span className="inline-flex min-w-0 items-center gap-1">
-          <GitBranch aria-hidden size={13} className="shrink-0" />
-          <span className="truncate">{order.git_branch_name}</span>
+      <span
+        className="inline-flex min-w-0 items-center gap-1"
+        title={order.git_branch_name ?? 'No branch yet'}
+      >
+        <GitBranch role="img" aria-label="Branch" size={13} className="shrink-0" />
+        <span className="truncate" data-branch>
+          {order.git_branch_name ?? '–'}
         </span>
-      )}
+      </span>
     </p>
   );
 }
@@ -74,9 +87,10 @@ function Facts({ order, showRepository }: { order: Order; showRepository: boolea
 function Standing({ order, verdict, activity, now }: Pick<Props, 'order' | 'verdict' | 'activity' | 'now'>) {
   const elapsed = elapsedSeconds(order, now);
   const running = order.status === 'running';
+  const showsStep = order.status !== 'completed' && order.step_number > 0;
   return (
     <div className="min-w-0 space-y-1">
-      {(running || order.status === 'paused' || order.status === 'waiting') && (
+      {(running || showsStep) && (
         <>
           <p className="flex justify-between gap-2 text-sm">
             <span className="truncate">
@@ -87,7 +101,7 @@ function Standing({ order, verdict, activity, now }: Pick<Props, 'order' | 'verd
             </span>
           </p>
           <ProgressBar
-            value={progressOf(order)}
+            value={progressOf(order, activity?.completed)}
             status={order.status}
             label={`Progress of ${order.agent_work_order_id}`}
           />
@@ -105,14 +119,31 @@ function Standing({ order, verdict, activity, now }: Pick<Props, 'order' | 'verd
   );
 }
 
-export function OrderRow({ order, verdict, activity, now, showRepository, onDo }: Props) {
-  const [open, setOpen] = useState(false);
+/** What a row shows when it is opened. */
+function Opened({ order, log, onLog }: { order: Order; log: boolean; onLog: (show: boolean) => void }) {
+  return (
+    <div className="space-y-3 border-t border-line bg-raised/40 px-4 py-3">
+      <LiveStats order={order} />
+      <Button small aria-expanded={log} onClick={() => onLog(!log)}>
+        {log ? 'Hide' : 'Show'} Execution Logs
+      </Button>
+      {log && (
+        <Suspense fallback={<Loading what="the log" />}>
+          <RowLog order={order} />
+        </Suspense>
+      )}
+    </div>
+  );
+}
+
+export function OrderRow(props: Props) {
+  const { order, verdict, activity, now, showRepository, open, onOpen, log, onLog, onDo } = props;
   const id = order.agent_work_order_id;
   const Chevron = open ? ChevronDown : ChevronRight;
   const urgent = verdict.group === 'attention';
 
   function act(what: Doing): void {
-    if (what === 'start') setOpen(true);
+    if (what === 'start') onOpen(true);
     onDo(id, what);
   }
 
@@ -146,18 +177,14 @@ export function OrderRow({ order, verdict, activity, now, showRepository, onDo }
           <IconButton
             label={`${open ? 'Hide' : 'Show'} numbers of ${id}`}
             aria-expanded={open}
-            onClick={() => setOpen(!open)}
+            onClick={() => onOpen(!open)}
           >
             <Chevron aria-hidden size={18} />
           </IconButton>
           <OrderMenu order={order} onDo={act} />
         </div>
       </div>
-      {open && (
-        <div className="border-t border-line bg-raised/40 px-4 py-3">
-          <LiveStats order={order} />
-        </div>
-      )}
+      {open && <Opened order={order} log={log} onLog={onLog} />}
     </li>
   );
 }

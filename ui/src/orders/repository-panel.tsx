@@ -2,14 +2,15 @@
 import { ChevronLeft, ChevronRight, Columns2, Plus, Rows2 } from 'lucide-react';
 import type { Order, Repository } from '../api/types';
 import { Button, IconButton } from '../components/button';
+import { useCounts, useOrders, useUnfinished } from '../api/queries';
 import { isActive } from '../lib/attention';
 import { repositoryLabel } from '../lib/format';
 import { remember, useRemembered } from '../lib/storage';
+import { together } from './needing';
 import { RepositoryCard } from '../repositories/repository-card';
 
 interface Props {
   repositories: readonly Repository[];
-  orders: readonly Order[];
   selected: string | null;
   onSelect: (id: string | null) => void;
   onAdd: () => void;
@@ -21,6 +22,23 @@ export interface RepositoryCounts {
   total: number;
   active: number;
   done: number;
+}
+
+/** Of each repository's address. */
+export function useRepositoryCounts(repositories: readonly Repository[]): Map<string, RepositoryCounts> {
+  const all = useOrders();
+  const isPart = all.hasNextPage;
+  const unfinished = useUnfinished({}, isPart);
+  const asked = useCounts(
+    repositories.map((r) => r.repository_url),
+    isPart,
+  );
+  const counts = countOrders(together(all.orders, unfinished));
+  for (const { url, total, done } of asked) {
+    const here = counts.get(url) ?? { total: 0, active: 0, done: 0 };
+    counts.set(url, { total: total ?? here.total, active: here.active, done: done ?? here.done });
+  }
+  return counts;
 }
 
 export function countOrders(orders: readonly Order[]): Map<string, RepositoryCounts> {
@@ -43,11 +61,11 @@ export function searchRepositories(repositories: readonly Repository[], text: st
 }
 
 export function RepositoryPanel(props: Props) {
-  const { repositories, orders, selected, onSelect, onAdd } = props;
+  const { repositories, selected, onSelect, onAdd } = props;
   const { layout, sidebarOpen, repositorySearch } = useRemembered();
   const side = layout === 'sidebar';
   const found = searchRepositories(repositories, repositorySearch);
-  const counts = countOrders(orders);
+  const counts = useRepositoryCounts(repositories);
 
   if (side && !sidebarOpen) {
     return (
@@ -129,6 +147,7 @@ export function RepositoryPanel(props: Props) {
               onEdit={() => props.onEdit(repository)}
               onDelete={() => props.onDelete(repository)}
               name={repositoryLabel(repository)}
+              compact={side}
             />
           ))}
         </ul>

@@ -7,6 +7,7 @@ import { putOrder, useRepositories, useWorkflows } from '../api/queries';
 import type { Repository } from '../api/types';
 import { Button, ButtonLink } from '../components/button';
 import { DEFAULT_STEPS } from '../lib/steps';
+import { usePageTitle } from '../lib/title';
 import { toast } from '../lib/toasts';
 import { problemsOf, toRequest, type Draft, type Problems } from '../new-order/draft';
 import { RepositoryStep } from '../new-order/repository-step';
@@ -81,9 +82,7 @@ export function NewOrderPage() {
     },
   });
 
-  useEffect(() => {
-    document.title = 'New work order · AWO';
-  }, []);
+  usePageTitle('New work order');
   useEffect(() => {
     heading.current?.focus();
   }, [step]);

@@ -3,8 +3,7 @@ import * as Tabs from '@radix-ui/react-tabs';
 import { useEffect, useRef, useState } from 'react';
 import { useLocation } from 'wouter';
 import { useLog, useStory } from '../api/log-stream';
-import { useOrder, useOrders, useProgress, useSteps } from '../api/queries';
-import { useActivities } from '../api/live';
+import { useOrder, useProgress, useSteps } from '../api/queries';
 import type { Order } from '../api/types';
 import { ButtonLink } from '../components/button';
 import { Loading, Problem } from '../components/state';
@@ -12,7 +11,8 @@ import { allowedActions, type Doing } from '../lib/actions';
 import { failedAt, isTerminal } from '../lib/attention';
 import { title } from '../lib/format';
 import { useKeys } from '../lib/keys';
-import { markSeen, useRemembered } from '../lib/storage';
+import { markSeen } from '../lib/storage';
+import { usePageTitle } from '../lib/title';
 import { CompletionSummary } from '../order/completion-summary';
 import { Details } from '../order/details';
 import { DiffView } from '../order/diff-view';
@@ -23,8 +23,8 @@ import { PromptBox } from '../order/prompt-box';
 import { StepHistory } from '../order/step-history';
 import { PhaseTracker, StepTimeline } from '../order/timeline';
 import { LiveStats } from '../orders/live-stats';
+import { useNeeding } from '../orders/needing';
 import { orderPath } from '../orders/order-row';
-import { judgeAll } from '../orders/sorting';
 import { useOrderDoing } from '../orders/use-order-doing';
 
 const TABS = [
@@ -38,13 +38,8 @@ type Tab = (typeof TABS)[number]['value'];
 /** Goes to the next order that needs somebody. */
 function useNextNeeding(id: string): () => void {
   const [, navigate] = useLocation();
-  const { orders } = useOrders();
-  const { seen } = useRemembered();
-  const activities = useActivities();
+  const needing = useNeeding();
   return () => {
-    const needing = judgeAll(orders, Date.now(), seen, activities)
-      .filter((j) => j.verdict.group === 'attention')
-      .map((j) => j.order.agent_work_order_id);
     const next = needing[(needing.indexOf(id) + 1) % needing.length];
     navigate(next ? orderPath(next) : '/agent-work-orders');
   };
@@ -71,8 +66,8 @@ function OrderView({ order }: { order: Order }) {
   const story = useStory(log.store);
   const next = useNextNeeding(id);
 
+  usePageTitle(title(order).slice(0, 60));
   useEffect(() => {
-    document.title = `${title(order).slice(0, 60)} · AWO`;
     if (order.status === 'failed') markSeen(id, failedAt(order));
   }, [id, order]);
 
@@ -170,6 +165,7 @@ export function OrderPage({ id }: { id: string }) {
   if (!order.data) {
     return (
       <Problem
+        whole
         title="Failed to load work order"
         error={order.error ?? new Error('It is not there any more.')}
         onRetry={() => void order.refetch()}

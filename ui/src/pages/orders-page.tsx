@@ -1,18 +1,22 @@
 // All work orders: who needs somebody, who works, who waits, what is done.
-import { Plus, Search } from 'lucide-react';
-import { useDeferredValue, useEffect, useRef, useState } from 'react';
+import { Plus } from 'lucide-react';
+import { useDeferredValue, useRef, useState } from 'react';
 import { useLocation, useSearchParams } from 'wouter';
-import { useActivities } from '../api/live';
-import { useOrders, useRepositories } from '../api/queries';
-import { ORDER_STATUS, type OrderStatus, type Repository } from '../api/types';
+import { useActivitiesOf } from '../api/latest';
+import { useOrders, useRepositories, useUnfinished, type OrderFilter } from '../api/queries';
+import type { OrderStatus, Repository } from '../api/types';
 import { Button, ButtonLink } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';
-import { STATUS_LABEL } from '../components/status';
 import { plural, repositoryLabel } from '../lib/format';
 import { useKeys } from '../lib/keys';
 import { useNow } from '../lib/now';
 import { useRemembered } from '../lib/storage';
+import { usePageTitle } from '../lib/title';
+import { boundsOf, readCreated } from '../orders/created';
+import { together, useNeeding } from '../orders/needing';
+import { OrderFilters } from '../orders/order-filters';
 import { OrderList } from '../orders/order-list';
+import { orderPath } from '../orders/order-row';
 import { RepositoryPanel } from '../orders/repository-panel';
 import { judgeAll, SORTS, type Sort } from '../orders/sorting';
 import { useOrderDoing } from '../orders/use-order-doing';
@@ -44,7 +48,7 @@ export function OrdersPage() {
   const { layout, seen } = useRemembered();
   const [open, setOpen] = useState<Open>(null);
   const searchBox = useRef<HTMLInputElement>(null);
-  const activities = useActivities();
+  const needing = useNeeding();
   const doing = useOrderDoing();
   const now = useNow(false);
 
@@ -57,24 +61,30 @@ export function OrdersPage() {
     (search.get('sort') ?? 'attention') in SORTS ? (search.get('sort') ?? 'attention') : 'attention'
   ) as Sort;
 
-  const all = useOrders();
-  const filtered = useOrders({
+  const created = readCreated(search);
+  const filter: OrderFilter = {
     q: q || undefined,
     repository_url: repository?.repository_url,
-    status,
-  });
-  const judged = judgeAll(filtered.orders, now, seen, activities);
-  const isFiltered = q !== '' || status !== undefined || repository !== null;
+    ...boundsOf(created, now),
+  };
+  const filtered = useOrders({ ...filter, status });
+  const unfinished = useUnfinished(filter, status === undefined && filtered.hasNextPage);
+  const orders = together(filtered.orders, unfinished);
+  const activities = useActivitiesOf(orders);
+  const judged = judgeAll(orders, now, seen, activities);
+  const isFiltered = q !== '' || status !== undefined || repository !== null || created.span !== '';
 
-  function set(key: string, value: string | null): void {
+  function set(change: Record<string, string>): void {
     setSearch(
       (before) => {
         const next = new URLSearchParams(before);
-        if (value) next.set(key, value);
-        else next.delete(key);
+        for (const [key, value] of Object.entries(change)) {
+          if (value) next.set(key, value);
+          else next.delete(key);
+        }
         return next;
       },
-      { replace: key === 'q' },
+      { replace: 'q' in change },
     );
   }
 
@@ -83,25 +93,24 @@ export function OrdersPage() {
     { keys: '/', label: 'Search orders', run: () => searchBox.current?.focus() },
     { keys: 'j', label: 'Next order', run: () => moveFocus(1) },
     { keys: 'k', label: 'Previous order', run: () => moveFocus(-1) },
+    {
+      keys: 'e',
+      label: 'First order that needs you',
+      run: () => needing[0] && navigate(orderPath(needing[0])),
+    },
     { keys: 'x', label: 'Show or hide the numbers of the order in focus', run: toggleFocused },
     { keys: 'n', label: 'New work order', run: () => navigate(newOrder) },
   ]);
 
-  const needing = judgeAll(all.orders, now, seen, activities).filter(
-    (j) => j.verdict.group === 'attention',
-  ).length;
-  useEffect(() => {
-    document.title = `${needing > 0 ? `(${needing}) ` : ''}Work orders · AWO`;
-  }, [needing]);
+  usePageTitle('Work orders');
 
   return (
     <div className={layout === 'sidebar' ? 'gap-6 space-y-5 lg:flex lg:space-y-0' : 'space-y-5'}>
       {repositories.data && (
         <RepositoryPanel
           repositories={repositories.data}
-          orders={all.orders}
           selected={repositoryId}
-          onSelect={(id) => set('repo', id)}
+          onSelect={(id) => set({ repo: id ?? '' })}
           onAdd={() => setOpen({ kind: 'add' })}
           onEdit={(r) => setOpen({ kind: 'edit', repository: r })}
           onDelete={(r) => setOpen({ kind: 'delete', repository: r })}
@@ -117,7 +126,7 @@ export function OrdersPage() {
         </div>
         {repository && (
           <div role="group" aria-label="Whose orders" className="flex gap-1.5">
-            <Button small look="quiet" aria-pressed={false} onClick={() => set('repo', null)}>
+            <Button small look="quiet" aria-pressed={false} onClick={() => set({ repo: '' })}>
               All Work Orders
             </Button>
             <Button small aria-pressed className="border-accent" onClick={() => undefined}>
@@ -125,58 +134,16 @@ export function OrdersPage() {
             </Button>
           </div>
         )}
-        <div className="flex flex-wrap gap-2">
-          <div className="relative min-w-48 grow">
-            <Search aria-hidden size={16} className="absolute top-1/2 left-2.5 -translate-y-1/2 text-soft" />
-            <input
-              ref={searchBox}
-              type="search"
-              aria-label="Search orders"
-              placeholder="Search orders: text, branch, id…"
-              defaultValue={search.get('q') ?? ''}
-              onChange={(event) => set('q', event.target.value)}
-              className="input pl-8"
-            />
-          </div>
-          <select
-            aria-label="Repository"
-            value={repositoryId ?? ''}
-            onChange={(event) => set('repo', event.target.value || null)}
-            className="input w-full lg:hidden"
-          >
-            <option value="">Every repository</option>
-            {repositories.data?.map((r) => (
-              <option key={r.id} value={r.id}>
-                {repositoryLabel(r)}
-              </option>
-            ))}
-          </select>
-          <select
-            aria-label="Status"
-            value={status ?? ''}
-            onChange={(event) => set('status', event.target.value || null)}
-            className="input w-auto grow sm:grow-0"
-          >
-            <option value="">Every status</option>
-            {ORDER_STATUS.map((s) => (
-              <option key={s} value={s}>
-                {STATUS_LABEL[s]}
-              </option>
-            ))}
-          </select>
-          <select
-            aria-label="Sort"
-            value={sort}
-            onChange={(event) => set('sort', event.target.value)}
-            className="input w-auto grow sm:grow-0"
-          >
-            {Object.entries(SORTS).map(([value, label]) => (
-              <option key={value} value={value}>
-                {label}
-              </option>
-            ))}
-          </select>
-        </div>
+        <OrderFilters
+          searchBox={searchBox}
+          q={search.get('q') ?? ''}
+          repositories={repositories.data ?? []}
+          repositoryId={repositoryId ?? ''}
+          status={status ?? ''}
+          created={created}
+          sort={sort}
+          onChange={set}
+        />
         <p role="status" className="sr-only">
           {filtered.isSuccess ? plural(judged.length, 'order') : ''}
         </p>

@@ -1,5 +1,5 @@
 // What runs, what waits and why, and how the host is.
-import { useEffect, type ReactNode } from 'react';
+import type { ReactNode } from 'react';
 import { Link } from 'wouter';
 import { useHealth, useMetrics, useOrders, useQueue } from '../api/queries';
 import { ButtonLink } from '../components/button';
@@ -7,6 +7,7 @@ import { Empty, Loading, Problem } from '../components/state';
 import { elapsedSeconds } from '../lib/attention';
 import { ago, bytes, count, duration, plural, repositoryName, title } from '../lib/format';
 import { useNow } from '../lib/now';
+import { usePageTitle } from '../lib/title';
 import { orderPath } from '../orders/order-row';
 
 const REASON: Record<string, string> = {
@@ -144,9 +145,7 @@ export function QueuePage() {
   const queue = useQueue();
   const { orders } = useOrders();
   const now = useNow();
-  useEffect(() => {
-    document.title = 'Queue and host · AWO';
-  }, []);
+  usePageTitle('Queue and host');
   const byId = new Map(orders.map((order) => [order.agent_work_order_id, order]));
   const running = orders.filter((order) => order.status === 'running');
   const name = (id: string): string => {

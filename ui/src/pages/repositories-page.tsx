@@ -1,7 +1,7 @@
 // The repositories that orders can be made for by name.
 import { BadgeCheck, Copy, Pencil, Plus, ShieldCheck, Trash2, TriangleAlert } from 'lucide-react';
-import { useEffect, useState } from 'react';
-import { useOrders, useRepositories, useVerifyRepository } from '../api/queries';
+import { useState } from 'react';
+import { UNCHECKED, useRepositories, useVerifyRepository } from '../api/queries';
 import type { Repository } from '../api/types';
 import { Button, ButtonLink, IconButton } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';
@@ -10,7 +10,8 @@ import { ago, repositoryLabel } from '../lib/format';
 import { useKeys } from '../lib/keys';
 import { useNow } from '../lib/now';
 import { stepLabel } from '../lib/steps';
-import { countOrders, searchRepositories } from '../orders/repository-panel';
+import { usePageTitle } from '../lib/title';
+import { searchRepositories, useRepositoryCounts } from '../orders/repository-panel';
 import {
   AddRepositoryDialog,
   DeleteRepositoryDialog,
@@ -22,15 +23,13 @@ type Open = { kind: 'add' } | { kind: 'edit' | 'delete'; repository: Repository 
 
 export function RepositoriesPage() {
   const repositories = useRepositories();
-  const counts = countOrders(useOrders().orders);
+  const counts = useRepositoryCounts(repositories.data ?? []);
   const verify = useVerifyRepository();
   const now = useNow(false);
   const [open, setOpen] = useState<Open>(null);
   const [text, setText] = useState('');
   useKeys('Repositories', [{ keys: 'n', label: 'Add a repository', run: () => setOpen({ kind: 'add' }) }]);
-  useEffect(() => {
-    document.title = 'Repositories · AWO';
-  }, []);
+  usePageTitle('Repositories');
 
   const found = searchRepositories(repositories.data ?? [], text);
   return (
@@ -72,6 +71,14 @@ export function RepositoriesPage() {
             {found.map((r) => {
               const name = repositoryLabel(r);
               const c = counts.get(r.repository_url) ?? { total: 0, active: 0, done: 0 };
+              if (r.id === UNCHECKED) {
+                return (
+                  <li key={r.id} data-repository={r.id} className="card p-4">
+                    <h2 className="truncate font-semibold">{name}</h2>
+                    <p className="pulse text-sm text-soft">Checking…</p>
+                  </li>
+                );
+              }
               return (
                 <li key={r.id} data-repository={r.id} className="card space-y-2 p-4">
                   <div className="flex items-start justify-between gap-2">

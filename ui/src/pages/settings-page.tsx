@@ -1,7 +1,7 @@
 // Settings, credentials and access tokens.
 import * as Tabs from '@radix-ui/react-tabs';
-import { useEffect } from 'react';
 import { useLocation } from 'wouter';
+import { usePageTitle } from '../lib/title';
 import { Credentials } from '../settings/credentials';
 import { GeneralSettings } from '../settings/general';
 import { Tokens } from '../settings/tokens';
@@ -14,9 +14,7 @@ const TABS = [
 
 export function SettingsPage({ part = 'general' }: { part?: string }) {
   const [, navigate] = useLocation();
-  useEffect(() => {
-    document.title = 'Settings · AWO';
-  }, []);
+  usePageTitle('Settings');
   return (
     <div className="mx-auto max-w-4xl space-y-4">
       <h1 className="text-xl font-semibold">Settings</h1>
