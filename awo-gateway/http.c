@@ -49,6 +49,7 @@ static const struct {
 #define NMETHODS (sizeof(methods) / sizeof(methods[0]))
 
 static struct gateway *serving; /* for what evhttp answers by itself */
+static struct evhttp_bound_socket *listening;
 
 /* ---- one request */
 
@@ -406,7 +407,8 @@ http_open(struct gateway *g, const char *listen, int fd)
 	evhttp_set_gencb(g->http, on_request, g);
 	serving = g;
 	evhttp_set_bevcb(g->http, connections_new, g);
-	if (evhttp_bind_listener(g->http, listener) == NULL) {
+	listening = evhttp_bind_listener(g->http, listener);
+	if (listening == NULL) {
 		evconnlistener_free(listener);
 		log_error("listen_failed", LS("gateway.listen", listen),
 		    LS("error", "evhttp refuses the socket"));
@@ -416,18 +418,13 @@ http_open(struct gateway *g, const char *listen, int fd)
 	return 0;
 }
 
-static void
-stop_listening(struct evhttp_bound_socket *bound, void *arg)
-{
-	(void)arg;
-	evconnlistener_disable(evhttp_bound_socket_get_listener(bound));
-}
-
 void
 http_stop(struct gateway *g)
 {
 	connections_limit(g, NULL);
-	evhttp_foreach_bound_socket(g->http, stop_listening, NULL);
+	/* who comes now is refused at once, or waits for the next one who takes systemd's socket */
+	evhttp_del_accept_socket(g->http, listening);
+	listening = NULL;
 }
 
 void

@@ -43,10 +43,60 @@ is_name(const char *s)
 		   '\0';
 }
 
+/* What each metric tells; awod's and our own. */
+static const char *const helps[][2] = {
+    {"build_info", "version of the gateway"},
+    {"up", "whether awod answers"},
+    {"orders", "orders by state"},
+    {"orders_created_total", "orders created since awod started"},
+    {"orders_completed_total", "orders that have succeeded since awod started"},
+    {"orders_failed_total", "orders that have failed since awod started"},
+    {"orders_cancelled_total", "orders that were ended by their owner since awod started"},
+    {"orders_retried_total", "attempts after the first since awod started"},
+    {"worker_launches_total", "workers started since awod started"},
+    {"queue_wait_seconds", "time from an order's creation to its start"},
+    {"step_seconds", "time that steps took"},
+    {"input_tokens_total", "tokens that agents have read"},
+    {"output_tokens_total", "tokens that agents have written"},
+    {"cost_usd_total", "cost of agents in dollars, as they say"},
+    {"slots", "orders that may run at once"},
+    {"slots_used", "orders that run"},
+    {"uptime_seconds", "since awod started"},
+    {"rpc_requests_total", "requests that awod has had, by method"},
+    {"rpc_errors_total", "requests that awod has refused, by code"},
+    {"rpc_seconds", "time that awod took to answer a request"},
+    {"connections", "connections to awod's socket"},
+    {"connections_accepted_total", "connections to awod's socket since it started"},
+    {"connections_refused_total", "connections that awod had no room for"},
+    {"messages_malformed_total", "messages to awod that could not be read"},
+    {"streams", "streams that awod sends"},
+    {"streams_overflowed_total", "streams of awod whose reader was too slow"},
+    {"requests_in_flight", "requests that awod is answering"},
+    {"http_requests_total", "requests that the gateway has had"},
+    {"http_answers_total", "answers of the gateway by class of status"},
+    {"http_request_seconds", "time that the gateway took to answer a request, streams apart"},
+    {"gateway_rpc_seconds", "time that awod took to answer the gateway"},
+    {"http_bytes_sent_total", "bytes of answers and streams that the gateway has sent"},
+    {"http_connections", "connections to the gateway"},
+    {"http_connections_accepted_total", "connections to the gateway since it started"},
+    {"http_connections_cut_total", "connections that the gateway ended, over a limit"},
+    {"sse_readers", "readers of streams"},
+    {"sse_readers_total", "readers of streams since the gateway started"},
+    {"sse_readers_dropped_total", "readers of streams that took nothing and were cut off"},
+    {"sse_lines_total", "lines that streams had since the gateway started"},
+    {"awod_connections_lost_total", "times that the gateway lost awod"},
+    {"gateway_uptime_seconds", "since the gateway started"},
+};
+
 static void
 head(struct buf *b, const char *name, const char *type)
 {
-	buf_printf(b, "# TYPE awo_%s %s\n", name, type);
+	const char *help = "of awod; system.metrics";
+
+	for (size_t i = 0; i < sizeof(helps) / sizeof(helps[0]); i++)
+		if (strcmp(helps[i][0], name) == 0)
+			help = helps[i][1];
+	buf_printf(b, "# HELP awo_%s %s\n# TYPE awo_%s %s\n", name, help, name, type);
 }
 
 /* A label's value: backslash, quote and line end are escaped. */
@@ -133,7 +183,8 @@ awod_metric(struct buf *b, const char *name, const json_t *value)
 void
 metrics_text(struct buf *b, const struct gateway *g, const json_t *awod)
 {
-	CLEAN_JSON json_t *http = histogram_json(&g->count.http), *rpc = histogram_json(&g->count.rpc);
+	CLEAN_JSON json_t *http = histogram_json(&g->count.http),
+			  *rpc = histogram_json(&g->count.rpc);
 	const char *key;
 	json_t *v;
 

@@ -116,6 +116,8 @@ operation(struct peer *p, const json_t *line, const char *op)
 	} else if (strcmp(op, "gate") == 0) {
 		h->gate(h->ctx, json_integer_value(json_object_get(line, "passed")));
 		ack(p, op, 0);
+	} else if (strcmp(op, "fetched") == 0) {
+		h->fetched(h->ctx);
 	} else if (strcmp(op, "prompt") == 0) {
 		text = json_string_value(json_object_get(line, "text"));
 		id = json_integer_value(json_object_get(line, "prompt_id"));

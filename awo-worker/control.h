@@ -12,13 +12,14 @@
 
 /* What the order does when it is told something. Each is called from the loop. */
 struct control_handlers {
-	void (*hello)(void *ctx, json_t *answer); /* adds frozen, last_prompt_id, step */
+	void (*hello)(void *ctx, json_t *answer); /* adds frozen, waits, last_prompt_id, step */
 	void (*cancel)(void *ctx, const char *reason);
 	/* freeze and thaw return when it has taken effect; false: it could not be done, no ack is
 	 * sent */
 	bool (*freeze)(void *ctx, bool frozen);
 	/* gates up to this one are open; one that is waited at and is not among them is announced again */
 	void (*gate)(void *ctx, int64_t passed);
+	void (*fetched)(void *ctx); /* the cache is up to date */
 	bool (*prompt)(
 	    void *ctx, int64_t id, const char *text); /* false: too late, no ack is sent */
 	void *ctx;

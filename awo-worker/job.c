@@ -34,6 +34,7 @@ struct row {
 static const struct row rows[] = {
 	ROW("id",                      STR,  true,  11, 11,        0, id),
 	ROW("nonce",                   STR,  true,  64, 64,        0, nonce),
+	ROW("fetching",                BOOL, false, 0, 0,          0, fetching),
 	ROW("attempt",                 INT,  false, 1, 1000000,    1, attempt),
 	ROW("repository.url",          STR,  true,  1, 4096,       0, url),
 	ROW("repository.canonical",    STR,  true,  1, 4096,       0, canonical),

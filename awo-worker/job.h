@@ -58,6 +58,7 @@ struct job {
 		char *author_name, *author_email, *known_hosts;
 		int64_t timeout, max_import_bytes, max_import_objects;
 	} git;
+	bool fetching; /* the cache is being brought up to date: the broker says when it is */
 	bool trust_repository;
 	char *extra_commands; /* further directory of command files, or NULL */
 	bool tests_must_pass;

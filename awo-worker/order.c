@@ -134,6 +134,7 @@ on_hello(void *ctx, json_t *answer)
 	const struct order *o = ctx;
 
 	json_object_set_new(answer, "frozen", json_boolean(o->frozen));
+	json_object_set_new(answer, "waits", json_boolean(o->waits));
 	json_object_set_new(answer, "last_prompt_id", json_integer(o->last_prompt_id));
 	json_object_set_new(answer, "step", o->step != NULL ? json_string(o->step) : json_null());
 }
@@ -193,6 +194,14 @@ on_cancel(void *ctx, const char *reason)
 	/* who is to end in peace must be able to run */
 	on_freeze(o, false);
 	o->cancelled = true;
+}
+
+static void
+on_fetched(void *ctx)
+{
+	struct order *o = ctx;
+
+	o->waits = false;
 }
 
 static bool
@@ -371,15 +380,12 @@ tell_steps(struct order *o)
 	return journal_write(&o->journal, P_E_workflow_started, log_level_info, fields);
 }
 
+/* What needs nothing of the repository. */
 static int
-prepare(struct order *o, struct failure *f)
+set_up(struct order *o, struct failure *f)
 {
 	const struct job *job = &o->job;
-	json_t *fields = json_object();
 
-	json_object_set_new(fields, "attempt", json_integer(job->attempt));
-	json_object_set_new(fields, "first_step", json_string(job->steps[0].name));
-	journal_write(&o->journal, P_E_workflow_execution_started, log_level_info, fields);
 	take_resume(o);
 	o->adapter = adapter_find(job->agent.adapter);
 	if (o->adapter == NULL)
@@ -392,9 +398,33 @@ prepare(struct order *o, struct failure *f)
 		return -1;
 	if (enter(o, f) != 0)
 		return -1;
+	order_prepare(o, false);
+	return 0;
+}
+
+static void
+wait_for_cache(struct order *o)
+{
+	while (o->waits && !o->cancelled && loop_turn(&o->loop, order_deadline(o)))
+		;
+}
+
+static int
+prepare(struct order *o, struct failure *f)
+{
+	const struct job *job = &o->job;
+	json_t *fields = json_object();
+	int r = set_up(o, f);
+
+	/* should the fetch fail, its reason is the order's, and this process is ended */
+	wait_for_cache(o);
+	json_object_set_new(fields, "attempt", json_integer(job->attempt));
+	json_object_set_new(fields, "first_step", json_string(job->steps[0].name));
+	journal_write(&o->journal, P_E_workflow_execution_started, log_level_info, fields);
+	if (r != 0)
+		return -1;
 	if (tell_sandbox(o) != 0)
 		return FAIL(f, internal, "the order's log cannot be written");
-	order_prepare(o, false);
 	if (prepare_workspace(o, f) != 0 || prepare_forge(o, f) != 0)
 		return -1;
 	commands_load(o);
@@ -656,6 +686,7 @@ start_loop(struct order *o, struct failure *f)
 	    .cancel = on_cancel,
 	    .freeze = on_freeze,
 	    .gate = on_gate,
+	    .fetched = on_fetched,
 	    .prompt = on_prompt,
 	    .ctx = o};
 
@@ -664,6 +695,7 @@ start_loop(struct order *o, struct failure *f)
 	o->loop.before_wait = sync_journal;
 	o->loop.ctx = o;
 	o->began = loop_now(&o->loop);
+	o->waits = o->job.fetching;
 	o->control = control_open(o->loop.base, o->args->control_fd, o->job.nonce, &handlers);
 	if (o->control == NULL)
 		return FAIL(f, internal, "the control socket cannot be used: %s", strerror(errno));

@@ -44,6 +44,7 @@ struct order {
 	bool at_gate;		      /* waits for a person; its time stands still */
 	bool gate_heard;	      /* something was said of gates since it waits */
 	int64_t gate_passed;	      /* gates up to this one are open */
+	bool waits; /* for the cache */
 	bool closing;		      /* no step is left that a prompt could run before */
 	struct order_prompt *prompts; /* to run next, oldest first */
 	int64_t last_prompt_id;

@@ -620,6 +620,8 @@ free_ports(const struct engine *e)
 	return 0;
 }
 
+static void spawn(struct live *l);
+
 static void
 started(struct live *l, bool ok, void *arg)
 {
@@ -649,12 +651,15 @@ started(struct live *l, bool ok, void *arg)
 		live_exited(l, 0, false);
 		return;
 	}
+	l->stage = LIVE_FETCHING;
 	if (l->row->base_sha != NULL && !l->row->workspace_removed) {
 		live_fetched(l);	/* the workspace is there: what it needs of the cache is, too */
 		return;
 	}
-	l->stage = LIVE_FETCHING;
 	fetch_for(l);
+	/* its worker is started meanwhile, and waits; what failed at once, or needs no fetch, has no need of that */
+	if (l->fetch != NULL)
+		spawn(l);
 }
 
 static void
@@ -676,6 +681,7 @@ start(struct live *l)
 	l->stage = LIVE_STARTING;
 	l->exited = l->oom = l->forced = l->pausing = false;
 	l->final = FINAL_NONE;
+	l->fetching = l->fetched = false;
 	l->retry_after_s = 0;
 	free(l->error);
 	l->error = NULL;
@@ -697,8 +703,21 @@ start(struct live *l)
 	change_try(c, started, NULL);
 }
 
+static json_t *by_op(const char *op);
+
 void
 live_fetched(struct live *l)
+{
+	if (l->stage == LIVE_FETCHING) {
+		spawn(l);
+		return;
+	}
+	l->fetched = true;
+	link_send(l, by_op("fetched"));		/* without a connection, the next hello tells that it waits */
+}
+
+static void
+spawn(struct live *l)
 {
 	struct engine *e = l->e;
 	struct awo_err err = {0};
@@ -755,7 +774,11 @@ live_failed(struct live *l, enum p_error_category category, const char *message,
 	free(l->error);
 	l->error = xstrdup(message);
 	l->retry_after_s = retry_after_s;
-	live_exited(l, 0, false);
+	/* one that is just being started is ended when it is there */
+	if (l->stage == LIVE_WORKING)
+		kill_worker(l);
+	else if (l->stage != LIVE_SPAWNING)
+		live_exited(l, 0, false);
 }
 
 /* ---- the worker's side of things */
@@ -812,6 +835,12 @@ live_linked(struct live *l, const json_t *hello)
 	send_prompts(l, json_integer_value(json_object_get(hello, "last_prompt_id")));
 	if (l->row->pub.status == order_status_running)
 		send_gates(l);
+	if (!json_is_true(json_object_get(hello, "waits")))
+		return;
+	if (l->fetched)
+		link_send(l, by_op("fetched"));
+	else if (!l->fetching)
+		fetch_for(l);	/* begun by a broker that is gone */
 }
 
 static void
@@ -1710,6 +1739,10 @@ worker_up(struct live *l)
 	l->stage = LIVE_WORKING;
 	l->exited = false;
 	l->row->worker_started = true;
+	if (l->final == FINAL_FAILED) {
+		kill_worker(l);		/* its fetch has failed meanwhile */
+		return;
+	}
 	link_connect(l);
 	if (l->row->cancel_requested)
 		set_deadline(l, l->e->b->conf->timeout_kill * 1000 + CANCEL_EXTRA_MS, on_cancel_overdue);
@@ -1798,9 +1831,13 @@ engine_message(struct engine *e, const struct sup_msg *m)
 		if (m->kind == SUP_TASK)
 			task_spawned(e, m);
 		else if (l != NULL && l->stage == LIVE_SPAWNING) {
-			if (m->err != 0) {
+			if (m->err != 0 && l->final == FINAL_FAILED) {
+				live_exited(l, 0, false);	/* its fetch has failed, which is why */
+			} else if (m->err != 0) {
 				CLEAN_FREE char *text = xasprintf("the sandbox could not be made: %s: %s", m->what,
 				    strerror(m->err));
+				/* there is none */
+				l->stage = LIVE_FETCHING;
 				live_failed(l, is_shortage(m->err) ? error_category_resource : error_category_internal, text,
 				    0);
 			} else

@@ -17,7 +17,7 @@
 enum live_stage {
 	LIVE_QUEUED,	/* no slot, no worker; or paused with its worker */
 	LIVE_STARTING,	/* has a slot; its start is being committed */
-	LIVE_FETCHING,	/* waits for the cache */
+	LIVE_FETCHING,	/* waits for the cache, and has no worker */
 	LIVE_SPAWNING,	/* the supervisor was asked */
 	LIVE_WORKING,	/* a worker is there */
 	LIVE_SETTLED	/* its end is being committed */
@@ -65,6 +65,7 @@ struct live {
 	int64_t slot_since_us;		/* monotonic: for the order's timeout */
 	struct fetch *fetch;
 	struct live *fetch_next;
+	bool fetching, fetched;		/* from the wish until its end is durable; then, for the worker that waits for it */
 
 	/* log */
 	int log_fd;			/* O_RDWR | O_APPEND, or -1 when the file has not been made */
@@ -122,12 +123,12 @@ void engine_kick(struct engine *e);
 void live_release(struct live *l, bool ok, void *arg);
 /* The worker's process has ended, or there is none; settles the order when its log says so. */
 void live_exited(struct live *l, int status, bool oom);
-/* The start failed before a worker could say so itself. */
+/* The start failed before a worker could say so itself; one that waits for its cache is ended. */
 void live_failed(struct live *l, enum p_error_category category, const char *message, int64_t retry_after_s);
 void live_at_gate(struct live *l);	/* the worker says that it waits for a person; the caller commits the change */
 void live_acked(struct live *l, const char *op);	/* the worker has done it */
 void live_linked(struct live *l, const json_t *hello);	/* the control connection stands */
-/* The cache is there: the worker can be started. */
+/* The cache is there: the worker that waits for it goes on, or is started. */
 void live_fetched(struct live *l);
 /* A change could not be written for now: who waits for the order is told. */
 void live_unsaved(struct live *l);

@@ -52,8 +52,9 @@ go_on(struct live *l, bool ok, void *arg)
 {
 	(void)arg;
 	/* a cancel may have ended the order while this was being written */
-	if (l->stage != LIVE_FETCHING)
+	if (!l->fetching)
 		return;
+	l->fetching = false;
 	if (!ok) {
 		live_failed(l, error_category_resource, "the database could not be written; see awod's log", 0);
 		return;
@@ -94,6 +95,8 @@ fetched(void *arg, const struct awo_err *err, json_t *answer)
 		list = l->fetch_next;
 		l->fetch = NULL;
 		l->fetch_next = NULL;
+		if (err->code != AWO_OK)
+			l->fetching = false;
 		if (err->code == AWO_OK)
 			tell_completed(l, f, seconds, false);
 		else {
@@ -120,6 +123,7 @@ fetch_for(struct live *l)
 	struct change *c;
 	struct repo_url u;
 
+	l->fetching = true;
 	if (!f->running && f->fetched_us != 0 &&
 	    clock_mono_us() - f->fetched_us < e->b->conf->repository_max_age * 1000000) {
 		tell_completed(l, f, 0, true);
@@ -150,6 +154,7 @@ fetch_leave(struct live *l)
 {
 	struct live **p;
 
+	l->fetching = false;
 	if (l->fetch == NULL)
 		return;
 	for (p = &l->fetch->waiting; *p != l; p = &(*p)->fetch_next)

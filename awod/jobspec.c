@@ -139,6 +139,7 @@ jobspec_build(struct live *l, struct awo_err *err)
 
 	spec = json_pack("{s:i,s:s,s:s,s:I}", "proto", 1, "id", o->agent_work_order_id, "nonce", l->nonce, "attempt",
 	    (json_int_t)o->attempt);
+	json_object_set_new(spec, "fetching", json_boolean(l->fetching));
 	json_object_set_new(spec, "repository",
 	    json_pack("{s:s,s:s,s:s,s:s,s:s,s:b,s:o}", "url", u.canonical, "canonical", r->canonical_url, "owner", u.owner,
 		"name", u.name, "host", u.host_port, "is_local", u.scheme == REPO_FILE ? 1 : 0, "local_path",

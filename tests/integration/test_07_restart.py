@@ -3,6 +3,7 @@ import datetime
 import os
 import shutil
 import signal
+import socket
 import time
 
 import pytest
@@ -195,3 +196,37 @@ def test_watchers_can_resume(instance, repo, sig):
             seen.append((param["seq"], param["line"]))
     whole = [line["seq"] for line in instance.log(order_id)]
     assert [s for s, _ in seen] == whole
+
+
+def until(condition, seconds=30):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_killed_while_a_cache_is_fetched(make_instance):
+    """The worker that waits for its cache is adopted, the fetch begun again; what the fetch fails of is why the order fails."""
+    instance = make_instance({"retry": {"max_attempts": 1}})
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(30)
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/x/y.git"
+        cancelled = instance.create(url, "Nothing")
+        first, _ = server.accept()
+        until(lambda: len(instance.workers()) == 1)
+        answer = instance.call("order.cancel", agent_work_order_id=cancelled)
+        assert answer["message"] == "ended cleanly" and not instance.workers()
+        order_id = instance.create(url.replace("/y", "/z"), "Nothing")
+        second, _ = server.accept()
+        until(lambda: len(instance.workers()) == 1)
+        instance.broker_process().kill()
+        third, _ = server.accept()
+        third.recv(4096)
+        assert len(instance.workers()) == 1
+        third.sendall(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        third.close()
+        order = instance.wait(order_id, "failed")
+        assert order["error_category"] == "git" and not instance.events(order_id, "workflow_execution_started"), order
+        until(lambda: not instance.workers())
+        first.close()
+        second.close()

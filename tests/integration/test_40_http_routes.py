@@ -1,9 +1,11 @@
 """Every route over real HTTP, in both shapes."""
 import gzip
+import json
 import re
 import subprocess
 
 import pytest
+from awo_testlib import npm
 
 NATIVE = ["/api/v1", "/api/v1/agent-work-orders", "/agent-work-orders"]
 LEGACY = ["/api/agent-work-orders", "/api/agent-work-orders/agent-work-orders"]
@@ -17,6 +19,60 @@ def order(gateway, repo):
     order_id = made.json["agent_work_order"]["agent_work_order_id"]
     gateway.instance.completed(order_id)
     return order_id
+
+
+def addresses(api):
+    """(path, methods) of everything that there is, an order's id and names filled in."""
+    for path, item in sorted(api["paths"].items()):
+        path = re.sub(r"\{path\}", "index.html", path)
+        path = path.replace("{id}", "wo-00000000").replace("{what}", "nothing")
+        yield re.sub(r"\{[^}]*\}", "x", path), {m.upper() for m in item}
+
+
+def spelling_of(answer):
+    """What two spellings of one address must have in common."""
+    return (answer.status, answer.headers.get("content-type"), answer.headers.get("allow"), answer.headers.get("location"),
+            re.sub(rb'"(uptime[^"]*|timestamp|started_at|free_bytes|used_percent)":[^,}]*|awo_\S* [-+.e0-9]+', b"", answer.body))
+
+
+def test_every_path_with_every_method(gateway):
+    """With and without a slash, below each mount: the route is found, or the methods that there are are named; no redirect."""
+    api = gateway.get("/openapi.json").json
+    known = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+    shapes = {}
+    for path, methods in addresses(api):
+        if path.endswith("/events"):
+            assert gateway.request("HEAD", path + "/").headers["content-type"] == "text/event-stream"
+            methods = methods - {"GET"}
+        allow = [m for m in known if m in methods or (m == "HEAD" and "GET" in methods) or m == "OPTIONS"]
+        for method in known:
+            if method == "GET" and path.endswith("/events"):
+                continue
+            if method == "POST" and path.endswith("/maintenance/cleanup"):
+                continue   # it has a test of its own
+            body = {} if method in ("POST", "PUT", "PATCH") else None
+            plain = gateway.request(method, path, body)
+            slashed = gateway.request(method, path.rstrip("/") + "/", body)
+            assert plain.headers["x-request-id"] and plain.headers["x-request-id"] != slashed.headers["x-request-id"]
+            if path not in ("/metrics", "/ui/login") and not path.endswith(("/health", "/metrics")):
+                assert spelling_of(plain) == spelling_of(slashed), (method, path, plain, slashed)
+            if method == "OPTIONS":
+                names = plain.headers["allow"].split(", ")
+                assert plain.status == 204 and set(allow) <= set(names), (path, names, allow)
+            elif method in allow:
+                assert plain.status not in (405, 301, 302, 307, 308) and b"there is nothing at this path" not in plain.body, (method, path)
+                if path != "/" and "/ui" not in path:
+                    assert plain.status != 303, (method, path)
+            elif not path.endswith("/events"):
+                assert plain.status == 405 and plain.headers["allow"].split(", ") == allow, (method, path, plain)
+                assert isinstance(plain.json["detail"], str) if method != "HEAD" else plain.body == b""
+            for mount in NATIVE + LEGACY:
+                if path.startswith(mount + "/") or path == mount:
+                    shapes.setdefault((method, path[len(mount):].strip("/")), {})[mount] = plain.status
+    # the mounts differ in shape, never in what is done; (the bare collection has no {id} of its own below the longer one)
+    for (method, tail), by_mount in shapes.items():
+        if tail.split("/")[0] != "agent-work-orders":
+            assert len(set(by_mount.values())) == 1 or method in ("DELETE",), (method, tail, by_mount)
 
 
 def test_root_says_what_it_is(gateway):
@@ -231,24 +287,91 @@ def test_what_else_there_is(gateway):
     assert gateway.get("/api/v1/metrics").json["metrics"]["orders"]["pending"] == 0
 
 
+def families(text):
+    """Reads the text format as its document says: {family: (type, {labels: value})}; what is not so is an error."""
+    out, helped, family = {}, set(), None
+    assert text.endswith("\n")
+    for line in text.splitlines():
+        if line.startswith("# HELP "):
+            name, words = line[7:].split(" ", 1)
+            assert name not in helped and words.strip(), line
+            helped.add(name)
+        elif line.startswith("# TYPE "):
+            family, kind = line[7:].split(" ")
+            assert family not in out and family in helped and kind in ("counter", "gauge", "histogram"), line
+            assert kind != "counter" or family.endswith("_total"), line
+            assert kind == "counter" or not family.endswith("_total"), line
+            out[family] = (kind, {})
+        else:
+            found = re.fullmatch(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{([a-z]+)="((?:[^"\\\n]|\\[\\"n])*)"\})? ([-+0-9.e]+|NaN|[+-]Inf)', line)
+            assert found, line
+            kind, samples = out[family]
+            name = found[1]
+            assert name == family or (kind == "histogram" and name in {f"{family}_{x}" for x in ("bucket", "sum", "count")}), line
+            key = (name, found[2], found[3])
+            assert key not in samples, line
+            samples[key] = float(found[4])
+    for family, (kind, samples) in out.items():
+        assert samples or family.startswith("awo_rpc_errors"), family
+        if kind == "histogram":
+            buckets = [(float(le), v) for (name, _, le), v in samples.items() if name.endswith("_bucket")]
+            assert buckets == sorted(buckets) and [v for _, v in buckets] == sorted(v for _, v in buckets), family
+            assert buckets[-1] == (float("inf"), samples[(f"{family}_count", None, None)]), family
+    return out
+
+
 def test_metrics_for_prometheus(gateway, order):
     assert gateway.get("/health").status == 200
     answer = gateway.get("/metrics")
-    assert answer.status == 200 and answer.headers["content-type"].startswith("text/plain")
-    seen = {}
-    for line in answer.body.decode().splitlines():
-        if line.startswith("#"):
-            continue
-        assert re.fullmatch(r'[a-z_]+(\{[a-z]+="[^"]*"\})? [-+0-9.e]+', line), line
-        name, value = line.rsplit(" ", 1)
-        seen[name] = float(value)
+    assert answer.status == 200 and answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    found = families(answer.body.decode())
+    assert {
+        "awo_build_info", "awo_up", "awo_orders", "awo_queue_wait_seconds", "awo_step_seconds", "awo_worker_launches_total", "awo_rpc_seconds",
+        "awo_rpc_requests_total", "awo_rpc_errors_total", "awo_http_request_seconds", "awo_http_requests_total", "awo_http_answers_total",
+        "awo_gateway_rpc_seconds", "awo_http_bytes_sent_total", "awo_input_tokens_total", "awo_output_tokens_total", "awo_cost_usd_total",
+        "awo_http_connections", "awo_sse_readers", "awo_sse_readers_dropped_total"} <= set(found)
+    seen = {name + (f'{{{label}="{value}"}}' if label else ""): v for _, samples in found.values() for (name, label, value), v in samples.items()}
     assert seen['awo_orders{state="completed"}'] == 1 and seen["awo_up"] == 1
-    assert seen["awo_step_seconds_count"] >= 5 and seen["awo_queue_wait_seconds_count"] == 1
-    assert seen['awo_rpc_seconds_bucket{le="+Inf"}'] == seen["awo_rpc_seconds_count"] > 0 and seen["awo_output_tokens_total"] > 0
-    assert seen['awo_http_request_seconds_bucket{le="+Inf"}'] == seen["awo_http_request_seconds_count"]
+    assert {v for (_, _, v) in found["awo_orders"][1]} == {"pending", "running", "waiting", "paused", "completed", "failed", "cancelled"}
+    assert seen["awo_step_seconds_count"] >= 5 and seen["awo_queue_wait_seconds_count"] == 1 and seen["awo_worker_launches_total"] >= 1
+    assert seen["awo_rpc_seconds_count"] > 0 and seen["awo_output_tokens_total"] > 0 and seen["awo_cost_usd_total"] > 0
+    assert seen["awo_http_bytes_sent_total"] > 500
     # every answer once: none of them was a stream
     answered = sum(v for k, v in seen.items() if k.startswith("awo_http_answers_total{"))
     assert seen["awo_http_request_seconds_count"] == answered > 0
+
+
+VALIDATOR = """
+import { Validator } from '%s';
+const validator = new Validator();
+const result = await validator.validate(JSON.parse(await new Response(process.stdin).text()));
+console.log(JSON.stringify({ ...result, version: validator.version }));
+"""
+
+
+def test_description_is_valid_openapi(gateway, place):
+    """By a validator that knows the specification's own schema; every reference leads somewhere, every operation is named once."""
+    api = gateway.get("/openapi.json")
+    try:
+        package = npm.package("@seriousme/openapi-schema-validator", "2.4.1", "openapi-validator", "a validator of OpenAPI")
+    except npm.Missing as e:
+        pytest.skip(str(e))
+    main = package / json.loads((package / "package.json").read_text())["main"]
+    (place / "validate.mjs").write_text(VALIDATOR % main.resolve())
+    done = subprocess.run(["node", str(place / "validate.mjs")], input=api.body, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["valid"] is True and result["version"] == "3.1", done.stdout[:4000]
+    tree = api.json
+    for name in re.findall(rb'"\$ref":"#/components/([a-z]+/[a-z_]+)"', api.body):
+        kind, name = name.decode().split("/")
+        assert name in tree["components"][kind], name
+    names = [op["operationId"] for item in tree["paths"].values() for op in item.values()]
+    assert len(names) == len(set(names)) > 100
+    for path, item in tree["paths"].items():
+        for op in item.values():
+            given = {p["name"] for p in op.get("parameters", []) if p["in"] == "path"}
+            assert given == set(re.findall(r"\{([^}]*)\}", path)), (path, given)
 
 
 def test_description(gateway):
@@ -261,18 +384,36 @@ def test_description(gateway):
     assert "unsafe" not in page.headers["content-security-policy"]
 
 
-def test_head_options_and_tags(gateway, order):
-    path = f"/api/v1/{order}"
-    full = gateway.get(path)
-    head = gateway.request("HEAD", path)
-    assert head.status == 200 and head.body == b"" and head.headers["content-length"] == str(len(full.body))
-    same = gateway.get(path, If_None_Match=full.headers["etag"])
-    assert same.status == 304 and same.body == b"" and same.headers["etag"] == full.headers["etag"]
-    assert gateway.get(path, If_None_Match='W/"other"').status == 200
-    assert gateway.get(path, If_None_Match="*").status == 304
-    options = gateway.request("OPTIONS", path)
+def check_below(gateway, order, base):
+    large = 0
+    for tail in ("", "/?limit=1", f"/{order}", f"/{order}/", f"/{order}/steps", f"/{order}/logs?limit=100", f"/{order}/git-progress",
+                 f"/{order}/artifacts", "/queue", "/repositories", "/settings", "/workflows", "/commands", "/openapi.json", "/docs"):
+        full = gateway.get(base + tail, X_Request_Id=f"mine.{len(tail)}")
+        assert full.status == 200 and full.headers["x-request-id"] == f"mine.{len(tail)}" and full.headers["cache-control"], tail
+        head = gateway.request("HEAD", base + tail)
+        assert head.status == 200 and head.body == b"" and head.headers["content-type"] == full.headers["content-type"]
+        if "progress" in tail or "queue" in tail:
+            continue   # these tell the time
+        assert head.headers["content-length"] == str(len(full.body)) and head.headers["etag"] == full.headers["etag"], tail
+        same = gateway.get(base + tail, If_None_Match=f'"x", {full.headers["etag"]}')
+        assert same.status == 304 and same.body == b"" and same.headers["etag"] == full.headers["etag"], tail
+        assert gateway.get(base + tail, If_None_Match='W/"other"').status == 200
+        assert gateway.get(base + tail, If_None_Match="*").status == 304
+        packed = gateway.get(base + tail, Accept_Encoding="gzip")
+        if len(full.body) >= 4096:
+            large += 1
+            assert gzip.decompress(packed.body) == full.body and packed.headers["etag"] == full.headers["etag"], tail
+        else:
+            assert packed.body == full.body and "content-encoding" not in packed.headers, tail
+    assert large >= 2
+    options = gateway.request("OPTIONS", f"{base}/{order}")
     assert options.status == 204 and options.headers["allow"] == "GET, HEAD, DELETE, OPTIONS"
     assert "access-control-allow-origin" not in options.headers
+
+
+def test_head_tags_and_ids_below_each_mount(gateway, order):
+    for base in NATIVE + LEGACY:
+        check_below(gateway, order, base)
 
 
 def test_large_answers_are_compressed(gateway, order):
@@ -297,14 +438,19 @@ def test_request_ids(gateway, repo):
 
 
 def test_idempotency_key(gateway, repo):
-    body = {"repository_url": str(repo.path), "user_request": "x"}
-    first, second = (gateway.post("/api/v1/", body, Idempotency_Key="k1") for _ in range(2))
-    assert first.status == second.status == 201
-    assert first.json["agent_work_order"]["agent_work_order_id"] == second.json["agent_work_order"]["agent_work_order_id"]
-    other = gateway.post("/api/agent-work-orders/", body, Idempotency_Key="k2")
-    assert other.json["agent_work_order_id"] != first.json["agent_work_order"]["agent_work_order_id"]
-    for order in (first.json["agent_work_order"], other.json):
-        gateway.instance.completed(order["agent_work_order_id"])
+    """The same key is the same order, whichever spelling of the address repeats it; another key is another order."""
+    body = {"repository_url": str(repo.path), "user_request": "x", "selected_commands": ["create-branch"]}
+    made = set()
+    for base in NATIVE + LEGACY:
+        for slash in ("", "/"):
+            answer = gateway.post(base + slash, body, Idempotency_Key="k1")
+            assert answer.status == 201
+            made.add(answer.json["agent_work_order"]["agent_work_order_id"])
+    assert len(made) == 1 and gateway.get("/api/v1").json["total_count"] == 1
+    other = gateway.post("/api/agent-work-orders/", body, Idempotency_Key="k2").json["agent_work_order_id"]
+    assert other not in made
+    for order in (*made, other):
+        gateway.instance.completed(order)
 
 
 def test_cors_only_for_configured_origins(make_gateway):

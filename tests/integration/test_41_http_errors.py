@@ -243,6 +243,28 @@ def test_requests_under_way_when_awod_dies(gateway, repo):
     gateway.instance.wait(order, "cancelled", "failed")
 
 
+def test_a_request_under_way_is_answered_at_the_end(make_gateway, repo):
+    """Told to stop while an agent that obeys nobody is being cancelled: who asked for that still hears of it."""
+    gateway = make_gateway({"timeouts": {"kill": 2}})
+    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: ignore-term"})
+    order = made.json["agent_work_order"]["agent_work_order_id"]
+    gateway.instance.wait_event(order, "agent_output")
+    answers = []
+    thread = threading.Thread(target=lambda: answers.append(gateway.post(f"/api/v1/{order}/cancel")))
+    thread.start()
+    time.sleep(0.5)
+    assert not answers
+    os.kill(gateway.pid, signal.SIGTERM)
+    time.sleep(0.2)
+    with pytest.raises(OSError):
+        gateway.get("/")
+    assert not answers
+    thread.join(20)
+    assert not thread.is_alive() and answers[0].status == 200, answers
+    assert answers[0].json["agent_work_order"]["status"] == "cancelled"
+    assert gateway.process.wait(10) == 0
+
+
 def test_stops_gracefully(gateway, repo):
     """What has been asked is answered; new connections are refused; streams end."""
     made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"})
