@@ -165,6 +165,26 @@ play_spawn(struct rig *r)
 	return spec;
 }
 
+/* A worker that waits for a fetch which failed is ended. */
+static void
+play_kill(struct rig *r)
+{
+	struct packet p;
+
+	assert_true(next_packet(r, &p));
+	assert_int_equal(p.m.op, SUP_KILL);
+	assert_string_equal(p.m.id, r->id);
+	answer(r, &p.m, SUP_EXITED, 9);
+}
+
+static void
+play_failed_fetch(struct rig *r, const char *text)
+{
+	play_fetch(r, text);
+	json_decref(play_spawn(r));
+	play_kill(r);
+}
+
 static void
 line(struct rig *r, const char *event, const char *fields)
 {
@@ -439,7 +459,9 @@ a_failed_fetch_is_over_when_it_has_ended(void **state)
 	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.status, order_status_running);
 	order_row_free(&row);
+	json_decref(play_spawn(r));
 	answer(r, &p.m, SUP_EXITED, 1);
+	play_kill(r);
 	wait_status(r, s.id, order_status_failed);
 }
 
@@ -458,7 +480,9 @@ an_order_runs_to_its_end(void **state)
 	assert_string_equal(json_string_value(json_object_get(spec, "id")), s.id);
 	assert_int_equal(json_array_size(json_object_get(spec, "steps")), 2);
 	assert_int_equal(strlen(json_string_value(json_object_get(spec, "nonce"))), 64);
+	assert_true(json_is_true(json_object_get(spec, "fetching")));
 	json_decref(spec);
+	spin(r, 50);
 	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
 	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
 	line(r, "step_started", "\"step\":\"create-branch\",\"agent_name\":\"BranchCreator\",\"step_number\":1,\"total_steps\":2");
@@ -494,11 +518,11 @@ a_transient_failure_is_tried_again(void **state)
 	struct seen s = {0};
 
 	create(r, NULL, &s);
-	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
+	play_failed_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
 	wait_status(r, s.id, order_status_pending);
 	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 1);
 	for (int i = 0; i < 2; i++)	/* attempts 2 and 3 */
-		play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
+		play_failed_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"transient\",\"message\":\"no route\",\"reason\":\"unreachable\"}}\n");
 	wait_status(r, s.id, order_status_failed);
 	assert_int_equal(in_log(r, s.id, "\"event\":\"agent_work_order_retried\""), 2);
 	assert_int_equal(in_log(r, s.id, "no route"), 3);
@@ -512,7 +536,7 @@ a_permanent_failure_is_not(void **state)
 	struct seen s = {0};
 
 	create(r, NULL, &s);
-	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"no such repository\",\"reason\":\"not_found\"}}\n");
+	play_failed_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"no such repository\",\"reason\":\"not_found\"}}\n");
 	wait_status(r, s.id, order_status_failed);
 	assert_int_equal(order_copy(r->b.engine, s.id, &row), 0);
 	assert_int_equal(row.pub.error_category, error_category_git);
@@ -863,7 +887,7 @@ delete_removes_record_log_and_workspace(void **state)
 	struct packet p;
 
 	create(r, NULL, &s);
-	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
+	play_failed_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
 	wait_status(r, s.id, order_status_failed);
 	spin(r, 50);
 	engine_delete(r->b.engine, s.id, on_done, &d);
@@ -885,6 +909,7 @@ turn_until(struct rig *r, const char *id, enum p_order_status status)
 		l = live_find(r->b.engine, id);
 		if (l != NULL && l->row->pub.status == status)
 			return;
+		event_base_loopexit(r->b.base, &(struct timeval){.tv_usec = 100000});
 		event_base_loop(r->b.base, EVLOOP_ONCE);
 	}
 	fail();
@@ -914,7 +939,11 @@ a_cancel_is_answered_although_a_retry_follows_at_once(void **state)
 	struct seen s = {0}, c = {0}, again = {0};
 
 	create(r, NULL, &s);
+	play_fetch(r, fetch_ok);
+	json_decref(play_spawn(r));
+	spin(r, 20);
 	engine_cancel(r->b.engine, s.id, "somebody", NULL, on_done, &c);
+	say(r, SUP_EXITED, s.id, 0);
 	turn_until(r, s.id, order_status_cancelled);
 	assert_int_equal(c.calls, 0);
 	engine_retry(r->b.engine, s.id, "somebody", on_done, &again);
@@ -1038,7 +1067,7 @@ what_is_being_deleted_does_not_begin_again(void **state)
 	struct order_row row = {0};
 
 	create(r, NULL, &s);
-	play_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
+	play_failed_fetch(r, "{\"ok\":false,\"error\":{\"category\":\"git\",\"message\":\"gone\",\"reason\":\"not_found\"}}\n");
 	wait_status(r, s.id, order_status_failed);
 	spin(r, 50);
 	engine_delete(r->b.engine, s.id, on_done, &d);
