@@ -998,7 +998,10 @@ apply_stored(struct config *c, const struct config_input *in)
 		enum agent_key k;
 		size_t agent;
 
-		if (i >= 0 && !(rows[i].flags & CONF_SECRET)) {
+		if (i >= 0 && (rows[i].flags & CONF_FILE)) {
+			(void)ERR(&err, FAILED_PRECONDITION, key,
+			    "it is read from the configuration file alone");
+		} else if (i >= 0 && !(rows[i].flags & CONF_SECRET)) {
 			if (parse_value(&rows[i], key, v, false, in->environ, &value, &err) == 0 &&
 			    check_replaced(c, &rows[i], &value, c, &err) == 0) {
 				set_source(row_source(c, (size_t)i), "stored", false);
@@ -1324,7 +1327,7 @@ add_setting(struct p_settings_answer *out, const char *key, const struct row *r,
 	P_SETS(setting, s, key, key);
 	P_SET(setting, s, value, value_json(r, at));
 	P_SETS(setting, s, source, source_text(source));
-	P_SET(setting, s, fixed, source->fixed);
+	P_SET(setting, s, fixed, source->fixed || (r->flags & CONF_FILE) != 0);
 	P_SET(setting, s, restart_required, (r->flags & CONF_RESTART) != 0);
 	P_SETS(setting, s, help, r->help);
 }
@@ -1426,6 +1429,11 @@ config_check_setting(const struct config *c, const char *key, const json_t *valu
 		return refuse_fixed(key, row_source(c, (size_t)i), err);
 	if (json_is_null(value))
 		return 0;
+	if (rows[i].flags & CONF_FILE)
+		return ERR(err, FAILED_PRECONDITION, "key",
+		    "%s is read by awo-gateway, from the configuration file alone; change it there "
+		    "and restart the gateway",
+		    key);
 	if (rows[i].flags & CONF_SECRET)
 		return ERR(err, INVALID_ARGUMENT, "key",
 		    "%s is a secret and is not stored in clear; store it as a credential", key);

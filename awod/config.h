@@ -11,6 +11,7 @@
 #define CONF_RESTART 0x1U
 #define CONF_SECRET 0x2U
 #define CONF_PATH 0x4U
+#define CONF_FILE 0x8U
 
 struct config_agent {
 	char *name, *adapter, *program, *model;	/* model may be NULL */

@@ -185,6 +185,22 @@ globals(struct buf *b)
 }
 
 static void
+statuses(struct buf *b)
+{
+	buf_adds(b, ".Bl -tag -width completed\n");
+	for (size_t i = 0; i < p_enum_order_status.nrows; i++) {
+		const struct p_enum_row *row = &p_enum_order_status.rows[i];
+		if (row->alias)
+			continue;
+		buf_adds(b, ".It Cm");
+		add_argument(b, row->name, strlen(row->name));
+		buf_addc(b, '\n');
+		add_sentence(b, row->help);
+	}
+	buf_adds(b, ".El\n");
+}
+
+static void
 errors(struct buf *b)
 {
 	static const struct {
@@ -264,8 +280,9 @@ add_key(struct buf *b, const struct key *k)
 				buf_adds(b, " .\n");
 		}
 	}
-	if (k->flags & CONF_RESTART)
-		buf_adds(b, "Takes effect when\n.Xr awod 8\nis restarted.\n");
+	if (k->flags & (CONF_RESTART | CONF_FILE))
+		buf_printf(b, "Takes effect when\n.Xr %s 8\nis restarted.\n",
+		    k->flags & CONF_FILE ? "awo-gateway" : "awod");
 	if (k->flags & CONF_SECRET)
 		buf_adds(b, "Masked wherever it is shown.\n");
 }
@@ -364,8 +381,8 @@ events(struct buf *b)
 static const struct part {
 	const char *name;
 	void (*make)(struct buf *b);
-} parts[] = {{"commands", commands}, {"globals", globals}, {"errors", errors}, {"keys", keys},
-    {"agent-keys", agent_keys}, {"events", events}};
+} parts[] = {{"commands", commands}, {"globals", globals}, {"statuses", statuses}, {"errors", errors},
+    {"keys", keys}, {"agent-keys", agent_keys}, {"events", events}};
 
 /* The part that a line asks for; how says which of the two forms it had. */
 static const struct part *

@@ -88,15 +88,23 @@ def test_wrong_settings_are_refused(instance, key, value):
     assert e.value.code in ("invalid_argument", "not_found")
 
 
+def test_the_gateways_own_settings_are_the_files(instance):
+    with pytest.raises(RpcError) as e:
+        instance.call("settings.set", key="gateway.url", value="https://awo.example.org")
+    assert e.value.code == "failed_precondition" and "configuration file" in str(e.value)
+    url, session = (instance.call("settings.get", key=f"gateway.{name}")["settings"][0] for name in ("url", "session"))
+    assert url["fixed"] and not session["fixed"]
+
+
 def test_setting_that_needs_a_restart_says_so(instance):
     get = lambda key=None: instance.call("settings.get", **({"key": key} if key else {}))
     assert get()["restart_required"] is False
-    answer = instance.call("settings.set", key="gateway.listen", value="127.0.0.1:9999")
+    answer = instance.call("settings.set", key="storage.type", value="memory")
     assert answer["restart_required"] is True
-    pending, = get("gateway.listen")["settings"]
-    assert pending["value"] == "127.0.0.1:9999" and pending["running_value"] == "127.0.0.1:8053"
+    pending, = get("storage.type")["settings"]
+    assert pending["value"] == "memory" and pending["running_value"] == "sqlite"
     assert get()["restart_required"] is True and "running_value" not in get("max_concurrent")["settings"][0]
-    instance.call("settings.set", key="gateway.listen", value=None)
+    instance.call("settings.set", key="storage.type", value=None)
     assert get()["restart_required"] is False
 
 

@@ -230,9 +230,11 @@ test_stored_nonsense(void **state)
 	    "\"github.token\": \"ghp_stored_in_clear\","
 	    "\"agents.claude.model\": \"opus\", \"agents.nobody.model\": \"x\", "
 	    "\"agents.default\": \"nobody\","
-	    "\"socket.mode\": \"\", \"repositories.allow_local\": \"\", \"log.level\": null}");
+	    "\"socket.mode\": \"\", \"repositories.allow_local\": \"\", \"log.level\": null, "
+	    "\"gateway.rate_limit\": 5}");
 
 	assert_int_equal(c->max_concurrent, 5);
+	assert_int_equal(c->gateway_rate_limit, 6000); /* awo-gateway would not see it */
 	assert_int_equal(c->ports_end, 60999);
 	assert_null(c->github_token);
 	assert_string_equal(c->default_agent, "claude");
@@ -515,6 +517,10 @@ test_check_setting(void **state)
 	assert_int_equal(check_setting(c, "github.token", "\"ghp_x\"", &restart, &err), -1);
 	assert_non_null(strstr(err.msg, "credential"));
 	assert_null(strstr(err.msg, "ghp_x"));
+	assert_int_equal(check_setting(c, "gateway.rate_limit", "5", &restart, &err), -1);
+	assert_int_equal(err.code, AWO_FAILED_PRECONDITION);
+	assert_non_null(strstr(err.msg, "configuration file"));
+	assert_int_equal(check_setting(c, "gateway.rate_limit", "null", &restart, &err), 0);
 	assert_int_equal(check_setting(c, "no.such", "1", &restart, &err), -1);
 	assert_int_equal(err.code, AWO_NOT_FOUND);
 	assert_int_equal(check_setting(c, "retry.max_attempts", "null", &restart, &err),

@@ -661,7 +661,7 @@ export interface Setting {
   value: unknown;
   /** default, file:line, environment NAME, command line or stored */
   source: string;
-  /** set by environment or command line, so not to be changed here */
+  /** not to be changed here: set by environment or command line, or read from the file alone */
   fixed: boolean;
   /** takes effect after a restart */
   restart_required: boolean;
