@@ -22,6 +22,8 @@
 	    << 20) /* bytes of requests that have not arrived as a whole, of all connections */
 #define ARRIVE_US (20 * INT64_C(1000000)) /* from a request's first byte to its last */
 #define FIRST_US (10 * INT64_C(1000000))  /* from the connection to the first byte */
+#define LAST_US (3 * INT64_C(1000000))	  /* from the last answer to the client's end */
+#define LAST_BYTES ((size_t)1 << 20)	  /* of what the client sends meanwhile */
 #define SWEEP_MS 250
 #define READ_AHEAD ((size_t)64 << 10)
 #define BUCKETS 1024
@@ -44,6 +46,8 @@ struct conn {
 	size_t waiting;	  /* bytes of it */
 	bool busy;	  /* a request is being answered */
 	bool idle;	  /* between requests: evhttp's own timeout holds */
+	bool last;	  /* the last answer is on its way: what arrives is thrown away */
+	size_t thrown;	  /* bytes of it */
 	bool cut;
 };
 
@@ -86,10 +90,16 @@ is_gone(const struct conn *c)
 static void
 cut(struct conn *c)
 {
+	const struct linger reset = {.l_onoff = 1};
+
 	if (c->cut || c->fd < 0 || is_gone(c))
 		return;
 	c->cut = true;
-	c->owner->g->count.connections_cut++;
+	if (!c->last)
+		c->owner->g->count.connections_cut++;
+	/* a client that sends without end would wait for a window that never opens */
+	else if (c->thrown > LAST_BYTES)
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 	shutdown(c->fd, SHUT_RDWR);
 }
 
@@ -120,9 +130,15 @@ arrived(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 	struct conn *c = arg;
 	struct connections *cs = c->owner;
 
-	(void)input;
 	if (info->n_added == 0 || c->busy)
 		return;
+	if (c->last) {
+		c->thrown += info->n_added;
+		evbuffer_drain(input, evbuffer_get_length(input));
+		if (c->thrown > LAST_BYTES)
+			cut(c);
+		return;
+	}
 	if (c->waiting == 0) {
 		c->since_us = clock_mono_us();
 		c->idle = false;
@@ -168,7 +184,9 @@ sweep(struct connections *cs)
 		if (is_gone(c))
 			conn_free(c);
 		else if (!c->busy && !c->idle &&
-			 now - c->since_us > (c->waiting > 0 ? ARRIVE_US : FIRST_US))
+			 now - c->since_us > (c->last		  ? LAST_US
+						 : c->waiting > 0 ? ARRIVE_US
+								  : FIRST_US))
 			cut(c);
 	}
 	if (cs->listener == NULL)
@@ -233,6 +251,35 @@ connections_busy(struct gateway *g, struct bufferevent *bev, bool busy)
 	/* what a client sends while it is being answered waits in the kernel; a request may be as
 	 * large as evhttp takes it */
 	bufferevent_setwatermark(bev, EV_READ, 0, busy ? READ_AHEAD : 0);
+}
+
+/* The last answer is with the kernel: the client learns that none follows, and ends the rest. */
+static void
+last_sent(struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+
+	if (info->n_deleted == 0 || evbuffer_get_length(output) > 0 || c->fd < 0)
+		return;
+	c->idle = false;
+	c->since_us = clock_mono_us();
+	(void)shutdown(c->fd, SHUT_WR);
+	bufferevent_enable(c->bev, EV_READ);
+}
+
+void
+connections_last(struct gateway *g, struct bufferevent *bev)
+{
+	struct conn *c = conn_find(g->connections, bev);
+
+	if (c == NULL || c->last)
+		return;
+	/* one whose answer is there already may not have its descriptor known */
+	name_newborns(g->connections);
+	c->last = true;
+	/* an end that is read before the answer has left would take the answer along */
+	bufferevent_disable(bev, EV_READ);
+	evbuffer_add_cb(bufferevent_get_output(bev), last_sent, c);
 }
 
 void

@@ -19,6 +19,13 @@ struct bufferevent *connections_new(struct event_base *base, void *arg);
 void connections_limit(struct gateway *g, struct evconnlistener *listener);
 /* A request has arrived as a whole; or its answer has been handed over. */
 void connections_busy(struct gateway *g, struct bufferevent *bev, bool busy);
+/*
+ * What is in the output of bev is the last answer, and evhttp does not end the connection for it.
+ * Were it closed while the client still sends, the kernel would reset it and throw away answers
+ * that the client has not fetched: so ours ends first, and what comes is read for a while, and
+ * dropped.
+ */
+void connections_last(struct gateway *g, struct bufferevent *bev);
 size_t connections_count(const struct gateway *g);
 
 #endif

@@ -5,12 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <event2/http.h>
 #include <event2/http_struct.h>
 
 #include "awo-gateway/args.h"
 #include "awo-gateway/backend.h"
+#include "awo-gateway/connections.h"
 #include "awo-gateway/encode.h"
 #include "awo-gateway/gateway.h"
 #include "awo-gateway/http.h"
@@ -126,25 +128,55 @@ release(const void *p, size_t len, void *arg)
 	free(arg);
 }
 
+/* The connection ends with it, though the client may have sent more, or still send. */
+static bool
+is_last_answer(const struct request *rq)
+{
+	const char *asked = request_header(rq, "Connection");
+
+	return evhttp_request_get_connection(rq->http) != NULL &&
+	       (has_answer_header(rq, "Connection") ||
+		   (asked != NULL && strcasecmp(asked, "close") == 0));
+}
+
+/* Its Content-Length is among the headers. */
+static void
+send_last(struct gateway *g, struct evhttp_request *http, int status, struct evbuffer *body)
+{
+	struct evhttp_connection *conn = evhttp_request_get_connection(http);
+
+	evhttp_send_reply_start(http, status, reason(status));
+	if (body != NULL)
+		evhttp_send_reply_chunk(http, body);
+	/* it goes with its connection; evhttp_send_reply_end() would close that at once */
+	http->userdone = 1;
+	connections_last(g, evhttp_connection_get_bufferevent(conn));
+}
+
 void
 request_send(struct request *rq, int status, struct evbuffer *body)
 {
+	struct gateway *g = rq->g;
 	struct evhttp_request *http = rq->http;
+	bool is_last = is_last_answer(rq);
 	size_t len = body != NULL ? evbuffer_get_length(body) : 0;
 	char text[24];
 
 	common_headers(rq);
-	/* evhttp writes no length where it sends no body */
-	if (rq->method == HTTP_HEAD && status != 304 && status != 204) {
+	/* evhttp writes no length where it sends no body, or does not know how much comes */
+	if ((rq->method == HTTP_HEAD || is_last) && status != 304 && status != 204) {
 		snprintf(text, sizeof(text), "%zu", len);
 		request_add_header(rq, "Content-Length", text);
-		if (body != NULL)
-			evbuffer_drain(body, len);
-	} else {
-		rq->g->count.bytes_sent += len;
 	}
+	if (rq->method == HTTP_HEAD && body != NULL)
+		evbuffer_drain(body, len);
+	else
+		g->count.bytes_sent += len;
 	http_done(rq, status);
-	evhttp_send_reply(http, status, reason(status), body);
+	if (is_last)
+		send_last(g, http, status, body);
+	else
+		evhttp_send_reply(http, status, reason(status), body);
 }
 
 /* Takes the text over. */

@@ -21,7 +21,7 @@ HEADERS = ["Accept: text/html", "Accept: */*", "If-None-Match: *", 'If-None-Matc
 
 class Requests:
     def __init__(self, api, host, seed):
-        self.rnd, self.host = random.Random(seed), host
+        self.rnd, self.host, self.seed, self.made = random.Random(seed), host, seed, 0
         self.schemas = api["components"]["schemas"]
         # streams have no end: they have tests of their own
         self.routes = [(method.upper(), path, operation) for path, item in api["paths"].items() for method, operation in item.items()
@@ -90,6 +90,9 @@ class Requests:
             method = rnd.choice(METHODS)
             body = b"" if method == "HEAD" else body
         lines = [f"{method} {self.target(path, operation)} HTTP/1.1", f"Host: {self.host}", *rnd.sample(HEADERS, rnd.choice([0, 0, 1, 2, 4]))]
+        self.made += 1
+        if not any(line.startswith("X-Request-Id") for line in lines):
+            lines.append(f"X-Request-Id: {self.seed}-{self.made}")
         if body or method in ("POST", "PUT", "PATCH"):
             lines.append(f"Content-Length: {len(body)}")
         return method, "\r\n".join(lines).encode("latin-1", errors="replace") + b"\r\n\r\n" + body
