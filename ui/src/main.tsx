@@ -1,5 +1,5 @@
 // Starts the pages.
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { MutationCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { worthRetrying } from './api/queries';
@@ -13,6 +13,12 @@ const client = new QueryClient({
     // the service is on this machine or beside it: being "offline" says nothing about it
     mutations: { networkMode: 'always' },
   },
+  mutationCache: new MutationCache({
+    // what was not refused for itself may tell that nobody is there
+    onError: (error) => {
+      if (worthRetrying(0, error)) void client.invalidateQueries({ queryKey: ['health'] });
+    },
+  }),
 });
 
 watchTheme();

@@ -139,8 +139,16 @@ export const useInfo = () =>
 export const useSession = () =>
   useQuery({ queryKey: ['session'], queryFn: ({ signal }) => api.session(signal), staleTime: 60_000 });
 
-export const useHealth = () =>
-  useQuery({ queryKey: ['health'], queryFn: ({ signal }) => api.health(signal), refetchInterval: 10_000 });
+/** Whether the service answers: asked more often while something is wrong. */
+export function useHealth() {
+  const polling = usePolling();
+  return useQuery({
+    queryKey: ['health'],
+    queryFn: ({ signal }) => api.health(signal),
+    refetchInterval: ({ state }) => polling || (state.status === 'error' ? POLL_MS : 10_000),
+    retry: false,
+  });
+}
 
 export const useQueue = () =>
   useQuery({ queryKey: ['queue'], queryFn: ({ signal }) => api.queue(signal), refetchInterval: POLL_MS });

@@ -8,7 +8,8 @@ type Look = 'primary' | 'plain' | 'quiet' | 'danger';
 const LOOKS: Record<Look, string> = {
   primary: 'bg-accent text-on-accent hover:bg-accent-strong border-transparent',
   plain: 'bg-card text-text hover:bg-raised border-line',
-  quiet: 'bg-transparent text-soft hover:text-text hover:bg-raised border-transparent',
+  quiet:
+    'bg-transparent text-soft hover:text-text hover:bg-raised border-transparent aria-pressed:bg-raised aria-pressed:text-text',
   danger: 'bg-card text-failed hover:bg-removed border-line',
 };
 

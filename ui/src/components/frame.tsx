@@ -1,5 +1,18 @@
 // What is around every page: where one can go, whether the pages are live, and how they look.
-import { Keyboard, LogOut, Monitor, Moon, Radio, RefreshCw, Sun } from 'lucide-react';
+import {
+  ChartColumn,
+  FolderGit2,
+  Keyboard,
+  ListChecks,
+  LogOut,
+  Monitor,
+  Moon,
+  Radio,
+  RefreshCw,
+  Server,
+  Settings,
+  Sun,
+} from 'lucide-react';
 import { useEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useLiveState } from '../api/live';
@@ -13,11 +26,11 @@ import { IconButton } from './button';
 import { KeyHelp } from './key-help';
 
 const PLACES = [
-  { to: '/agent-work-orders', label: 'Work orders', keys: 'g o' },
-  { to: '/repositories', label: 'Repositories', keys: 'g r' },
-  { to: '/queue', label: 'Queue', keys: 'g q' },
-  { to: '/analytics', label: 'Analytics', keys: 'g a' },
-  { to: '/settings', label: 'Settings', keys: 'g s' },
+  { to: '/agent-work-orders', label: 'Work orders', keys: 'g o', icon: ListChecks },
+  { to: '/repositories', label: 'Repositories', keys: 'g r', icon: FolderGit2 },
+  { to: '/queue', label: 'Queue', keys: 'g q', icon: Server },
+  { to: '/analytics', label: 'Analytics', keys: 'g a', icon: ChartColumn },
+  { to: '/settings', label: 'Settings', keys: 'g s', icon: Settings },
 ];
 
 const NEXT_THEME: Record<Remembered['theme'], Remembered['theme']> = {
@@ -47,7 +60,7 @@ function ServiceState() {
   if (health.isError) {
     return (
       <p role="alert" className="bg-removed px-4 py-2 text-sm">
-        {health.error.message} What you see may be old.
+        {health.error.message.replace(/\.?$/, '.')} What you see may be old.
       </p>
     );
   }
@@ -70,7 +83,7 @@ function Needing() {
   return (
     <span
       data-needing={needing}
-      className="ml-1.5 inline-block min-w-5 rounded-full bg-failed px-1.5 text-center text-xs leading-5 font-semibold text-card tabular-nums"
+      className="absolute top-0.5 right-1 min-w-5 rounded-full bg-failed px-1.5 text-center text-xs leading-5 font-semibold text-card tabular-nums sm:static sm:ml-1.5"
     >
       {needing}
       <span className="sr-only"> {needing === 1 ? 'needs' : 'need'} you</span>
@@ -121,17 +134,18 @@ export function Frame({ children }: { children: ReactNode }) {
           <span className="grow py-2 font-semibold text-accent sm:grow-0">AWO</span>
           <nav
             aria-label="Main"
-            className="order-last flex min-w-0 basis-full gap-1 overflow-x-auto sm:order-none sm:grow sm:basis-auto"
+            className="order-last flex min-w-0 basis-full justify-between overflow-x-auto sm:order-none sm:justify-start sm:gap-1 sm:grow sm:basis-auto"
           >
-            {PLACES.map(({ to, label }) => {
+            {PLACES.map(({ to, label, icon: PlaceIcon }) => {
               const here = location.startsWith(to);
               return (
                 <Link
                   key={to}
                   href={to}
                   aria-current={here ? 'page' : undefined}
-                  className={`border-b-2 px-2 py-2 text-sm font-medium sm:px-2.5 sm:py-3 whitespace-nowrap ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
+                  className={`relative flex flex-col items-center gap-0.5 border-b-2 px-1 py-1.5 text-[0.7rem] font-medium whitespace-nowrap sm:flex-row sm:px-2.5 sm:py-3 sm:text-sm ${here ? 'border-accent text-text' : 'border-transparent text-soft hover:text-text'}`}
                 >
+                  <PlaceIcon aria-hidden size={18} className="sm:hidden" />
                   {label}
                   {to === '/agent-work-orders' && <Needing />}
                 </Link>

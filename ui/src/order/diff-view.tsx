@@ -7,6 +7,7 @@ import { Button } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';
 import { firstLines, parseDiff, type DiffFile, type DiffLine } from '../lib/diff';
 import { plural } from '../lib/format';
+import { remember, useRemembered } from '../lib/storage';
 
 /** Larger files are closed at first: the reader says which to look at. */
 const OPEN_LINES = 400;
@@ -25,6 +26,7 @@ const sizeOf = (file: DiffFile): number => file.hunks.reduce((sum, hunk) => sum 
 
 function Lines({ file }: { file: DiffFile }) {
   const [shown, setShown] = useState(SHOWN_LINES);
+  const { wrapDiff } = useRemembered();
   const size = sizeOf(file);
   const hunks = firstLines(file.hunks, shown);
   return (
@@ -41,7 +43,7 @@ function Lines({ file }: { file: DiffFile }) {
               <tr key={`${hunk.header} ${at}`} className={LOOK[line.kind]}>
                 <td className="w-10 px-2 text-right text-soft select-none">{line.oldNumber}</td>
                 <td className="w-10 px-2 text-right text-soft select-none">{line.newNumber}</td>
-                <td className="pr-3 whitespace-pre">
+                <td className={wrapDiff ? 'pr-3 break-all whitespace-pre-wrap' : 'pr-3 whitespace-pre'}>
                   <span className="sr-only">{SAID[line.kind]}</span>
                   <span aria-hidden className="inline-block w-4 select-none">
                     {SIGN[line.kind]}
@@ -99,6 +101,7 @@ function File({ file, numbers }: { file: DiffFile; numbers: FileNumbers | undefi
 
 export function DiffView({ id }: { id: string }) {
   const diff = useDiff(id);
+  const { wrapDiff } = useRemembered();
   const patch = diff.data?.patch ?? '';
   const files = useMemo(() => parseDiff(patch), [patch]);
   if (diff.isPending) return <Loading what="the changes" />;
@@ -121,11 +124,14 @@ export function DiffView({ id }: { id: string }) {
     <div className="space-y-3" data-diff>
       <p className="flex flex-wrap items-center gap-x-3 text-sm text-soft">
         {plural(diff.data.files.length, 'file')} changed
-        <span className="font-mono text-xs">
+        <span className="hidden font-mono text-xs sm:inline">
           {diff.data.base_sha?.slice(0, 8)}…{diff.data.head_sha?.slice(0, 8)}
         </span>
         <Button small look="quiet" busy={diff.isFetching} onClick={() => void diff.refetch()}>
           Refresh
+        </Button>
+        <Button small look="quiet" aria-pressed={wrapDiff} onClick={() => remember({ wrapDiff: !wrapDiff })}>
+          Wrap lines
         </Button>
       </p>
       {diff.data.truncated && (
