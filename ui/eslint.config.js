@@ -27,7 +27,15 @@ export default ts.config(
     languageOptions: {
       globals: Object.fromEntries(
         [
-          ...['document', 'fetch', 'getComputedStyle', 'globalThis', 'localStorage', 'navigator', 'performance'],
+          ...[
+            'document',
+            'fetch',
+            'getComputedStyle',
+            'globalThis',
+            'localStorage',
+            'navigator',
+            'performance',
+          ],
           ...['clearTimeout', 'Event', 'requestAnimationFrame', 'setTimeout', 'window'],
         ].map((name) => [name, 'readonly']),
       ),

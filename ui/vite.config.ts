@@ -46,5 +46,5 @@ export default defineConfig({
     modulePreload: { polyfill: false },
   },
   server: { proxy: { '/api': process.env.AWO_GATEWAY ?? 'http://127.0.0.1:8053' } },
-  test: { environment: 'jsdom', setupFiles: ['src/test-setup.ts'], css: false },
+  test: { environment: 'jsdom', setupFiles: ['src/test-setup.ts'], css: false, testTimeout: 30_000 },
 });

@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from awo_testlib.instance import SOURCE, build_dir
 
 SECRET = "s3cret-of-the-webhooks-of-this-test"
 SCRIPTS = SOURCE / "tests" / "ui"
+LIMIT = 600  # seconds for one script; the longest takes a third of it on a machine that does nothing else
 CHROMIUM = os.environ.get("AWO_CHROMIUM", "/usr/bin/chromium")
 
 
@@ -41,20 +43,23 @@ def browse(script, gateway, answer=None, **env):
              "AWO_UI_MODULES": str(modules()), "AWO_UI_URL": f"http://127.0.0.1:{gateway.port}",
              **{k: v for k, v in os.environ.items() if k in ("AWO_UI_SHOTS", "AWO_UI_ONLY")}, **env})
     said = []
+    timer = threading.Timer(LIMIT, process.kill)
+    timer.start()
     try:
         for line in process.stdout:
             said.append(line)
+            print(line, end="", flush=True)  # as it comes: also of a run that does not end
             if line.startswith("@"):
                 answer(line[1:].strip())
                 process.stdin.write("done\n")
                 process.stdin.flush()
         status = process.wait(30)
     finally:
+        timer.cancel()
         if process.poll() is None:
             process.kill()
             process.wait()
-    print("".join(said))
-    assert status == 0, "".join(said)[-6000:]
+    assert status == 0, f"status {status}; the last of what it said:\n" + "".join(said)[-6000:]
 
 
 def test_files_are_served_as_built(gateway):
@@ -95,12 +100,13 @@ def test_what_a_person_does(make_gateway, repo):
     browse("all.mjs", gateway, helper(gateway), AWO_UI_REPOSITORY=str(repo.path))
 
 
-def test_login_and_settings(make_instance, make_gateway):
+def test_login_and_settings(make_instance, make_gateway, repo):
     instance = make_instance({"socket": {"gateway_user": str(GATEWAY_UID)}, "github": {"api_url": "http://127.0.0.1:9"}},
                              env={"AWO_RETENTION_DAYS": "9"})
     gateway = make_gateway(instance=instance)
     answer = instance.call("session.create")
-    browse("session.mjs", gateway, AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")
+    browse("session.mjs", gateway, AWO_UI_REPOSITORY=str(repo.path),
+           AWO_UI_LINK=f"http://127.0.0.1:{gateway.port}/ui/login?token={answer['login_token']}")
 
 
 def labelled_issue(hub):

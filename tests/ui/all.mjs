@@ -1,5 +1,7 @@
 // Everything that is done in one browser with one instance.
 import * as ordersList from './orders_list.mjs';
+import * as orderDetail from './order_detail.mjs';
+import * as repositoryPanel from './repository_panel.mjs';
 import * as newOrder from './new_order.mjs';
 import * as gates from './gates.mjs';
 import * as modals from './modals.mjs';
@@ -22,10 +24,12 @@ const parts = {
   gates,
   modals,
   results,
-  logs,
-  live,
+  orderDetail,
   prompts,
   repositories,
+  repositoryPanel,
+  logs,
+  live,
   keyboard,
   filters,
   analytics,

@@ -1,16 +1,6 @@
 // Figures over the orders that the other scenarios have left.
 import assert from 'node:assert/strict';
-import {
-  api,
-  close,
-  createOrder,
-  noSidewaysScroll,
-  noViolations,
-  open,
-  repository,
-  shot,
-  statusBecomes,
-} from './support.mjs';
+import { api, close, createOrder, open, repository, statusBecomes } from './support.mjs';
 
 export const scenarios = {
   async 'analytics: the same figures as the orders'(browser) {
@@ -20,24 +10,16 @@ export const scenarios = {
     }
     const { agent_work_orders: orders } = await listed();
     const many = (status) => orders.filter((o) => o.status === status).length;
-    const looks = [{}, { viewport: { width: 360, height: 740 }, colorScheme: 'dark' }];
-    for (const [at, look] of looks.entries()) {
-      const t = await open(browser, '/ui/analytics', look);
-      const { page } = t;
-      const words = `${many('completed')} completed, ${many('failed')} failed, ${many('cancelled')} cancelled`;
-      await page.getByText(words, { exact: true }).waitFor();
-      await noViolations(page, `analytics ${at}`);
-      await noSidewaysScroll(page, `analytics ${at}`);
-      await shot(page, `analytics-${['light', 'phone'][at]}`);
-      if (at === 0) {
-        const days = page.getByRole('list', { name: 'Orders of each day' }).getByRole('listitem');
-        assert.equal(await days.count(), 30);
-        await page.getByLabel('Period').selectOption('7');
-        await page.waitForFunction(() => document.querySelectorAll('ol[aria-label] > li').length === 7);
-        assert.match(page.url(), /days=7/);
-        assert.match(await days.last().textContent(), new RegExp(`${many('completed')} completed`));
-      }
-      await close(t);
-    }
+    const t = await open(browser, '/ui/analytics');
+    const { page } = t;
+    const words = `${many('completed')} completed, ${many('failed')} failed, ${many('cancelled')} cancelled`;
+    await page.getByText(words, { exact: true }).waitFor();
+    const days = page.getByRole('list', { name: 'Orders of each day' }).getByRole('listitem');
+    assert.equal(await days.count(), 30);
+    await page.getByLabel('Period').selectOption('7');
+    await page.waitForFunction(() => document.querySelectorAll('ol[aria-label] > li').length === 7);
+    assert.match(page.url(), /days=7/);
+    assert.match(await days.last().textContent(), new RegExp(`${many('completed')} completed`));
+    await close(t);
   },
 };

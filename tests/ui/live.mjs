@@ -5,13 +5,16 @@ import {
   base,
   becomes,
   cancel,
+  choose,
   close,
   createOrder,
+  hold,
   open,
   orderPath,
   please,
   repository,
   row,
+  shot,
   statusBecomes,
 } from './support.mjs';
 
@@ -116,6 +119,34 @@ export const scenarios = {
     await close(t);
   },
 
+  async 'a daemon that is away: what was asked is taken back, and said'(browser) {
+    const id = await createOrder(repository, 'Go on without it\ndemo@planning: sleep 300');
+    await statusBecomes(id, 'running');
+    const t = await open(browser, '/ui/');
+    const { page } = t;
+    await becomes(page, id, 'running');
+    await please('stop the daemon');
+    try {
+      const letGo = await hold(page, '**/pause');
+      await choose(page, id, 'Pause');
+      await becomes(page, id, 'paused');
+      letGo();
+      await page.getByText(`Could not pause ${id}`).first().waitFor();
+      await becomes(page, id, 'running');
+      await page.getByRole('alert').getByText('What you see may be old.').waitFor({ timeout: 20_000 });
+      await shot(page, 'daemon-away');
+    } finally {
+      await please('start the daemon');
+    }
+    await page.getByText('What you see may be old.').waitFor({ state: 'detached', timeout: 20_000 });
+    await page.locator('[data-live="true"]').waitFor();
+    await choose(page, id, 'Pause');
+    await page.getByText(`Paused: ${id}`).first().waitFor();
+    await statusBecomes(id, 'paused');
+    await close(t);
+    await cancel(id);
+  },
+
   async 'what is older than half a minute is read again when somebody comes back'(browser) {
     const t = await open(browser, '');
     const { page } = t;
@@ -125,7 +156,8 @@ export const scenarios = {
     await page.goto(`${base}/ui/`);
     await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
     await page.locator('[data-live="true"]').waitFor();
-    const comeBack = () => page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+    const comeBack = () =>
+      page.evaluate(() => document.dispatchEvent(new Event('visibilitychange', { bubbles: true })));
     const before = asked;
     assert.ok(before > 0);
     await comeBack();

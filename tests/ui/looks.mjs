@@ -21,7 +21,7 @@ export const scenarios = {
 
   async 'every page: light, dark and 360 px'(browser) {
     const { agent_work_orders: orders } = await api('GET', '/agent-work-orders');
-    const completed = orders.find((o) => o.status === 'completed').agent_work_order_id;
+    const completed = orders.find((o) => o.status === 'completed' && o.git_files_changed).agent_work_order_id;
     const failed = orders.find((o) => o.status === 'failed').agent_work_order_id;
     const pages = {
       orders: '/ui/',
@@ -30,6 +30,7 @@ export const scenarios = {
       new: '/ui/agent-work-orders/new',
       repositories: '/ui/repositories',
       queue: '/ui/queue',
+      analytics: '/ui/analytics',
       settings: '/ui/settings',
       credentials: '/ui/settings/credentials',
       tokens: '/ui/settings/tokens',
@@ -39,17 +40,30 @@ export const scenarios = {
       dark: { colorScheme: 'dark' },
       phone: { viewport: { width: 360, height: 740 }, hasTouch: true },
     };
-    for (const [look, options] of Object.entries(looks)) {
+    const lookAt = async ([look, options]) => {
       const t = await open(browser, '/ui/', options);
       for (const [name, path] of Object.entries(pages)) {
         await t.page.goto(base + path);
         await t.page.locator('h1').waitFor();
         await t.page.locator('[data-live="true"]').waitFor();
+        await t.page
+          .getByText(/^Loading /)
+          .first()
+          .waitFor({ state: 'detached' });
         await noViolations(t.page, `${name}, ${look}`);
         await noSidewaysScroll(t.page, `${name}, ${look}`);
         await shot(t.page, `${name}-${look}`);
+        if (name !== 'order') continue;
+        for (const tab of ['Changes', 'Step outputs', 'Details']) {
+          await t.page.getByRole('tab', { name: tab }).click();
+          await t.page.getByRole('tabpanel', { name: tab }).locator('h2, h3').first().waitFor();
+          await noViolations(t.page, `${tab}, ${look}`);
+          await noSidewaysScroll(t.page, `${tab}, ${look}`);
+          await shot(t.page, `${name}-${tab.toLowerCase().replace(' ', '-')}-${look}`);
+        }
       }
       await close(t);
-    }
+    };
+    await Promise.all(Object.entries(looks).map(lookAt));
   },
 };

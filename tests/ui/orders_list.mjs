@@ -230,7 +230,11 @@ export const scenarios = {
     const t = await open(browser, '/ui/queue');
     const { page } = t;
     await page.locator('[data-live="true"]').waitFor();
-    const before = Number((await page.locator('[data-needing]').getAttribute('data-needing')) ?? 0);
+    // this browser has looked at none of them yet
+    let before = 0;
+    for (const status of ['failed', 'waiting'])
+      before += (await api('GET', `/agent-work-orders?limit=1&status=${status}`)).total_count;
+    if (before > 0) await page.locator(`[data-needing="${before}"]`).waitFor();
     const failed = await createOrder(
       repository,
       'Fail soon\ndemo@planning: sleep 1\ndemo@planning: fail the plan is no good',

@@ -1,5 +1,6 @@
-// Logging in, and what an administrator does in the settings.
+// Logging in, an order by keys alone, and what an administrator does in the settings.
 import assert from 'node:assert/strict';
+import { orderWithKeys, press } from './keyboard.mjs';
 import { base, close, launch, noViolations, open, shot } from './support.mjs';
 
 const browser = await launch();
@@ -7,11 +8,21 @@ try {
   const t = await open(browser, '/ui/');
   const { page } = t;
   await page.getByText('awoctl ui').waitFor();
-  await noViolations(page, 'login');
-  await shot(page, 'login');
-  await page.goto(process.env.AWO_UI_LINK);
+  for (const colorScheme of ['dark', 'light']) {
+    await page.emulateMedia({ colorScheme });
+    await page.locator(`html[data-theme="${colorScheme}"]`).waitFor();
+    await noViolations(page, `login, ${colorScheme}`);
+    await shot(page, `login-${colorScheme}`);
+  }
+  // the link is opened beside it, as from a terminal; from here to a finished order there is no mouse
+  const beside = await t.context.newPage();
+  await beside.goto(process.env.AWO_UI_LINK);
+  await beside.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
+  assert.ok(!beside.url().includes('token='), 'the link stays in the address');
+  await beside.close();
+  await press(page, 'I have logged in: try again');
   await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
-  assert.ok(!page.url().includes('token='), 'the link stays in the address');
+  await orderWithKeys(page, 'Made with keys alone');
 
   await page.goto(`${base}/ui/settings`);
   const setting = (key) => page.locator(`[data-setting="${key}"]`);
