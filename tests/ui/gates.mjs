@@ -118,7 +118,7 @@ export const scenarios = {
     await page.getByLabel('Comment').fill('not worth it');
     await page.getByRole('button', { name: 'Reject', exact: true }).click();
     await page.getByText('rejected behind planning: not worth it').first().waitFor();
-    assert.equal((await orderOf(id)).status, 'cancelled');
+    await statusBecomes(id, 'cancelled');
     await close(t);
   },
 };

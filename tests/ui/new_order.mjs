@@ -51,6 +51,15 @@ export const scenarios = {
     await page.getByText(`${order.git_files_changed} files`, { exact: true }).waitFor();
     await page.getByRole('tab', { name: 'Changes' }).click();
     await page.locator('[data-diff] tr').first().waitFor();
+    // long lines are cut off at first, and broken when asked; that is remembered
+    const line = page.locator('[data-diff] tr td:last-child').last();
+    const breaks = () => line.evaluate((cell) => getComputedStyle(cell).whiteSpace);
+    assert.equal(await breaks(), 'pre');
+    await page.getByRole('button', { name: 'Wrap lines', pressed: false }).click();
+    await page.getByRole('button', { name: 'Wrap lines', pressed: true }).waitFor();
+    assert.match(await breaks(), /pre-wrap|break-spaces/);
+    const stored = await page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')));
+    assert.equal(stored.wrapDiff, true);
     await noViolations(page, 'changes');
     await shot(page, 'changes');
     await page.getByRole('tab', { name: 'Step outputs' }).click();

@@ -90,7 +90,7 @@ export async function noSidewaysScroll(page, where) {
 export async function shot(page, name) {
   if (!shots) return;
   mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: join(shots, `${name}.png`) });
+  await page.screenshot({ path: join(shots, `${name}.png`), timeout: 60_000 });
 }
 
 /** Holds back what the page asks of addresses that match, until the answer is called. */
