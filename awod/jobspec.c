@@ -84,8 +84,9 @@ steps_part(const struct order_row *r, size_t nprompts, int64_t *total)
 		number = r->pub.step_number > (int64_t)s->n ? r->pub.step_number : (int64_t)s->n;
 		for (size_t i = 0; i < nprompts; i++)
 			json_array_append_new(a, json_pack("{s:s,s:I}", "name", "prompt", "number", (json_int_t)++number));
-		/* an attempt that came as far as create-pr has committed what its prompts left */
-		if (nprompts > 0 || r->pub.current_step == NULL || strcmp(r->pub.current_step, "create-pr") != 0)
+		/* an attempt that came as far as create-pr, or just behind commit, has committed what its prompts left */
+		if (nprompts > 0 || (r->resume_step == (int64_t)s->n &&
+		    (r->pub.current_step == NULL || strcmp(r->pub.current_step, "create-pr") != 0)))
 			json_array_append_new(a,
 			    json_pack("{s:s,s:I}", "name", "commit", "number", (json_int_t)++number));
 		if (p_strv_has(s, "create-pr"))

@@ -518,6 +518,9 @@ set_resume(struct order_row *r, const char *step, bool done)
 			r->resume_step = (int64_t)i + (done ? 1 : 0);
 			return;
 		}
+	/* behind the list: what the last prompt left is committed, or not yet */
+	if (r->resume_step >= (int64_t)list->n)
+		r->resume_step = (int64_t)list->n + (done && strcmp(step, "commit") == 0 ? 1 : 0);
 }
 
 /* False when the line lacks what a row needs. */

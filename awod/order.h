@@ -21,7 +21,8 @@ struct order_row {
 	int64_t port_start;		/* 0: none */
 	int64_t timeout_seconds;	/* whole order; 0: none */
 	int64_t elapsed_us;		/* running time so far, for that timeout */
-	int64_t resume_step;		/* index of the step to begin with at the next start */
+	/* index of the step to begin with at the next start; when all are done their count, one more behind a prompt's commit */
+	int64_t resume_step;
 	int64_t gate_passed;		/* the highest resume_step before which a person approved */
 	int64_t tries_base;		/* attempts that do not count against retry.max_attempts: those before a retry asked for */
 	int64_t step_started_at;	/* of current_step, from step_started: step_completed belongs to the same row */

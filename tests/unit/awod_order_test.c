@@ -394,6 +394,25 @@ test_lines_of_steps(void **state)
 	    "{\"step\":\"prompt\",\"step_number\":1,\"success\":true}", &s));
 	P_FREE(step, &s);
 	assert_int_equal(r.resume_step, 2);
+
+	/* in a round that a prompt began: behind the commit there is only the end */
+	r.resume_step = 3;
+	for (size_t i = 0; i < 4; i++) {
+		static const struct {
+			enum p_event_id event;
+			const char *line;
+			int64_t resume;
+		} round[] = {
+		    {P_E_step_completed, "{\"step\":\"commit\",\"step_number\":5,\"success\":false}", 3},
+		    {P_E_step_completed, "{\"step\":\"commit\",\"step_number\":5,\"success\":true}", 4},
+		    {P_E_step_started, "{\"step\":\"prompt\",\"step_number\":6}", 3},
+		    {P_E_step_completed, "{\"step\":\"prompt\",\"step_number\":6,\"success\":true}", 3},
+		};
+
+		assert_true(take(&r, round[i].event, round[i].line, &s));
+		P_FREE(step, &s);
+		assert_int_equal(r.resume_step, round[i].resume);
+	}
 	order_row_free(&r);
 }
 
