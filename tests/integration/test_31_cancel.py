@@ -78,7 +78,7 @@ def cancel_waiting(instance, order_id):
 def test_during_a_push_to_a_local_repository(make_instance, repo):
     """It goes on to its end: what a killed one leaves in the user's repository, nobody would remove."""
     instance = make_instance({"timeouts": {"kill": 10}})
-    order_id = instance.create(repo.path, "Add a file\ndemo@execute: run head -c 20000000 /dev/urandom > big; "
+    order_id = instance.create(repo.path, "Add a file\ndemo@execute: run head -c 10000000 /dev/urandom > big; "
                                           "git add big; git commit -qm big")
     half_done = lambda: list((repo.path / "objects" / "pack").glob("*_git2_*"))
     end = time.monotonic() + 60
@@ -88,7 +88,7 @@ def test_during_a_push_to_a_local_repository(make_instance, repo):
     # as slow as on a busy machine
     push, = [p for w in instance.workers() for p in processes.descendants(w.pid) if "push" in (p.argv or ())]
     push.kill(signal.SIGSTOP)
-    resumed = threading.Timer(2, push.kill, (signal.SIGCONT,))
+    resumed = threading.Timer(1, push.kill, (signal.SIGCONT,))
     resumed.start()
     try:
         message, _, clean = cancel(instance, order_id)
