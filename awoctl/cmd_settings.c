@@ -37,7 +37,8 @@ show(struct ctl *ctl, struct p_settings_answer *answer)
 		bool changed = strcmp(s->source, "default") != 0;
 		table_cell(t, INK_NONE, s->key);
 		table_cell(t, changed ? INK_CYAN : INK_NONE, value ? value : "?");
-		table_cellf(t, INK_NONE, "%s%s", s->source, s->fixed ? " (fixed)" : "");
+		const char *how = !s->fixed ? "" : strncmp(s->source, "environment", 11) == 0 ? " (fixed)" : " (file only)";
+		table_cellf(t, INK_NONE, "%s%s", s->source, how);
 		table_cell(t, INK_DIM, s->help);
 	}
 	table_print(t, &ctl->out, &b);

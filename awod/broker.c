@@ -43,19 +43,15 @@ load(struct broker *b, struct awo_err *err)
 	return config_load(&in, err);
 }
 
-/*
- * Remembers what is in force of the settings that need a restart. Where the database, its key and the gateway are cannot
- * come out of the database: of those the configuration without what is stored counts (only = NULL, the first time).
- */
+/* Remembers what is in force of the settings that need a restart. */
 static void
-remember_start(struct broker *b, const char *only)
+remember_start(struct broker *b)
 {
 	struct p_settings_answer all;
 	struct awo_err err = {0};
 
-	if (b->at_start == NULL)
-		b->at_start = json_object();
-	if (config_settings(b->conf, only, &all, &err) != 0)
+	b->at_start = json_object();
+	if (config_settings(b->conf, NULL, &all, &err) != 0)
 		return;
 	for (size_t i = 0; i < all.settings.n; i++)
 		if (all.settings.v[i].restart_required)
@@ -201,13 +197,12 @@ broker_main(const struct options *o, int fd)
 	config_log_ignored(environ);
 	if (open_state(&b, &err) != 0)
 		goto out;
-	remember_start(&b, NULL);
 	/* once more, with the settings that are stored */
 	config_free(b.conf);
 	b.conf = load(&b, &err);
 	if (b.conf == NULL)
 		goto out;
-	remember_start(&b, "socket");
+	remember_start(&b);
 	apply_log(b.conf);
 	if (o->user_mode && b.conf->github_token == NULL)
 		b.gh = gh_token_open(b.base, b.conf->gh_cli_path, b.conf->github_host);

@@ -998,7 +998,7 @@ apply_stored(struct config *c, const struct config_input *in)
 		enum agent_key k;
 		size_t agent;
 
-		if (i >= 0 && (rows[i].flags & CONF_FILE)) {
+		if (i >= 0 && (rows[i].flags & CONF_UNSTORED)) {
 			(void)ERR(&err, FAILED_PRECONDITION, key,
 			    "it is read from the configuration file alone");
 		} else if (i >= 0 && !(rows[i].flags & CONF_SECRET)) {
@@ -1327,7 +1327,7 @@ add_setting(struct p_settings_answer *out, const char *key, const struct row *r,
 	P_SETS(setting, s, key, key);
 	P_SET(setting, s, value, value_json(r, at));
 	P_SETS(setting, s, source, source_text(source));
-	P_SET(setting, s, fixed, source->fixed || (r->flags & CONF_FILE) != 0);
+	P_SET(setting, s, fixed, source->fixed || (r->flags & CONF_UNSTORED) != 0);
 	P_SET(setting, s, restart_required, (r->flags & CONF_RESTART) != 0);
 	P_SETS(setting, s, help, r->help);
 }
@@ -1429,11 +1429,10 @@ config_check_setting(const struct config *c, const char *key, const json_t *valu
 		return refuse_fixed(key, row_source(c, (size_t)i), err);
 	if (json_is_null(value))
 		return 0;
-	if (rows[i].flags & CONF_FILE)
+	if (rows[i].flags & CONF_UNSTORED)
 		return ERR(err, FAILED_PRECONDITION, "key",
-		    "%s is read by awo-gateway, from the configuration file alone; change it there "
-		    "and restart the gateway",
-		    key);
+		    "%s is read from the configuration file alone; change it there and restart %s",
+		    key, rows[i].flags & CONF_GATEWAY ? "awo-gateway" : "awod");
 	if (rows[i].flags & CONF_SECRET)
 		return ERR(err, INVALID_ARGUMENT, "key",
 		    "%s is a secret and is not stored in clear; store it as a credential", key);

@@ -12,6 +12,8 @@
 #define CONF_SECRET 0x2U
 #define CONF_PATH 0x4U
 #define CONF_FILE 0x8U
+#define CONF_GATEWAY 0x10U
+#define CONF_UNSTORED (CONF_FILE | CONF_GATEWAY)
 
 struct config_agent {
 	char *name, *adapter, *program, *model;	/* model may be NULL */

@@ -280,9 +280,11 @@ add_key(struct buf *b, const struct key *k)
 				buf_adds(b, " .\n");
 		}
 	}
-	if (k->flags & (CONF_RESTART | CONF_FILE))
+	if (k->flags & (CONF_RESTART | CONF_GATEWAY))
 		buf_printf(b, "Takes effect when\n.Xr %s 8\nis restarted.\n",
-		    k->flags & CONF_FILE ? "awo-gateway" : "awod");
+		    k->flags & CONF_GATEWAY ? "awo-gateway" : "awod");
+	if (k->flags & CONF_UNSTORED)
+		buf_adds(b, "Changed in the file alone.\n");
 	if (k->flags & CONF_SECRET)
 		buf_adds(b, "Masked wherever it is shown.\n");
 }

@@ -88,23 +88,28 @@ def test_wrong_settings_are_refused(instance, key, value):
     assert e.value.code in ("invalid_argument", "not_found")
 
 
-def test_the_gateways_own_settings_are_the_files(instance):
+@pytest.mark.parametrize("key, value, service", [
+    ("gateway.url", "https://awo.example.org", "awo-gateway"), ("storage.type", "memory", "awod"),
+    ("storage.directory", "/srv/awo", "awod"), ("credentials.key_file", "/srv/key", "awod")])
+def test_what_is_read_before_the_stored_settings_is_the_files(instance, key, value, service):
     with pytest.raises(RpcError) as e:
-        instance.call("settings.set", key="gateway.url", value="https://awo.example.org")
+        instance.call("settings.set", key=key, value=value)
     assert e.value.code == "failed_precondition" and "configuration file" in str(e.value)
-    url, session = (instance.call("settings.get", key=f"gateway.{name}")["settings"][0] for name in ("url", "session"))
-    assert url["fixed"] and not session["fixed"]
+    assert f"restart {service} " in str(e.value)
+    there, session = (instance.call("settings.get", key=name)["settings"][0] for name in (key, "gateway.session"))
+    assert there["fixed"] and not session["fixed"]
 
 
 def test_setting_that_needs_a_restart_says_so(instance):
     get = lambda key=None: instance.call("settings.get", **({"key": key} if key else {}))
     assert get()["restart_required"] is False
-    answer = instance.call("settings.set", key="storage.type", value="memory")
+    running = get("socket.mode")["settings"][0]["value"]
+    answer = instance.call("settings.set", key="socket.mode", value="0640")
     assert answer["restart_required"] is True
-    pending, = get("storage.type")["settings"]
-    assert pending["value"] == "memory" and pending["running_value"] == "sqlite"
+    pending, = get("socket.mode")["settings"]
+    assert pending["value"] == "0640" and pending["running_value"] == running
     assert get()["restart_required"] is True and "running_value" not in get("max_concurrent")["settings"][0]
-    instance.call("settings.set", key="storage.type", value=None)
+    instance.call("settings.set", key="socket.mode", value=None)
     assert get()["restart_required"] is False
 
 

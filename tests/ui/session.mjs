@@ -30,6 +30,9 @@ try {
   const fixed = setting('retention.workspace_days');
   await fixed.getByText(/Fixed by: environment AWO_RETENTION_DAYS/).waitFor();
   assert.ok(await fixed.getByLabel('retention.workspace_days').isDisabled());
+  // nor what is read before the stored settings can be
+  await setting('storage.directory').getByText('Fixed by: configuration file (default)').waitFor();
+  assert.ok(await setting('storage.directory').getByLabel('storage.directory').isDisabled());
   const slots = setting('max_concurrent');
   await slots.getByLabel('max_concurrent').fill('many');
   await slots.getByRole('button', { name: 'Save' }).click();
@@ -59,18 +62,18 @@ try {
   await save('agents.claude.program', 'no-such-program');
   await page.getByText('agents.claude.program changed').first().waitFor();
   // what needs a restart is stored, and stands there as pending until it is taken back
-  await save('storage.directory', '/srv/awo');
-  await page.getByText('storage.directory is stored').first().waitFor();
-  await setting('storage.directory').getByText('Pending: awod runs with the default until').waitFor();
+  await save('socket.group', 'staff');
+  await page.getByText('socket.group is stored').first().waitFor();
+  await setting('socket.group').getByText('Pending: awod runs with awo until').waitFor();
   await page.getByText('A change is stored and waits for a restart').waitFor();
   await page.reload();
-  await setting('storage.directory')
+  await setting('socket.group')
     .getByText(/^Pending/)
     .waitFor();
   await noViolations(page, 'settings, pending');
   await shot(page, 'settings-pending');
-  await setting('storage.directory').getByRole('button', { name: 'Back to the configured value' }).click();
-  await setting('storage.directory')
+  await setting('socket.group').getByRole('button', { name: 'Back to the configured value' }).click();
+  await setting('socket.group')
     .getByText(/^Pending/)
     .waitFor({ state: 'detached' });
   await page.getByText('A change is stored and waits for a restart').waitFor({ state: 'detached' });

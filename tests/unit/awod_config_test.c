@@ -493,9 +493,9 @@ test_check_setting(void **state)
 	assert_int_equal(check_setting(c, "retry.max_attempts", "5", &restart, &err), 0);
 	assert_false(restart);
 	assert_int_equal(c->retry_max_attempts, 3); /* checked, not set */
-	assert_int_equal(check_setting(c, "storage.directory", "\"/srv/awo\"", &restart, &err), 0);
+	assert_int_equal(check_setting(c, "socket.group", "\"staff\"", &restart, &err), 0);
 	assert_true(restart);
-	assert_null(c->storage_directory);
+	assert_string_equal(c->socket_group, "awo");
 	assert_int_equal(check_setting(c, "sandbox.require", "[\"seccomp\"]", &restart, &err), 0);
 	assert_int_equal(c->sandbox_require.n, 5);
 	assert_int_equal(check_setting(c, "tests.must_pass", "false", &restart, &err), 0);

@@ -649,7 +649,7 @@ settings_change_and_are_audited(void **state)
 	assert_int_equal(rig->b.conf->max_concurrent, 9);
 	assert_true(json_is_false(json_object_get(s, "restart_required")));
 	s = client_ask(admin, "settings.set",
-	    json_pack("{s:s, s:s}", "key", "storage.directory", "value", "/srv/awo"));
+	    json_pack("{s:s, s:s}", "key", "socket.group", "value", "staff"));
 	assert_true(json_is_true(json_object_get(s, "restart_required")));
 	client_ask(admin, "settings.set", json_pack("{s:s, s:n}", "key", "max_concurrent", "value"));
 	assert_int_equal(rig->b.conf->max_concurrent, 5);

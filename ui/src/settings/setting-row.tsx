@@ -29,6 +29,11 @@ export function typed(text: string, like: unknown): { value: unknown } | { probl
   return { value: trimmed };
 }
 
+/** The environment says so itself; what is in the file alone may be at its default there. */
+function fixedBy(source: string): string {
+  return source.startsWith('environment') ? source : `configuration file (${source})`;
+}
+
 interface Props {
   setting: Setting;
   readOnly: boolean;
@@ -79,7 +84,7 @@ export function SettingRow({ setting, readOnly }: Props) {
           <>
             {setting.help}
             {' · '}
-            {setting.fixed ? `Fixed by: ${setting.source}` : `From: ${setting.source}`}
+            {setting.fixed ? `Fixed by: ${fixedBy(setting.source)}` : `From: ${setting.source}`}
             {setting.restart_required && !pending && ' · takes effect after a restart'}
             {pending && (
               <strong className="block font-medium text-waiting">
