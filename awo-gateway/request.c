@@ -350,16 +350,20 @@ request_fail_args(struct request *rq, const struct args_error *more, size_t nmor
 	send_bytes(rq, 422, &text);
 }
 
-/* The error is one of what the request says. */
+/* The errors are those of what the request says. */
 static void
 fail_argument(struct request *rq, const struct awo_err *err)
 {
 	const struct p_type *type = type_of(rq);
-	struct args_error e;
+	struct args_error *errors = xcalloc(ERRORS_MAX, sizeof(*errors));
+	struct awo_err part;
+	size_t n;
 
-	args_explain(type, rq->args, err,
-	    args_origin(type, err->field, has_body(rq), &rq->target, rq->params), &e);
-	request_fail_args(rq, &e, 1);
+	for (n = 0; n < ERRORS_MAX && awo_err_part(err, n, &part); n++)
+		args_explain(type, rq->args, &part,
+		    args_origin(type, part.field, has_body(rq), &rq->target, rq->params), &errors[n]);
+	request_fail_args(rq, errors, n);
+	free(errors);
 }
 
 void

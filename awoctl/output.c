@@ -25,21 +25,30 @@ to_stderr(const struct term *term, enum ink ink, const char *before, const char 
 int
 ctl_fail(const struct ctl *ctl, const struct awo_err *err)
 {
+	struct awo_err part;
+
 	if (ctl->line && ctl->line->json) {
 		CLEAN_JSON json_t *tree = json_pack("{s:{s:s,s:s%,s:o}}", "error", "code", awo_code_name(err->code),
 		    "message", err->msg, strlen(err->msg), "field",
 		    err->field[0] ? json_string(err->field) : json_null());
+		json_t *parts = tree && awo_err_part(err, 1, &part) ? json_array() : NULL;
+		for (size_t i = 0; parts && awo_err_part(err, i, &part); i++)
+			json_array_append_new(parts, json_pack("{s:s,s:s}", "field", part.field, "message", part.msg));
+		if (parts)
+			json_object_set_new(json_object_get(tree, "error"), "errors", parts);
 		CLEAN_FREE char *text = tree ? json_dumps(tree, JSON_COMPACT | JSON_ENSURE_ASCII) : NULL;
 		fprintf(stderr, "%s\n", text ? text : "{\"error\":{\"code\":\"internal\",\"message\":"
 		    "\"the error text is no UTF-8\",\"field\":null}}");
 		return awo_code_exit(err->code);
 	}
 	/* fields are named as RPC and HTTP name them, which helps only with a value that does not fit */
-	bool name_field = err->code == AWO_INVALID_ARGUMENT && err->field[0] && !strstr(err->msg, err->field);
-	CLEAN_FREE char *text = name_field
-	    ? xasprintf("%s: %s", err->field, err->msg)
-	    : xstrdup(err->msg[0] ? err->msg : awo_code_name(err->code));
-	to_stderr(&ctl->err, INK_RED, "", text);
+	for (size_t i = 0; awo_err_part(err, i, &part); i++) {
+		bool name_field = part.code == AWO_INVALID_ARGUMENT && part.field[0] && !strstr(part.msg, part.field);
+		CLEAN_FREE char *text = name_field
+		    ? xasprintf("%s: %s", part.field, part.msg)
+		    : xstrdup(part.msg[0] ? part.msg : awo_code_name(part.code));
+		to_stderr(&ctl->err, INK_RED, "", text);
+	}
 	return awo_code_exit(err->code);
 }
 

@@ -100,37 +100,76 @@ is_blank(const char *text)
 	return text[strspn(text, " \t\r\n")] == '\0';
 }
 
-static int
-check_create(const struct broker *b, const struct p_order_create *q, const struct repo_url *u,
-    struct awo_err *err)
+/*
+ * One more thing that is wrong with a request: who mends one field need not ask again to hear of the next. Of those with
+ * another code than the first, which is a reason of its own, is told when the first is mended.
+ */
+static void
+also_wrong(struct awo_err *all, const struct awo_err *one)
 {
-	const char *issue = q->github_issue_number;
+	if (all->code == AWO_OK)
+		*all = *one;
+	else if (one->code == all->code)
+		awo_err_also(all, one);
+}
 
-	if (q->sandbox_type == sandbox_type_e2b || q->sandbox_type == sandbox_type_dagger)
-		return ERR(err, UNIMPLEMENTED, "sandbox_type",
-		    "%s is not in this version: use git_worktree or git_branch",
-		    P_ENUM_NAME(sandbox_type, q->sandbox_type));
-	if (q->user_request == NULL && issue == NULL)
+static int
+check_request(const struct p_order_create *q, struct awo_err *err)
+{
+	if (q->user_request == NULL && q->github_issue_number == NULL)
 		return ERR(err, INVALID_ARGUMENT, "user_request",
 		    "is missing: say what is to be done, or give github_issue_number");
 	if (q->user_request != NULL && is_blank(q->user_request))
 		return ERR(
 		    err, INVALID_ARGUMENT, "user_request", "is empty: say what is to be done");
-	if (issue != NULL && (issue[0] == '0' || strspn(issue, "0123456789") != strlen(issue)))
+	return 0;
+}
+
+static int
+check_issue(const struct broker *b, const char *issue, const struct repo_url *u, struct awo_err *err)
+{
+	if (issue == NULL)
+		return 0;
+	if (issue[0] == '0' || strspn(issue, "0123456789") != strlen(issue))
 		return ERR(err, INVALID_ARGUMENT, "github_issue_number",
 		    "must be a decimal number without leading zero");
-	if (issue != NULL && !repository_is_github(b->conf, u))
+	if (u != NULL && !repository_is_github(b->conf, u))
 		return ERR(err, INVALID_ARGUMENT, "github_issue_number",
 		    "%s is no repository on %s, so that it has no issues there; put the request "
 		    "into user_request",
 		    u->canonical, b->conf->github_host);
-	if (q->base_branch != NULL && !is_branch_name(q->base_branch))
-		return ERR(err, INVALID_ARGUMENT, "base_branch",
+	return 0;
+}
+
+/* Collects in *all what is wrong; u: NULL when the repository's URL is. */
+static void
+check_create(const struct broker *b, const struct p_order_create *q, const struct repo_url *u,
+    struct awo_err *all)
+{
+	struct awo_err one;
+
+	if (q->sandbox_type == sandbox_type_e2b || q->sandbox_type == sandbox_type_dagger) {
+		(void)ERR(&one, UNIMPLEMENTED, "sandbox_type",
+		    "%s is not in this version: use git_worktree or git_branch",
+		    P_ENUM_NAME(sandbox_type, q->sandbox_type));
+		also_wrong(all, &one);
+	}
+	if (check_request(q, &one) != 0)
+		also_wrong(all, &one);
+	if (check_issue(b, q->github_issue_number, u, &one) != 0)
+		also_wrong(all, &one);
+	if (q->base_branch != NULL && !is_branch_name(q->base_branch)) {
+		(void)ERR(&one, INVALID_ARGUMENT, "base_branch",
 		    "is no valid name of a branch (git check-ref-format)");
-	if (q->model != NULL && (q->model[0] == '-' || !is_printable(q->model)))
-		return ERR(
-		    err, INVALID_ARGUMENT, "model", "may not begin with '-' or have spaces in it");
-	return check_agent(b->conf, q->agent != NULL ? q->agent : b->conf->default_agent, err);
+		also_wrong(all, &one);
+	}
+	if (q->model != NULL && (q->model[0] == '-' || !is_printable(q->model))) {
+		(void)ERR(&one, INVALID_ARGUMENT, "model",
+		    "may not begin with '-' or have spaces in it");
+		also_wrong(all, &one);
+	}
+	if (check_agent(b->conf, q->agent != NULL ? q->agent : b->conf->default_agent, &one) != 0)
+		also_wrong(all, &one);
 }
 
 /* The steps: what was asked for, else what the repository is registered with, else the defaults. */
@@ -171,29 +210,32 @@ row_free(struct order_row *row)
 	free(row);
 }
 
+/* NULL with *err set, which is clear before. */
 static struct order_row *
 build_row(const struct broker *b, const struct caller *who, const struct p_order_create *q, struct awo_err *err)
 {
-	const struct p_repository *registered;
+	const struct p_repository *registered = NULL;
 	struct order_row *row;
+	struct awo_err one;
 	struct p_order *o;
 	struct repo_url u;
+	bool is_url = repo_url_parse(q->repository_url, &u, &one) == 0;
 
-	if (repo_url_parse(q->repository_url, &u, err) != 0 ||
-	    repository_allowed(b, &u, err) != 0 || check_create(b, q, &u, err) != 0)
-		return NULL;
-	registered = store_repository_lend(b->store, (uint32_t)who->uid, u.canonical);
+	if (!is_url || repository_allowed(b, &u, &one) != 0)
+		also_wrong(err, &one);
+	check_create(b, q, is_url ? &u : NULL, err);
+	if (is_url)
+		registered = store_repository_lend(b->store, (uint32_t)who->uid, u.canonical);
 	row = xcalloc(1, sizeof(*row));
 	o = &row->pub;
-	if (plan_steps(b, q, registered, &o->selected_commands, err) != 0) {
+	if (plan_steps(b, q, registered, &o->selected_commands, &one) != 0 ||
+	    order_check_gates(&q->gates, &o->selected_commands, &one) != 0)
+		also_wrong(err, &one);
+	if (err->code != AWO_OK) {
 		row_free(row);
 		return NULL;
 	}
 	P_MARK(order, o, selected_commands);
-	if (order_check_gates(&q->gates, &o->selected_commands, err) != 0) {
-		row_free(row);
-		return NULL;
-	}
 	for (size_t i = 0; i < q->gates.n; i++)
 		p_strv_add(&o->gates, q->gates.v[i]);
 	P_MARK(order, o, gates);

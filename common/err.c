@@ -2,6 +2,7 @@
 #include "common/err.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -66,6 +67,7 @@ awo_err_set(struct awo_err *e, enum awo_code code, const char *where, const char
 	e->where = where;
 	memcpy(e->field, name, sizeof e->field);
 	set_text(e->msg, sizeof e->msg, msg, printed(n, sizeof msg));
+	e->more[0] = '\0';
 	return -1;
 }
 
@@ -88,6 +90,48 @@ awo_err_prefix(struct awo_err *e, const char *fmt, ...)
 	    len > 0 && head[len - 1] != ' ' ? ": " : "", e->msg);
 	set_text(e->msg, sizeof e->msg, whole, printed(n, sizeof whole));
 	return -1;
+}
+
+/* The field of the next of what stands in `more`, with its message behind it; the NUL at the end has none. */
+static const char *
+skip_more(const char *p)
+{
+	p += strlen(p) + 1;
+	return p + strlen(p) + 1;
+}
+
+void
+awo_err_also(struct awo_err *e, const struct awo_err *other)
+{
+	size_t field = strlen(other->field) + 1, msg = strlen(other->msg) + 1;
+	char *end = e->more;
+
+	while (*end != '\0')
+		end = (char *)(uintptr_t)skip_more(end);
+	if (field == 1 || field + msg + 1 > (size_t)(e->more + sizeof e->more - end))
+		return;
+	memcpy(end, other->field, field);
+	memcpy(end + field, other->msg, msg);
+	end[field + msg] = '\0';
+}
+
+bool
+awo_err_part(const struct awo_err *e, size_t i, struct awo_err *part)
+{
+	const char *p = e->more;
+
+	*part = *e;
+	part->more[0] = '\0';
+	if (i == 0)
+		return true;
+	for (; i > 1 && *p != '\0'; i--)
+		p = skip_more(p);
+	if (*p == '\0')
+		return false;
+	memcpy(part->field, p, strlen(p) + 1);
+	p += strlen(p) + 1;
+	memcpy(part->msg, p, strlen(p) + 1);
+	return true;
 }
 
 const char *

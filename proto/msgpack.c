@@ -27,6 +27,7 @@ struct cursor {
  * with their logs. */
 #define REQUEST_VALUES 16384
 #define ANSWER_VALUES 262144
+#define ERRORS_MAX 32 /* fields that an error may name */
 #define ANSWER_USUAL 2000 /* bytes of an answer with one order in it: room that need not grow piece by piece */
 
 static int
@@ -376,6 +377,18 @@ p_decode_error(struct p_slice error, struct awo_err *err)
 		message = json_string_value(j); /* other implementations send a bare text */
 	awo_err_set(err, known == AWO_OK ? AWO_INTERNAL : known, __func__, field ? field : "", "%s",
 	    message ? message : "the daemon sent an error without a message");
+	/* the first of them is the one that the message and the field are of */
+	for (size_t i = 1; err != NULL && i < ERRORS_MAX; i++) {
+		const json_t *one = json_array_get(json_object_get(j, "errors"), i);
+		struct awo_err other;
+
+		if (one == NULL)
+			break;
+		field = json_string_value(json_object_get(one, "field"));
+		message = json_string_value(json_object_get(one, "message"));
+		awo_err_set(&other, err->code, __func__, field ? field : "", "%s", message ? message : "");
+		awo_err_also(err, &other);
+	}
 }
 
 /* ---- encoding */
@@ -630,13 +643,17 @@ p_encode_notify(struct buf *b, const char *method, const struct p_type *type, co
 void
 p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err)
 {
+	struct awo_err part;
 	msgpack_packer pk;
+	size_t n = 1;
 
+	while (awo_err_part(err, n, &part))
+		n++;
 	msgpack_packer_init(&pk, b, write_buf);
 	msgpack_pack_array(&pk, 4);
 	msgpack_pack_int(&pk, P_FRAME_RESPONSE);
 	msgpack_pack_uint32(&pk, id);
-	msgpack_pack_map(&pk, err->field[0] ? 3 : 2);
+	msgpack_pack_map(&pk, 2U + (err->field[0] != '\0') + (n > 1));
 	pack_string(&pk, "code");
 	pack_string(&pk, awo_code_name(err->code));
 	pack_string(&pk, "message");
@@ -644,6 +661,18 @@ p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err)
 	if (err->field[0]) {
 		pack_string(&pk, "field");
 		pack_string(&pk, err->field);
+	}
+	if (n > 1) {
+		pack_string(&pk, "errors");
+		msgpack_pack_array(&pk, n);
+		for (size_t i = 0; i < n; i++) {
+			(void)awo_err_part(err, i, &part);
+			msgpack_pack_map(&pk, 2);
+			pack_string(&pk, "field");
+			pack_string(&pk, part.field);
+			pack_string(&pk, "message");
+			pack_string(&pk, part.msg);
+		}
 	}
 	msgpack_pack_nil(&pk);
 }

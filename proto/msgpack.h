@@ -78,7 +78,7 @@ void p_encode_request(struct buf *b, uint32_t id, const char *method, const stru
 void p_encode_request_as(struct buf *b, uint32_t id, const char *method, const struct p_type *type, const void *obj,
     const char *auth);
 void p_encode_answer(struct buf *b, uint32_t id, const struct p_type *type, const void *obj);
-void p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err);	/* {code, message, field?} */
+void p_encode_error(struct buf *b, uint32_t id, const struct awo_err *err);	/* {code, message, field?, errors?} */
 void p_encode_notify(struct buf *b, const char *method, const struct p_type *type, const void *obj);
 void p_encode_value(struct buf *b, const struct p_type *type, const void *obj);	/* the bare map */
 /* The error map of a response, as sent by p_encode_error. */

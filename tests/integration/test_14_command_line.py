@@ -48,6 +48,19 @@ def test_request_from_standard_input(instance, repo):
     assert instance.call("order.list")["agent_work_orders"][0]["user_request"].startswith("From a pipe\nwith two lines")
 
 
+def test_all_that_is_wrong_is_said_at_once(instance, repo):
+    wrong = ("run", repo.path, "x", "--agent", "nobody", "--base", "a..b", "--steps", "dance")
+    done = instance.awoctl(*wrong)
+    assert done.rc != 0
+    lines = done.err.strip().splitlines()
+    assert len(lines) == 3 and all(line.startswith("awoctl: ") for line in lines), done.err
+    assert "a..b" not in lines[0] and "base_branch" in lines[0] and "nobody" in lines[1] and "dance" in lines[2], done.err
+    error = json.loads(instance.awoctl(*wrong, "--json").err)["error"]
+    assert [e["field"] for e in error["errors"]] == ["base_branch", "agent", "selected_commands"] and error["field"] == "base_branch"
+    one = json.loads(instance.awoctl("run", repo.path, "x", "--agent", "nobody", "--json").err)["error"]
+    assert one["field"] == "agent" and "errors" not in one
+
+
 def test_interrupt_detaches(instance, repo):
     argv = [str(instance.programs / "awoctl"), "--socket", str(instance.socket), "run", str(repo.path),
             "x\ndemo@planning: sleep 3"]

@@ -61,6 +61,10 @@ def test_all_that_is_wrong_is_said_at_once(gateway):
             ("string_type", ["body", "github_issue_number"]), ("string_type", ["body", "agent"]),
             ("string_type", ["body", "base_branch"]), ("greater_than_equal", ["body", "priority"])], everything
         assert all(set(e) == {"type", "loc", "msg", "input"} and e["msg"] for e in everything.json["detail"])
+        # and what only a look at what there is shows
+        assert told(gateway.post(base, {"repository_url": "octo/thing", "user_request": " ", "agent": "nobody",
+                                        "base_branch": "a..b", "selected_commands": ["dance"]})) == [
+            ("value_error", ["body", name]) for name in ("user_request", "base_branch", "agent", "selected_commands")]
     assert told(gateway.get("/api/v1/?limit=0&offset=-1&status=done&since=now&until=soon")) == [
         ("enum", ["query", "status"]), ("value_error", ["query", "since"]), ("value_error", ["query", "until"]),
         ("greater_than_equal", ["query", "limit"]), ("greater_than_equal", ["query", "offset"])]

@@ -74,6 +74,9 @@ orders_are_checked_before_they_are_made(void **state)
 	    {"{\"repository_url\":\"/srv/repo\",\"user_request\":\"x\"}", "permission_denied",
 		"repository_url"},
 	};
+	static const char *const all_wrong[] = {"repository_url", "user_request", "github_issue_number", "base_branch", "agent",
+	    "selected_commands"};
+	json_t *errors;
 	static const char *const bad_branches[] = {"-x", "a..b", "a b", "a~1", "/a", "a/", "a//b",
 	    ".a", "a/.b", "a.lock", "a.lock/b", "a.", "@", "a@{b", "a\\b", "HEAD"};
 	struct client *c = client_new(OWNER);
@@ -94,6 +97,23 @@ orders_are_checked_before_they_are_made(void **state)
 			fail_msg("accepted the branch %s", bad_branches[i]);
 		assert_string_equal(client_field(), "base_branch");
 	}
+	/* all that is wrong is told at once, also where only a look at what there is shows it */
+	(void)client_ask(c, "order.create",
+	    json_pack("{s:s, s:s, s:s, s:s, s:[s], s:s}", "repository_url", "no repository", "user_request", " ", "agent",
+		"nobody", "base_branch", "a..b", "selected_commands", "dance", "github_issue_number", "x"));
+	assert_string_equal(client_error(), "invalid_argument");
+	assert_string_equal(client_field(), "repository_url");
+	errors = client_errors();
+	assert_int_equal(json_array_size(errors), 6);
+	for (size_t i = 0; i < json_array_size(errors); i++) {
+		assert_string_equal(text(json_array_get(errors, i), "field"), all_wrong[i]);
+		assert_true(*text(json_array_get(errors, i), "message") != '\0');
+	}
+	/* what is no permission is not mended by mending the rest */
+	(void)client_ask(c, "order.create", json_pack("{s:s, s:s, s:s}", "repository_url", "/srv/repo", "user_request", "x",
+	    "agent", "nobody"));
+	assert_string_equal(client_error(), "permission_denied");
+	assert_null(client_errors());
 	assert_int_equal(rig->norders, 0);
 	/* the neighbour of a name is told */
 	(void)client_ask(c, "order.create", json_loads(bad[12].json, 0, NULL));

@@ -780,6 +780,12 @@ client_message(void)
 	return text(json_object_get(last_answer, "error"), "message");
 }
 
+json_t *
+client_errors(void)
+{
+	return json_object_get(json_object_get(last_answer, "error"), "errors");
+}
+
 const char *
 client_field(void)
 {

@@ -86,6 +86,7 @@ json_t *client_ask(struct client *c, const char *method, json_t *params);
 const char *client_error(void);	  /* code of the last answer, "" when it was none */
 const char *client_message(void); /* its message */
 const char *client_field(void);
+json_t *client_errors(void);	  /* all fields that are wrong, NULL when they are not several */
 void client_read(struct client *c); /* takes in what is there */
 void json_to_msgpack(struct buf *b, const json_t *v);
 const char *text(const json_t *object, const char *key);

@@ -89,6 +89,43 @@ prefixes(void **state)
 }
 
 static void
+names_further_fields(void **state)
+{
+	struct awo_err e, other, part;
+	size_t n = 1;
+
+	(void)state;
+	ERR(&e, INVALID_ARGUMENT, "agent", "there is none");
+	assert_true(awo_err_part(&e, 0, &part));
+	assert_string_equal(part.field, "agent");
+	assert_false(awo_err_part(&e, 1, &part));
+	ERR(&other, INVALID_ARGUMENT, "", "names no field");
+	awo_err_also(&e, &other);
+	assert_false(awo_err_part(&e, 1, &part));
+	ERR(&other, INVALID_ARGUMENT, "model", "%s", "");
+	awo_err_also(&e, &other);
+	ERR(&other, INVALID_ARGUMENT, "base_branch", "is no name");
+	awo_err_also(&e, &other);
+	assert_true(awo_err_part(&e, 2, &part));
+	assert_int_equal(part.code, AWO_INVALID_ARGUMENT);
+	assert_string_equal(part.field, "base_branch");
+	assert_string_equal(part.msg, "is no name");
+	assert_true(awo_err_part(&e, 1, &part));
+	assert_string_equal(part.msg, "");
+	assert_false(awo_err_part(&e, 3, &part));
+	/* until it is full */
+	for (int i = 0; i < 200; i++)
+		awo_err_also(&e, &other);
+	while (awo_err_part(&e, n, &part))
+		n++;
+	assert_true(n > 20 && n < 200);
+	assert_string_equal(e.msg, "there is none");
+	/* one that is set anew says nothing of those */
+	ERR(&e, INTERNAL, "", "other");
+	assert_false(awo_err_part(&e, 1, &part));
+}
+
+static void
 names_every_code(void **state)
 {
 	(void)state;
@@ -119,6 +156,7 @@ main(void)
 	    cmocka_unit_test(cleans_what_it_is_given),
 	    cmocka_unit_test(may_be_built_from_itself),
 	    cmocka_unit_test(prefixes),
+	    cmocka_unit_test(names_further_fields),
 	    cmocka_unit_test(names_every_code),
 	};
 

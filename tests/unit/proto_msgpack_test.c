@@ -237,6 +237,26 @@ carries_errors(void **state)
 }
 
 static void
+carries_all_fields_that_are_wrong(void **state)
+{
+	CLEAN_BUF struct buf b = {0};
+	struct awo_err e, other, back, part;
+
+	(void)state;
+	ERR(&e, INVALID_ARGUMENT, "agent", "there is none");
+	ERR(&other, INVALID_ARGUMENT, "base_branch", "is no name");
+	awo_err_also(&e, &other);
+	p_encode_error(&b, 7, &e);
+	p_decode_error(frame(&b).error, &back);
+	assert_string_equal(back.field, "agent");
+	assert_string_equal(back.msg, "there is none");
+	assert_true(awo_err_part(&back, 1, &part));
+	assert_string_equal(part.field, "base_branch");
+	assert_string_equal(part.msg, "is no name");
+	assert_false(awo_err_part(&back, 2, &part));
+}
+
+static void
 reads_errors_of_others(void **state)
 {
 	static const struct {
@@ -335,6 +355,7 @@ main(void)
 	    cmocka_unit_test(bounds_values_of_any_shape),
 	    cmocka_unit_test(reads_answers_of_others),
 	    cmocka_unit_test(carries_errors),
+	    cmocka_unit_test(carries_all_fields_that_are_wrong),
 	    cmocka_unit_test(reads_errors_of_others),
 	    cmocka_unit_test(never_sends_what_is_too_large),
 	    cmocka_unit_test(notifies),
