@@ -4,6 +4,7 @@ import {
   api,
   close,
   createOrder,
+  eventually,
   noSidewaysScroll,
   noViolations,
   open,
@@ -42,6 +43,7 @@ export const scenarios = {
     await noViolations(page, 'workflow editor');
     await shot(page, 'workflow-editor');
     await dialog.getByRole('button', { name: 'Save workflow' }).click();
+    await dialog.waitFor({ state: 'detached' });
     // it is there after a reload, and can be changed and removed
     await page.reload();
     await page.getByLabel('Repository URL').fill(repository);
@@ -50,8 +52,7 @@ export const scenarios = {
     await own.getByRole('button', { name: 'Edit workflow Plan first' }).click();
     await page.getByLabel('Workflow name').fill('Plan, then ask');
     await page.getByRole('button', { name: 'Save workflow' }).click();
-    await page.getByRole('radio', { name: /^Plan, then ask/ }).waitFor();
-    assert.ok(await page.getByRole('radio', { name: /^Plan, then ask/ }).isChecked());
+    await page.getByRole('radio', { name: /^Plan, then ask/, checked: true }).waitFor();
     await page.getByRole('button', { name: 'Next' }).click();
     await page.getByLabel('Work Request').fill('Ask me before you build');
     await page.getByRole('button', { name: 'Create Work Order' }).click();
@@ -64,6 +65,8 @@ export const scenarios = {
     // the plan: shown, changed, put in place before the next step
     const preview = page.getByRole('region', { name: 'Plan preview' });
     await preview.getByRole('heading').first().waitFor();
+    // however the agent titled its plan: the page has one title, the order's
+    await eventually(() => page.locator('h1').allTextContents(), ['Ask me before you build']);
     await noViolations(page, 'gate');
     await shot(page, 'gate');
     await page.getByText('No changes').waitFor();
@@ -71,7 +74,7 @@ export const scenarios = {
     await page.getByLabel('Plan', { exact: true }).fill('# A better plan\n\n* say hello\n* say goodbye');
     await page.getByText('Unsaved changes').waitFor();
     await page.getByRole('button', { name: 'Preview plan' }).click();
-    await preview.getByRole('heading', { name: 'A better plan' }).waitFor();
+    await preview.getByRole('heading', { name: 'A better plan', level: 3, exact: true }).waitFor();
     await page.getByLabel('Comment').fill('shorter, please');
     await page.getByRole('button', { name: 'Approve and Move to Next Step' }).click();
     await page.getByText(`Approved: ${id}`).first().waitFor();
@@ -102,8 +105,7 @@ export const scenarios = {
     });
     const { page } = t;
     await row(page, id).getByText('Waits for your approval after “Plan”.').waitFor();
-    const group = await row(page, id).locator('xpath=ancestor::section').getAttribute('data-group');
-    assert.equal(group, 'attention');
+    await page.locator(`[data-group="attention"] [data-order="${id}"]`).waitFor();
     await page.goto(new URL(orderPath(id), page.url()).href);
     await page.getByText('then the order waits for you again').waitFor();
     await page.getByRole('textbox', { name: 'Prompt the agent' }).fill('Mention the weather');

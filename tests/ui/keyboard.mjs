@@ -1,6 +1,6 @@
 // Everything without a mouse.
 import assert from 'node:assert/strict';
-import { close, noViolations, open, repository } from './support.mjs';
+import { close, eventually, noViolations, open, repository, titleOf } from './support.mjs';
 
 /** Goes on with Tab until what has the focus answers yes. */
 async function tabTo(page, what, is, argument) {
@@ -45,7 +45,7 @@ export async function orderWithKeys(page, request) {
   await tabToTag(page, 'TEXTAREA');
   await page.keyboard.type(request);
   await press(page, 'Create Work Order');
-  await page.getByRole('heading', { name: request }).waitFor();
+  await titleOf(page, request).waitFor();
   await page.getByRole('heading', { name: 'This order waits for you' }).waitFor({ timeout: 60_000 });
   await press(page, 'Approve and Move to Next Step');
   await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
@@ -66,8 +66,8 @@ export const scenarios = {
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
     await page.keyboard.press('/');
-    assert.equal(
-      await page.evaluate(() => document.activeElement.getAttribute('aria-label')),
+    await eventually(
+      () => page.evaluate(() => document.activeElement.getAttribute('aria-label')),
       'Search orders',
     );
     await page.keyboard.press('Tab');
@@ -85,15 +85,15 @@ export const scenarios = {
     // a row's menu, its items by arrows, and the focus back where it was
     await page.locator('[data-row-link]').first().waitFor();
     await page.keyboard.press('j');
-    assert.ok(await page.evaluate(() => document.activeElement.matches('[data-row-link]')));
+    await eventually(() => page.evaluate(() => document.activeElement.matches('[data-row-link]')), true);
     await tabTo(page, 'a menu', () => document.activeElement.ariaLabel?.startsWith('More actions'));
     await page.keyboard.press('Enter');
     await page.getByRole('menu').waitFor();
     await page.keyboard.press('ArrowDown');
-    assert.equal(await page.evaluate(() => document.activeElement.role), 'menuitem');
+    await eventually(() => page.evaluate(() => document.activeElement.role), 'menuitem');
     await page.keyboard.press('Escape');
     await page.getByRole('menu').waitFor({ state: 'detached' });
-    assert.ok(await page.evaluate(() => document.activeElement.ariaLabel.startsWith('More actions')));
+    await eventually(() => page.evaluate(() => document.activeElement.ariaLabel), /^More actions/);
     await close(t);
   },
 };

@@ -1,8 +1,43 @@
 // Telling an agent more.
 import assert from 'node:assert/strict';
-import { close, createOrder, open, orderPath, repository, statusBecomes } from './support.mjs';
+import {
+  close,
+  createOrder,
+  eventually,
+  hold,
+  open,
+  orderPath,
+  repository,
+  statusBecomes,
+} from './support.mjs';
 
 export const scenarios = {
+  async 'what comes while one presses a button does not move it away'(browser) {
+    const id = await createOrder(repository, 'Plan something small', {
+      selected_commands: ['create-branch', 'planning'],
+    });
+    await statusBecomes(id, 'completed');
+    const t = await open(browser, '');
+    const { page } = t;
+    // what happened in each phase, and what was done last, is not there when the button is pressed
+    const letGo = await hold(page, '**/logs?*');
+    await page.goto(new URL(orderPath(id), process.env.AWO_UI_URL).href);
+    const box = page.getByLabel('Prompt the agent');
+    await box.fill('/plan');
+    await page.getByRole('button', { name: '/planning', exact: true }).hover();
+    await page.mouse.down();
+    assert.equal(await page.locator('[data-latest]').count(), 0);
+    letGo();
+    await page.locator('[data-latest]').waitFor();
+    await page
+      .locator('[data-phase="planning"]')
+      .getByText(/^Created PRPs\//)
+      .waitFor();
+    await page.mouse.up();
+    await eventually(() => box.inputValue(), '/planning ');
+    await close(t);
+  },
+
   async 'a prompt, accepted and refused'(browser) {
     const id = await createOrder(repository, 'Plan something small', {
       selected_commands: ['create-branch', 'planning'],
@@ -13,11 +48,11 @@ export const scenarios = {
     const box = page.getByLabel('Prompt the agent');
     await box.fill('/plan');
     await page.getByRole('button', { name: '/planning', exact: true }).click();
-    assert.equal(await box.inputValue(), '/planning ');
+    await eventually(() => box.inputValue(), '/planning ');
     await box.fill('Also mention the weather');
     await page.keyboard.press('Control+Enter');
     await page.getByText('Prompt accepted').first().waitFor();
-    assert.equal(await box.inputValue(), '');
+    await eventually(() => box.inputValue(), '');
     await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor({ timeout: 30_000 });
     await close(t);
   },

@@ -4,6 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { isDeepStrictEqual } from 'node:util';
 
 // the packages are those of the UI's own lock file
 const require = createRequire(join(process.env.AWO_UI_MODULES, 'package.json'));
@@ -137,6 +138,24 @@ async function cancelAll() {
     }
   }
 }
+
+/**
+ * Until what is read is what is wanted: a value, or a text that a pattern matches. For whatever follows an action only
+ * as soon as the page or the service comes to it. Behind the deadline it tells the difference.
+ */
+export async function eventually(read, wanted, what) {
+  const end = Date.now() + 15_000;
+  for (;;) {
+    const is = await read();
+    const isPattern = wanted instanceof RegExp;
+    if (isPattern ? wanted.test(is) : isDeepStrictEqual(is, wanted)) return;
+    if (Date.now() > end) isPattern ? assert.match(is, wanted, what) : assert.deepEqual(is, wanted, what);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+/** The order's heading on its own page: text that an agent wrote may have headings with the same words. */
+export const titleOf = (page, title) => page.getByRole('heading', { name: title, level: 1, exact: true });
 
 /** Opens a row's menu and chooses from it. */
 export async function choose(page, id, item) {

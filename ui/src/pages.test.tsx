@@ -101,7 +101,7 @@ describe('a gate', () => {
   const approve = { name: 'Approve and Move to Next Step' };
   it('shows the plan as Markdown, and approves with a comment', async () => {
     const done = gate();
-    await screen.findByRole('heading', { name: 'The plan' });
+    await screen.findByRole('heading', { name: 'The plan', level: 3 });
     expect(screen.getByText('<b>not HTML</b>')).toBeTruthy();
     expect(screen.getByText(/“Plan” is done. “Execute” begins/)).toBeTruthy();
     expect(screen.getByText('No changes')).toBeTruthy();

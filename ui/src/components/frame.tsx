@@ -13,7 +13,7 @@ import {
   Settings,
   Sun,
 } from 'lucide-react';
-import { useEffect, useState, type ReactNode } from 'react';
+import { useLayoutEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useLiveState } from '../api/live';
 import { useHealth, useLogOut, useSession } from '../api/queries';
@@ -114,7 +114,7 @@ export function Frame({ children }: { children: ReactNode }) {
   const Icon = THEME_ICON[theme];
   const changeTheme = () => setTheme(NEXT_THEME[theme]);
 
-  useEffect(listenForKeys, []);
+  useLayoutEffect(listenForKeys, []);
   useKeys('Everywhere', [
     { keys: '?', label: 'Show these keys', run: () => setHelp(true) },
     ...PLACES.map((place) => ({ keys: place.keys, label: place.label, run: () => navigate(place.to) })),

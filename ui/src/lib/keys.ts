@@ -1,5 +1,5 @@
 // Keys of the page: who offers one says so here, and `?` lists what is on offer.
-import { useEffect, useRef, useSyncExternalStore } from 'react';
+import { useLayoutEffect, useRef, useSyncExternalStore } from 'react';
 
 export interface KeyAction {
   /** One key, or two after each other: "g o". */
@@ -22,13 +22,13 @@ function change(next: readonly Offer[]): void {
   listeners.forEach((listener) => listener());
 }
 
-/** Offers keys while the component is there. */
+/** Offers keys from the moment at which the component can be seen, for as long as it is there. */
 export function useKeys(section: string, actions: readonly KeyAction[]): void {
   const latest = useRef(actions);
-  useEffect(() => {
+  useLayoutEffect(() => {
     latest.current = actions;
   });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const offer: Offer = { section, actions: () => latest.current };
     change([...offers, offer]);
     return () => change(offers.filter((o) => o !== offer));

@@ -17,10 +17,12 @@ export function CompletionSummary({ order, steps, story }: Props) {
   const plan = planFile(story);
   const testing = steps.findLast((step) => step.step === 'testing');
   const pull = safeLink(order.github_pull_request_url);
+  // a row is there before what it says was read: what stands below does not move
+  const later = (step: string) => (order.selected_commands.includes(step) ? '–' : null);
   const rows: [string, ReactNode][] = [
-    ['Plan', plan],
+    ['Plan', plan ?? later('planning')],
     ['Implementation', plural(order.git_files_changed, 'file')],
-    ['Tests', testing ? (testing.success ? 'all passing' : 'failing') : null],
+    ['Tests', testing ? (testing.success ? 'all passing' : 'failing') : later('testing')],
     [
       'Pull request',
       order.github_pull_request_number

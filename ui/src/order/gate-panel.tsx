@@ -21,18 +21,18 @@ interface Props {
   onChanges: () => void;
 }
 
+const afterGate = (order: Order): number => order.selected_commands.indexOf(order.gate ?? '') + 1;
+const stepsDone = (order: Order): string[] => order.selected_commands.slice(0, afterGate(order));
+
 /** What follows the gate; an order that was prompted meanwhile still has the same. */
-function nextStep(order: Order): string | undefined {
-  return order.selected_commands[order.selected_commands.indexOf(order.gate ?? '') + 1];
-}
+const nextStep = (order: Order): string | undefined => order.selected_commands[afterGate(order)];
 
 function Plan({ text, onEdit, editing }: { text: string; editing: boolean; onEdit: (text: string) => void }) {
   if (editing) {
     return (
       <textarea
         aria-label="Plan"
-        rows={16}
-        className="input font-mono text-sm"
+        className="input h-96 font-mono text-sm"
         value={text}
         onChange={(event) => onEdit(event.target.value)}
       />
@@ -43,7 +43,7 @@ function Plan({ text, onEdit, editing }: { text: string; editing: boolean; onEdi
       tabIndex={0}
       role="region"
       aria-label="Plan preview"
-      className="markdown max-h-96 overflow-auto rounded-lg bg-raised p-4"
+      className="markdown h-96 overflow-auto rounded-lg bg-raised p-4"
     >
       <Suspense fallback={<Loading what="the plan" />}>
         <MarkdownText text={text} />
@@ -60,6 +60,8 @@ export function GatePanel({ order, story, busy, onDo, onChanges }: Props) {
   const [comment, setComment] = useState('');
   const changed = plan !== null && draft !== null && draft !== plan.text;
   const next = nextStep(order);
+  // the place of a plan that is to come is kept free: the buttons below it do not move
+  const expected = diff.isPending && stepsDone(order).includes('planning');
 
   return (
     <section aria-labelledby="gate-title" className="card space-y-3 border-l-4 border-l-waiting p-4">
@@ -71,12 +73,11 @@ export function GatePanel({ order, story, busy, onDo, onChanges }: Props) {
         {next && `“${stepLabel(next)}” begins when you approve. `}A prompt is carried out first; then the
         order waits again.
       </p>
-      {diff.isPending && <Loading what="the plan" />}
-      {plan && (
+      {(plan ?? expected) && (
         <div className="space-y-2">
           <div className="flex flex-wrap items-center gap-2 text-sm">
-            <span className="min-w-0 font-mono break-all">{plan.path}</span>
-            <Button small onClick={() => setEditing(!editing)}>
+            <span className="min-w-0 font-mono break-all">{plan?.path ?? '…'}</span>
+            <Button small disabled={!plan} onClick={() => setEditing(!editing)}>
               {editing ? <Eye aria-hidden size={15} /> : <Pencil aria-hidden size={15} />}
               {editing ? 'Preview plan' : 'Edit plan'}
             </Button>
@@ -89,7 +90,13 @@ export function GatePanel({ order, story, busy, onDo, onChanges }: Props) {
               </Button>
             )}
           </div>
-          <Plan text={draft ?? plan.text} editing={editing} onEdit={setDraft} />
+          {plan ? (
+            <Plan text={draft ?? plan.text} editing={editing} onEdit={setDraft} />
+          ) : (
+            <div className="h-96 rounded-lg bg-raised">
+              <Loading what="the plan" />
+            </div>
+          )}
           {changed && (
             <p className="text-sm text-soft">The agent puts your plan in place before the next step.</p>
           )}

@@ -55,6 +55,8 @@ export function LiveStats({ order }: { order: Order }) {
         </Stat>
         <Stat name="Turns">{usage.num_turns === undefined ? '–' : plural(usage.num_turns, 'turn')}</Stat>
       </dl>
+      {/* its line is kept free until it is known: what stands below does not move */}
+      {!latest && <p className="text-sm text-soft">Latest activity: –</p>}
       {latest && (
         <p className="truncate text-sm" data-latest title={timestamp(new Date(latest.at).toISOString())}>
           <span className="text-soft">

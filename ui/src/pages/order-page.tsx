@@ -116,9 +116,10 @@ function OrderView({ order }: { order: Order }) {
       </div>
       <div className="grid grid-cols-[minmax(0,1fr)] items-start gap-5 lg:grid-cols-[20rem_minmax(0,1fr)]">
         <div className="space-y-5">
+          {/* above what grows while one is about to press something in it: a click that begins here must end here */}
+          <PromptBox order={order} />
           <StepTimeline order={order} steps={steps} />
           <PhaseTracker order={order} history={progress?.phase_history ?? []} story={story} />
-          <PromptBox order={order} />
         </div>
         <Tabs.Root
           value={tab}
