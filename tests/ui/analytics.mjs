@@ -1,6 +1,5 @@
 // Figures over the orders that the other scenarios have left.
-import assert from 'node:assert/strict';
-import { api, close, createOrder, open, repository, statusBecomes } from './support.mjs';
+import { api, close, createOrder, eventually, open, repository, statusBecomes } from './support.mjs';
 
 export const scenarios = {
   async 'analytics: the same figures as the orders'(browser) {
@@ -15,11 +14,11 @@ export const scenarios = {
     const words = `${many('completed')} completed, ${many('failed')} failed, ${many('cancelled')} cancelled`;
     await page.getByText(words, { exact: true }).waitFor();
     const days = page.getByRole('list', { name: 'Orders of each day' }).getByRole('listitem');
-    assert.equal(await days.count(), 30);
+    await eventually(() => days.count(), 30);
     await page.getByLabel('Period').selectOption('7');
-    await page.waitForFunction(() => document.querySelectorAll('ol[aria-label] > li').length === 7);
-    assert.match(page.url(), /days=7/);
-    assert.match(await days.last().textContent(), new RegExp(`${many('completed')} completed`));
+    await eventually(() => days.count(), 7);
+    await page.waitForURL(/days=7/);
+    await eventually(() => days.last().textContent(), new RegExp(`${many('completed')} completed`));
     await close(t);
   },
 };

@@ -1,6 +1,16 @@
 // The dialogs: what they refuse, what they send, and what they say while the service thinks.
 import assert from 'node:assert/strict';
-import { api, base, close, noViolations, open, repository, statusBecomes } from './support.mjs';
+import {
+  api,
+  base,
+  close,
+  eventually,
+  noViolations,
+  open,
+  repository,
+  statusBecomes,
+  titleOf,
+} from './support.mjs';
 
 /** What the next request of the page says, and its answer is held back until go() is called. */
 async function held(page, method, path) {
@@ -61,9 +71,10 @@ export const scenarios = {
     await edit.getByText('main', { exact: true }).waitFor();
     await edit.getByRole('checkbox', { name: 'Plan', exact: true }).uncheck();
     await edit.getByText('Requires: Plan').waitFor();
-    assert.ok(await edit.getByRole('checkbox', { name: 'Commit and push', exact: true }).isDisabled());
+    await edit.getByRole('checkbox', { name: 'Commit and push', exact: true, disabled: true }).waitFor();
     await edit.getByRole('checkbox', { name: 'Create branch', exact: true }).uncheck();
-    assert.ok(await edit.getByRole('button', { name: 'Save' }).isDisabled(), 'without any step');
+    // without any step
+    await edit.getByRole('button', { name: 'Save', disabled: true }).waitFor();
     for (const name of ['Plan', 'Create branch']) {
       await edit.getByRole('checkbox', { name, exact: true }).check();
     }
@@ -87,18 +98,18 @@ export const scenarios = {
     const t = await open(browser, '/ui/agent-work-orders/new');
     const { page } = t;
     await page.getByLabel('Repository', { exact: true }).selectOption(known.id);
-    assert.equal(await page.getByLabel('Repository URL').inputValue(), known.repository_url);
+    await eventually(() => page.getByLabel('Repository URL').inputValue(), known.repository_url);
     await page.getByRole('button', { name: 'Next' }).click();
-    assert.ok(await page.getByRole('radio', { name: /^Git worktree/ }).isChecked());
+    await page.getByRole('radio', { name: /^Git worktree/, checked: true }).waitFor();
     for (const name of ['Create branch', 'Plan']) {
-      assert.ok(await page.getByRole('checkbox', { name, exact: true }).isChecked());
+      await page.getByRole('checkbox', { name, exact: true, checked: true }).waitFor();
     }
-    assert.ok(!(await page.getByRole('checkbox', { name: 'Execute', exact: true }).isChecked()));
+    await page.getByRole('checkbox', { name: 'Execute', exact: true, checked: false }).waitFor();
     const reasons = await api('GET', '/info');
     for (const { available, reason } of reasons.sandbox_types) {
       if (!available) await page.getByText(reason, { exact: true }).first().waitFor();
     }
-    assert.equal(await page.getByText('(Coming Soon)').count(), 2);
+    await eventually(() => page.getByText('(Coming Soon)').count(), 2);
     for (const name of ['Plan', 'Create branch']) {
       await page.getByRole('checkbox', { name, exact: true }).uncheck();
     }
@@ -126,7 +137,7 @@ export const scenarios = {
     assert.equal(body.selected_commands, undefined);
     await page.getByRole('button', { name: 'Creating…' }).waitFor();
     creating.go();
-    await page.getByRole('heading', { name: 'Only a plan, please' }).waitFor();
+    await titleOf(page, 'Only a plan, please').waitFor();
     const id = page.url().split('/').at(-1);
     const order = await statusBecomes(id, 'completed');
     assert.deepEqual(order.selected_commands, ['create-branch', 'planning', 'commit', 'create-pr']);

@@ -1,6 +1,14 @@
 // From a repository to a result, as a person goes.
-import assert from 'node:assert/strict';
-import { close, noViolations, open, repository, shot, statusBecomes } from './support.mjs';
+import {
+  close,
+  eventually,
+  noViolations,
+  open,
+  repository,
+  shot,
+  statusBecomes,
+  titleOf,
+} from './support.mjs';
 
 export const scenarios = {
   async 'from a repository to a result'(browser) {
@@ -20,13 +28,13 @@ export const scenarios = {
     await noViolations(page, 'new order, repository');
     await page.getByRole('button', { name: 'Next' }).click();
     // 2. sandbox and steps
-    assert.ok(await page.getByRole('radio', { name: /E2B sandbox/ }).isDisabled());
-    assert.ok(await page.getByRole('radio', { name: /Dagger/ }).isDisabled());
-    const step = (name) => page.getByRole('checkbox', { name, exact: true });
+    await page.getByRole('radio', { name: /E2B sandbox/, disabled: true }).waitFor();
+    await page.getByRole('radio', { name: /Dagger/, disabled: true }).waitFor();
+    const step = (name, state = {}) => page.getByRole('checkbox', { name, exact: true, ...state });
     await step('Plan').uncheck();
-    assert.ok(!(await step('Execute').isChecked()));
-    assert.ok(!(await step('Pull request').isChecked()));
-    assert.ok(await step('Execute').isDisabled());
+    for (const name of ['Execute', 'Pull request']) {
+      await step(name, { checked: false, disabled: true }).waitFor();
+    }
     await page.getByText('Requires: Plan').waitFor();
     for (const name of ['Plan', 'Execute', 'Commit and push', 'Pull request']) await step(name).check();
     await noViolations(page, 'new order, workflow');
@@ -38,7 +46,7 @@ export const scenarios = {
     await page.getByText('Request must be at least 10 characters').waitFor();
     await page.getByLabel('Work Request').fill('Add a greeting to the README');
     await page.getByRole('button', { name: 'Create Work Order' }).click();
-    await page.getByRole('heading', { name: 'Add a greeting to the README' }).waitFor();
+    await titleOf(page, 'Add a greeting to the README').waitFor();
     const id = page.url().split('/').at(-1);
     // 4. track, 5. result: all of it without loading the page again
     await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
@@ -54,12 +62,14 @@ export const scenarios = {
     // long lines are cut off at first, and broken when asked; that is remembered
     const line = page.locator('[data-diff] tr td:last-child').last();
     const breaks = () => line.evaluate((cell) => getComputedStyle(cell).whiteSpace);
-    assert.equal(await breaks(), 'pre');
+    await eventually(breaks, 'pre');
     await page.getByRole('button', { name: 'Wrap lines', pressed: false }).click();
     await page.getByRole('button', { name: 'Wrap lines', pressed: true }).waitFor();
-    assert.match(await breaks(), /pre-wrap|break-spaces/);
-    const stored = await page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')));
-    assert.equal(stored.wrapDiff, true);
+    await eventually(breaks, /pre-wrap|break-spaces/);
+    await eventually(
+      () => page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')).wrapDiff),
+      true,
+    );
     await noViolations(page, 'changes');
     await shot(page, 'changes');
     await page.getByRole('tab', { name: 'Step outputs' }).click();

@@ -1,9 +1,9 @@
 // One order's page: numbers that go on, the timeline, and what is known of it.
-import assert from 'node:assert/strict';
 import {
   cancel,
   close,
   createOrder,
+  eventually,
   hold,
   noViolations,
   open,
@@ -26,29 +26,26 @@ export const scenarios = {
     );
     const t = await open(browser, '');
     const { page } = t;
+    await page.clock.install();
     const letGo = await hold(page, `**/api/v1/agent-work-orders/${id}`);
     await page.goto(new URL(orderPath(id), process.env.AWO_UI_URL).href);
     await page.getByText('Loading the work order…').waitFor();
     letGo();
     const numbers = page.getByRole('region', { name: 'Real-Time Execution' });
     await numbers.getByText('Execute (3/5) 40%').waitFor({ timeout: 30_000 });
-    assert.equal(await numbers.getByRole('progressbar').getAttribute('aria-valuenow'), '40');
-    assert.ok(await numbers.locator('[data-dot="running"]').isVisible());
+    await eventually(() => numbers.getByRole('progressbar').getAttribute('aria-valuenow'), '40');
+    await numbers.locator('[data-dot="running"]').waitFor();
     await page.getByLabel('Level', { exact: true }).selectOption('error');
     await page.locator('[data-log] [data-index]').first().waitFor();
     await page.locator('header [data-status="running"]').waitFor();
     // it ticks by itself
     const elapsed = numbers.locator('dd').first();
     const before = await elapsed.textContent();
-    await page.waitForFunction(
-      (was) => document.querySelector('[data-stats] dd').textContent !== was,
-      before,
-    );
-    assert.ok(seconds(await elapsed.textContent()) > seconds(before));
+    await eventually(async () => seconds(await elapsed.textContent()) > seconds(before), true);
     // also for who comes only now, with no event since
     await page.reload();
     await numbers.locator('[data-latest]').waitFor();
-    assert.match(await numbers.locator('[data-latest]').textContent(), /^Latest activity, .*: \S/);
+    await eventually(() => numbers.locator('[data-latest]').textContent(), /^Latest activity, .*: \S/);
     await page.getByRole('listitem', { name: 'Create branch - completed' }).waitFor();
     await page.getByRole('listitem', { name: 'Plan - completed' }).waitFor();
     await page.getByRole('listitem', { name: 'Execute - in progress' }).waitFor();
@@ -57,8 +54,8 @@ export const scenarios = {
     await cancel(id);
     await page.getByRole('region', { name: 'Execution Summary' }).waitFor();
     const ended = await page.locator('[data-stats] dd').first().textContent();
-    await page.waitForTimeout(1200);
-    assert.equal(await page.locator('[data-stats] dd').first().textContent(), ended);
+    await page.clock.fastForward(5000);
+    await eventually(() => page.locator('[data-stats] dd').first().textContent(), ended);
     await close(t);
   },
 
@@ -88,7 +85,7 @@ export const scenarios = {
       ['Agent session', order.agent_session_id],
     ]) {
       const term = details.locator('dt', { hasText: new RegExp(`^${name}$`) });
-      assert.equal(await term.locator('xpath=following-sibling::dd').textContent(), value, name);
+      await eventually(() => term.locator('xpath=following-sibling::dd').textContent(), value, name);
     }
     const statistics = page.getByRole('region', { name: 'Statistics' });
     for (const [name, value] of [
@@ -97,16 +94,17 @@ export const scenarios = {
       ['Steps completed', '5/5'],
     ]) {
       const term = statistics.locator('dt', { hasText: new RegExp(`^${name}$`) });
-      assert.equal(await term.locator('xpath=following-sibling::dd').textContent(), String(value), name);
+      await eventually(() => term.locator('xpath=following-sibling::dd').textContent(), String(value), name);
     }
     await page.getByRole('tab', { name: 'Step outputs' }).click();
     const plan = page.locator('[data-step="planning"]');
     await plan.getByText('Done', { exact: true }).waitFor();
     await plan.getByText(/^Session \S+$/).waitFor();
     const output = plan.locator('details');
-    const was = await output.getAttribute('open');
+    const isOpen = async () => (await output.getAttribute('open')) !== null;
+    const was = await isOpen();
     await output.locator('summary').click();
-    assert.notEqual(await output.getAttribute('open'), was);
+    await eventually(isOpen, !was);
     await page.getByRole('link', { name: 'Work orders', exact: true }).last().click();
     await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
     await close(t);

@@ -8,6 +8,7 @@ import {
   choose,
   close,
   createOrder,
+  eventually,
   hold,
   noViolations,
   open,
@@ -16,6 +17,7 @@ import {
   row,
   shot,
   statusBecomes,
+  titleOf,
 } from './support.mjs';
 
 /** The ids of all rows, from top to bottom. */
@@ -26,7 +28,7 @@ export const scenarios = {
     const t = await open(browser, '/ui/');
     const { page } = t;
     await page.getByText('No work orders found').waitFor();
-    assert.equal(new URL(page.url()).pathname, '/ui/agent-work-orders');
+    await page.waitForURL('**/ui/agent-work-orders');
     await page.getByText('Describe a piece of work on a repository').waitFor();
     await page.getByText('No repositories configured').waitFor();
     await noViolations(page, 'empty list');
@@ -81,7 +83,7 @@ export const scenarios = {
       await running.getByRole('link', { name: 'Details' }).getAttribute('href'),
       orderPath(busy[0]),
     );
-    assert.equal(await running.getByRole('progressbar').getAttribute('aria-valuenow'), '20');
+    await eventually(() => running.getByRole('progressbar').getAttribute('aria-valuenow'), '20');
 
     // an order without a slot: no branch yet, and a way to hasten it
     const pending = row(page, behind);
@@ -112,7 +114,7 @@ export const scenarios = {
     await running.getByRole('button', { name: /Hide numbers/ }).click();
     await numbers.waitFor({ state: 'detached' });
     await choose(page, busy[0], 'Details');
-    await page.getByRole('heading', { name: 'Keep slot 0 busy' }).waitFor();
+    await titleOf(page, 'Keep slot 0 busy').waitFor();
     await close(t);
     await cancel(...busy.slice(0, 4), behind);
   },
@@ -197,7 +199,7 @@ export const scenarios = {
         .slice(0, 10);
     await page.getByLabel('Created', { exact: true }).selectOption('1d');
     await row(page, failed).waitFor();
-    assert.match(page.url(), /created=1d/);
+    await page.waitForURL(/created=1d/);
     await page.getByLabel('Created', { exact: true }).selectOption('days');
     await page.getByLabel('Created to').fill(day(-1));
     await gray(failed);
@@ -213,14 +215,18 @@ export const scenarios = {
     await page.getByLabel('Created', { exact: true }).selectOption('');
     await row(page, failed).waitFor();
 
+    const { agent_work_orders: all } = await api('GET', '/agent-work-orders?limit=200');
+    const newest = all
+      .sort((a, b) => b.created_at.localeCompare(a.created_at))
+      .map((order) => order.agent_work_order_id);
+    assert.ok(newest.length > 2);
     await page.getByLabel('Sort').selectOption('newest');
-    const newest = await shown(page);
-    assert.ok(newest.indexOf(gone) < newest.indexOf(failed) && newest.length > 2);
+    await eventually(() => shown(page), newest);
     await page.getByLabel('Sort').selectOption('oldest');
-    assert.match(page.url(), /sort=oldest/);
-    assert.deepEqual(await shown(page), [...newest].reverse());
+    await page.waitForURL(/sort=oldest/);
+    await eventually(() => shown(page), [...newest].reverse());
     await page.getByLabel('Sort').selectOption('priority');
-    assert.equal((await shown(page))[0], gone);
+    await eventually(async () => (await shown(page))[0], gone);
     await close(t);
   },
 
@@ -250,14 +256,8 @@ export const scenarios = {
       .locator(`[data-group="attention"] [data-order="${failed}"]`)
       .getByText(/the plan is no good/)
       .waitFor();
-    assert.equal(
-      await row(page, busy).locator('xpath=ancestor::section').getAttribute('data-group'),
-      'running',
-    );
-    const groups = await page
-      .locator('[data-group]')
-      .evaluateAll((all) => all.map((one) => one.dataset.group));
-    assert.equal(groups[0], 'attention');
+    await page.locator(`[data-group="running"] [data-order="${busy}"]`).waitFor();
+    await eventually(() => page.locator('[data-group]').first().getAttribute('data-group'), 'attention');
     await shot(page, 'orders-light');
     // e goes from one to the next until all were looked at
     for (let left = before + 1; left > 0; left--) {
@@ -268,7 +268,7 @@ export const scenarios = {
     await page.locator('[data-needing]').waitFor({ state: 'detached' });
     await page.keyboard.press('u');
     await page.locator(`[data-group="done"] [data-order="${failed}"]`).waitFor();
-    assert.ok(!(await page.title()).startsWith('('));
+    await eventually(() => page.title(), /^[^(]/);
     await close(t);
     await cancel(busy);
   },

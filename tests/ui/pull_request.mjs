@@ -1,6 +1,6 @@
 // An order that ended in a pull request asks for a review, and leads there; one that a webhook makes comes by itself.
 import assert from 'node:assert/strict';
-import { base, close, launch, noViolations, open, please, shot } from './support.mjs';
+import { base, close, eventually, launch, noViolations, open, please, shot } from './support.mjs';
 
 const { AWO_UI_LINK: link, AWO_UI_ORDER: id, AWO_UI_PULL: pull, AWO_UI_BRANCH: branch } = process.env;
 const browser = await launch();
@@ -34,7 +34,7 @@ try {
   const made = page.locator('[data-order]', { hasText: process.env.AWO_UI_ISSUE });
   await made.waitFor();
   console.log(`an order made by a webhook was seen after ${Date.now() - began} ms`);
-  assert.equal(await page.locator('[data-order]').count(), before + 1);
+  await eventually(() => page.locator('[data-order]').count(), before + 1);
   await page
     .locator('[data-order][data-status="completed"]', { hasText: process.env.AWO_UI_ISSUE })
     .waitFor();

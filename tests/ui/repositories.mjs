@@ -1,6 +1,6 @@
 // Repositories: adding, choosing, changing, removing.
 import assert from 'node:assert/strict';
-import { api, base, close, noViolations, open, repository } from './support.mjs';
+import { api, base, close, eventually, noViolations, open, repository } from './support.mjs';
 
 export const scenarios = {
   async 'repositories: add, choose, change, remove'(browser) {
@@ -20,6 +20,8 @@ export const scenarios = {
     await page.getByText('Repository verified').first().waitFor();
     await card.getByRole('button', { name: /Copy URL/ }).click();
     await page.getByText('URL copied').first().waitFor();
+    const copied = await page.evaluate(() => navigator.clipboard.readText());
+    assert.equal(copied, (await api('GET', '/repositories')).repositories[0].repository_url);
     await page.getByLabel('Search repositories').fill('nothing like it');
     await page.getByText('No repositories match your search').waitFor();
     await page.getByLabel('Search repositories').fill('');
@@ -36,18 +38,21 @@ export const scenarios = {
     const side = page.locator('aside [data-repository]');
     await side.getByText(/^Total \d+$/).waitFor();
     await side.locator('button[aria-pressed]').click();
-    assert.match(page.url(), /repo=/);
+    await page.waitForURL(/repo=/);
     await page.getByRole('group', { name: 'Whose orders' }).waitFor();
     await page.getByRole('link', { name: 'New Work Order' }).click();
     await page.getByLabel('Repository URL').waitFor();
-    assert.equal(await page.getByLabel('Repository URL').inputValue(), repositories[0].repository_url);
+    await eventually(() => page.getByLabel('Repository URL').inputValue(), repositories[0].repository_url);
     await page.goto(`${base}/ui/`);
     // the layout is remembered
+    const onTop = page.getByRole('button', { name: 'Repositories on top', pressed: true });
     await page.getByRole('button', { name: 'Repositories on top' }).click();
+    await onTop.waitFor();
     await page.reload();
-    await page.locator('[aria-label="Repositories on top"][aria-pressed="true"]').waitFor();
+    await onTop.waitFor();
     await page.getByRole('button', { name: 'Repositories at the side' }).click();
     await page.getByRole('button', { name: 'Hide repositories' }).click();
+    await page.getByRole('button', { name: 'Show repositories' }).waitFor();
     await page.reload();
     await page.getByRole('button', { name: 'Show repositories' }).click();
 

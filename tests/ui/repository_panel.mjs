@@ -6,6 +6,7 @@ import {
   cancel,
   close,
   createOrder,
+  eventually,
   hold,
   noViolations,
   open,
@@ -41,7 +42,7 @@ export const scenarios = {
     await page.reload();
     await card(greeter).waitFor();
     await gone(parser);
-    assert.equal(await search.inputValue(), 'github.com/octo');
+    await eventually(() => search.inputValue(), 'github.com/octo');
     const stored = await page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')));
     assert.equal(stored.repositorySearch, 'github.com/octo');
     await search.fill('');
@@ -66,44 +67,43 @@ export const scenarios = {
 
     // chosen by mouse and by keys, in the address, and given up by the tab for all
     const choice = card(greeter).locator('button[aria-pressed]');
+    const chosen = () => new URL(page.url()).searchParams.get('repo');
     await choice.click();
-    assert.equal(new URL(page.url()).searchParams.get('repo'), greeter.id);
-    assert.equal(await choice.getAttribute('aria-pressed'), 'true');
-    assert.match(await card(greeter).getAttribute('class'), /glow/);
+    await eventually(chosen, greeter.id);
+    await eventually(() => choice.getAttribute('aria-pressed'), 'true');
+    await eventually(() => card(greeter).getAttribute('class'), /glow/);
     await page.getByText('No work orders found').waitFor();
     await shot(page, 'repository-chosen');
     await page.getByRole('group', { name: 'Whose orders' }).getByText('octo/greeter').waitFor();
     await page.getByRole('button', { name: 'All Work Orders' }).focus();
     await page.keyboard.press('Enter');
     await row(page, id).waitFor();
-    assert.equal(new URL(page.url()).searchParams.get('repo'), null);
+    await eventually(chosen, null);
     for (const key of ['Enter', 'Space']) {
       await choice.focus();
       await page.keyboard.press(key);
       await page.locator('aside button[aria-pressed="true"][title]').first().waitFor();
-      assert.equal(new URL(page.url()).searchParams.get('repo'), greeter.id, key);
+      await eventually(chosen, greeter.id, key);
       await page.keyboard.press(key);
       await row(page, id).waitFor();
     }
 
     // at the side in a column, or on top in a line that scrolls
-    assert.equal(await card(own).getAttribute('data-compact'), 'true');
+    const compact = () => card(own).getAttribute('data-compact');
+    const lines = () =>
+      page.locator('aside [data-repository]').evaluateAll((all) => new Set(all.map((c) => c.offsetTop)).size);
+    await eventually(compact, 'true');
+    await eventually(lines, 3);
     await page.getByRole('button', { name: 'Repositories on top' }).click();
-    assert.equal(await card(own).getAttribute('data-compact'), 'false');
-    const tops = await page
-      .locator('aside [data-repository]')
-      .evaluateAll((all) => all.map((c) => c.offsetTop));
-    assert.equal(new Set(tops).size, 1, 'not in one line');
+    await eventually(compact, 'false');
+    await eventually(lines, 1);
     await noViolations(page, 'repositories on top');
     await page.reload();
-    assert.equal(await card(own).getAttribute('data-compact'), 'false');
+    await eventually(compact, 'false');
     await page.getByRole('button', { name: 'Repositories at the side' }).click();
     await page.getByRole('button', { name: 'Hide repositories' }).click();
     await gone(own);
-    assert.equal(
-      await page.getByRole('button', { name: 'Show repositories' }).getAttribute('aria-expanded'),
-      'false',
-    );
+    await page.getByRole('button', { name: 'Show repositories', expanded: false }).waitFor();
     await page.reload();
     await page.getByRole('button', { name: 'Show repositories' }).click();
     await card(own).waitFor();

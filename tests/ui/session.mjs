@@ -1,7 +1,7 @@
 // Logging in, an order by keys alone, and what an administrator does in the settings.
 import assert from 'node:assert/strict';
 import { orderWithKeys, press } from './keyboard.mjs';
-import { base, close, launch, noViolations, open, shot } from './support.mjs';
+import { base, close, eventually, launch, noViolations, open, shot } from './support.mjs';
 
 const browser = await launch();
 try {
@@ -29,10 +29,11 @@ try {
   // what the environment says is not changed here
   const fixed = setting('retention.workspace_days');
   await fixed.getByText(/Fixed by: environment AWO_RETENTION_DAYS/).waitFor();
-  assert.ok(await fixed.getByLabel('retention.workspace_days').isDisabled());
+  await eventually(() => fixed.getByLabel('retention.workspace_days').isDisabled(), true);
   // nor what is read before the stored settings can be
-  await setting('storage.directory').getByText('Fixed by: configuration file (default)').waitFor();
-  assert.ok(await setting('storage.directory').getByLabel('storage.directory').isDisabled());
+  const storage = setting('storage.directory');
+  await storage.getByText('Fixed by: configuration file (default)').waitFor();
+  await eventually(() => storage.getByLabel('storage.directory').isDisabled(), true);
   const slots = setting('max_concurrent');
   await slots.getByLabel('max_concurrent').fill('many');
   await slots.getByRole('button', { name: 'Save' }).click();
@@ -54,9 +55,7 @@ try {
   await setting('timeouts.step').getByRole('alert').getByText(/2h/).waitFor();
   await save('timeouts.step', '2h');
   await page.getByText('timeouts.step changed').first().waitFor();
-  await page.waitForFunction(
-    () => document.querySelector('[data-setting="timeouts.step"] input').value === '7200',
-  );
+  await eventually(() => setting('timeouts.step').getByLabel('timeouts.step').inputValue(), '7200');
   await save('agents.claude.model', 'opus');
   await page.getByText('agents.claude.model changed').first().waitFor();
   await save('agents.claude.program', 'no-such-program');
@@ -94,6 +93,7 @@ try {
   await page.getByLabel('Secret').fill('ghp_abcdefghijklmnopqrstuvwxyz1234567890');
   await page.getByRole('button', { name: 'Store' }).click();
   await page.locator('[data-credential="github"]').getByText('***7890').waitFor();
+  await eventually(() => page.getByLabel('Secret').inputValue(), '');
   assert.ok(!(await page.content()).includes('ghp_abcdef'), 'the secret is still on the page');
   await page.getByRole('button', { name: 'Test github' }).click();
   await page
