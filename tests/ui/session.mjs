@@ -32,7 +32,7 @@ try {
   await eventually(() => fixed.getByLabel('retention.workspace_days').isDisabled(), true);
   // nor what is read before the stored settings can be
   const storage = setting('storage.directory');
-  await storage.getByText('Fixed by: configuration file (default)').waitFor();
+  await storage.getByText('Not set · changed in the configuration file only').waitFor();
   await eventually(() => storage.getByLabel('storage.directory').isDisabled(), true);
   const slots = setting('max_concurrent');
   await slots.getByLabel('max_concurrent').fill('many');
@@ -61,11 +61,18 @@ try {
   await save('agents.claude.program', 'no-such-program');
   await page.getByText('agents.claude.program changed').first().waitFor();
   // what needs a restart is stored, and stands there as pending until it is taken back
+  const find = (text) => page.getByLabel('Search settings').fill(text);
+  await find('gateway.url');
+  await setting('gateway.url').getByText('Not set').waitFor();
+  await find('socket.group');
   await save('socket.group', 'staff');
   await page.getByText('socket.group is stored').first().waitFor();
-  await setting('socket.group').getByText('Pending: awod runs with awo until').waitFor();
+  await setting('socket.group')
+    .getByText(/^Pending: awod runs with \d+ until/)
+    .waitFor();
   await page.getByText('A change is stored and waits for a restart').waitFor();
   await page.reload();
+  await find('socket.group');
   await setting('socket.group')
     .getByText(/^Pending/)
     .waitFor();

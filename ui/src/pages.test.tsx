@@ -12,7 +12,7 @@ import { forgetWorkflow, keepWorkflow, move, problemOf } from './lib/own-workflo
 import { planOf, replacePlan } from './lib/plan';
 import { remember, remembered } from './lib/storage';
 import { GatePanel } from './order/gate-panel';
-import { typed } from './settings/setting-row';
+import { origin, typed } from './settings/setting-row';
 import { anOrder } from './testing';
 
 type Answer = { status: number; body: unknown };
@@ -236,5 +236,18 @@ describe('a setting', () => {
     expect(typed('much', 5)).toHaveProperty('problem');
     expect(typed('true', false)).toEqual({ value: true });
     expect(typed('a, b', [])).toEqual({ value: ['a', 'b'] });
+  });
+  it('says where its value comes from', () => {
+    expect(origin({ source: 'default', value: null, fixed: false })).toBe('Not set');
+    expect(origin({ source: 'default', value: 5, fixed: false })).toBe('The default');
+    expect(origin({ source: 'stored', value: 5, fixed: false })).toBe('From: stored');
+    expect(origin({ source: 'environment AWO_RETENTION_DAYS', value: 9, fixed: true })).toBe(
+      'Fixed by: environment AWO_RETENTION_DAYS',
+    );
+    const inFile = 'changed in the configuration file only';
+    expect(origin({ source: 'default', value: [], fixed: true })).toBe(`Not set · ${inFile}`);
+    expect(origin({ source: '/etc/awo/config.yaml:3', value: 'x', fixed: true })).toBe(
+      `From: /etc/awo/config.yaml:3 · ${inFile}`,
+    );
   });
 });

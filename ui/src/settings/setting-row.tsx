@@ -29,9 +29,12 @@ export function typed(text: string, like: unknown): { value: unknown } | { probl
   return { value: trimmed };
 }
 
-/** The environment says so itself; what is in the file alone may be at its default there. */
-function fixedBy(source: string): string {
-  return source.startsWith('environment') ? source : `configuration file (${source})`;
+/** Where the value comes from, and what else than this page changes it. */
+export function origin({ source, value, fixed }: Pick<Setting, 'source' | 'value' | 'fixed'>): string {
+  if (fixed && source.startsWith('environment')) return `Fixed by: ${source}`;
+  const unset = shown(value) === '' ? 'Not set' : 'The default';
+  const from = source === 'default' ? unset : `From: ${source}`;
+  return fixed ? `${from} · changed in the configuration file only` : from;
 }
 
 interface Props {
@@ -84,7 +87,7 @@ export function SettingRow({ setting, readOnly }: Props) {
           <>
             {setting.help}
             {' · '}
-            {setting.fixed ? `Fixed by: ${fixedBy(setting.source)}` : `From: ${setting.source}`}
+            {origin(setting)}
             {setting.restart_required && !pending && ' · takes effect after a restart'}
             {pending && (
               <strong className="block font-medium text-waiting">
