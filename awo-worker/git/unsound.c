@@ -17,6 +17,7 @@
 #define ALTERNATES ".git/objects/info/alternates"
 #define CACHE_OBJECTS "/awo/cache.git/objects"
 #define REFS_DEPTH 32
+#define ENTRY_MIN 62 /* bytes of an index's entry without its path */
 #define OPEN_SECONDS 3 /* an open that takes longer waits for somebody who does not come */
 
 #define AGAIN "; a retry makes the work tree anew from the last commit that was recorded"
@@ -51,6 +52,25 @@ is_blocking(const char *path, char why[512])
 		return false;
 	(void)snprintf(why, 512, "the agent left %s where git expects the file %s" AGAIN,
 	    kind_of(st.st_mode), path);
+	return true;
+}
+
+/* libgit2 takes memory for as many entries as the index says it has, before it looks for them. */
+static bool
+is_lying_index(char why[512])
+{
+	CLEAN_FD int fd = open(".git/index", O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	unsigned char head[12];
+	struct stat st;
+	uint64_t n;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || read(fd, head, sizeof(head)) != (ssize_t)sizeof(head))
+		return false;
+	n = (uint64_t)head[8] << 24 | (uint64_t)head[9] << 16 | (uint64_t)head[10] << 8 | head[11];
+	if (n <= (uint64_t)st.st_size / ENTRY_MIN)
+		return false;
+	(void)snprintf(why, 512, "the agent damaged .git/index: it is too short for the %llu files that it says it has" AGAIN,
+	    (unsigned long long)n);
 	return true;
 }
 
@@ -114,6 +134,8 @@ unsound_find(char why[512])
 	for (size_t i = 0; i < sizeof(opened) / sizeof(opened[0]); i++)
 		if (is_blocking(opened[i], why))
 			return true;
+	if (is_lying_index(why))
+		return true;
 	if (!lacks_cache())
 		return false;
 	(void)snprintf(why, 512,
@@ -153,6 +175,8 @@ unsound_guard(struct task *t)
 	for (size_t i = 0; i < sizeof(opened) / sizeof(opened[0]); i++)
 		if (is_blocking(opened[i], why))
 			return TASK_FAIL(t, "git", "invalid", "%s", why);
+	if (is_lying_index(why))
+		return TASK_FAIL(t, "git", "invalid", "%s", why);
 	start_ticking();
 	return 0;
 }

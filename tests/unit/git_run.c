@@ -51,8 +51,7 @@ git_run_teardown(void **state)
 {
 	(void)state;
 	buf_free(&last);
-	(void)chdir("/");
-	return files_remove_tree(AT_FDCWD, dir, NULL);
+	return chdir("/") < 0 ? -1 : files_remove_tree(AT_FDCWD, dir, NULL);
 }
 
 static int

@@ -390,6 +390,8 @@ unsound(void **state)
 	    {"rm .git/index && mkfifo .git/index", "a FIFO where git expects the file .git/index"},
 	    {"mkdir -p .git/objects/info && mkfifo .git/objects/info/alternates",
 		"a FIFO where git expects"},
+	    {"printf 'DIRC\\000\\000\\000\\002\\164\\150\\145\\040' >.git/index",
+		"damaged .git/index"},
 	    {"ln -s /dev/zero .gitattributes",
 		"a device where git expects the file .gitattributes"},
 	};
