@@ -291,58 +291,121 @@ check_objects(struct import *im)
 	return check_modules(im);
 }
 
+/* ---- to the disk */
+
+#define KEPT_MAX 8
+
+/* What must be on the disk before a name says that it is there. */
+struct kept {
+	char *paths[KEPT_MAX];
+	int fds[KEPT_MAX];
+	size_t n;
+};
+
+static void
+keep(struct kept *k, char *path)
+{
+	k->paths[k->n] = path;
+	k->fds[k->n++] = open(path, O_RDONLY | O_CLOEXEC);
+}
+
+/* All of them are being written before the first is waited for: mostly one commit of the file system's journal does for all. */
+static int
+write_out(struct import *im, const struct kept *k)
+{
+	for (size_t i = 0; i < k->n; i++)
+		(void)sync_file_range(k->fds[i], 0, 0, SYNC_FILE_RANGE_WRITE);
+	for (size_t i = 0; i < k->n; i++)
+		if (k->fds[i] < 0 || fsync(k->fds[i]) < 0)
+			return TASK_FAIL(im->t, errno == ENOSPC || errno == EDQUOT ? "resource" : "internal", "other",
+			    "cannot write %s to disk: %s", k->paths[i], strerror(errno));
+	return 0;
+}
+
+static void
+kept_free(struct kept *k)
+{
+	for (size_t i = 0; i < k->n; i++) {
+		if (k->fds[i] >= 0)
+			close(k->fds[i]);
+		free(k->paths[i]);
+	}
+}
+
 /*
  * What the workspace wrote without forcing it to the disk: without these a power cut would leave a repository that is taken for one
  * that was never finished, and made anew, without the commits that are recorded from now on. Once: afterwards there is a head.
  */
-static int
-keep_repository(struct import *im)
+static void
+keep_repository(struct import *im, struct kept *k)
 {
 	static const char *const made[] = {"config", "HEAD", "objects/info/alternates", "refs/awo/base"};
 	git_oid head;
 
 	if (git_reference_name_to_id(&head, im->repo, "refs/awo/head") == 0)
-		return 0;
+		return;
 	for (size_t i = 0; i < sizeof(made) / sizeof(made[0]); i++) {
-		CLEAN_FREE char *path = xasprintf("%s/%s", im->clean_dir, made[i]);
-		CLEAN_FD int fd = open(path, O_RDONLY | O_CLOEXEC);
+		char *path = xasprintf("%s/%s", im->clean_dir, made[i]);
 
-		if (fd < 0 && errno == ENOENT)
-			continue;
-		if (fd < 0 || fsync(fd) < 0)
-			return TASK_FAIL(im->t, "internal", "other", "cannot write %s to disk: %s", path,
-			    strerror(errno));
+		/* one that was made otherwise, as by git itself, has no such file */
+		if (access(path, F_OK) == 0)
+			keep(k, path);
+		else
+			free(path);
 	}
-	return 0;
 }
 
+/* The pack and the coming refs/awo/head are written; the pack gets its place. */
 static int
-accept_pack(struct import *im)
+accept_pack(struct import *im, const git_oid *head, bool pack)
 {
-	static const char *const ends[] = {"pack", "idx"};
-	CLEAN_FREE char *dir = xasprintf("%s/objects/pack", im->clean_dir);
-	CLEAN_GIT(odb) git_odb *odb = NULL;
-	CLEAN_FD int fd = -1;
-
 	/* the pack before its index, so that an index never stands alone */
-	for (size_t i = 0; i < 2; i++) {
-		CLEAN_FREE char *from = xasprintf("%s/pack-%s.%s", im->dir, im->name, ends[i]);
-		CLEAN_FREE char *to = xasprintf("%s/pack-%s.%s", dir, im->name, ends[i]);
-		CLEAN_FD int file = open(from, O_RDONLY | O_CLOEXEC);
+	static const char *const ends[] = {"pack", "idx"};
+	char *next = xasprintf("%s/head", im->dir), line[GIT_OID_HEXSZ + 2];
+	CLEAN_FD int fd = open(next, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+	CLEAN_GIT(odb) git_odb *odb = NULL;
+	struct kept k = {0};
+	int r;
 
-		if (file < 0 || fsync(file) < 0)
-			return TASK_FAIL(im->t, errno == ENOSPC ? "resource" : "internal", "other",
-			    "cannot write %s to disk: %s", from, strerror(errno));
-		if (rename(from, to) < 0)
-			return TASK_FAIL(im->t, "internal", "other", "cannot move a pack to %s: %s",
-			    to, strerror(errno));
-	}
-	if ((fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0 || fsync(fd) < 0)
-		return TASK_FAIL(im->t, "internal", "other", "cannot write %s to disk: %s", dir,
+	(void)snprintf(line, sizeof(line), "%s\n", git_oid_tostr_s(head));
+	if (fd < 0 || files_write_all(fd, line, strlen(line)) < 0) {
+		r = TASK_FAIL(im->t, errno == ENOSPC ? "resource" : "internal", "other", "cannot write %s: %s", next,
 		    strerror(errno));
-	if (git_repository_odb(&odb, im->repo) < 0 || git_odb_refresh(odb) < 0)
+		free(next);
+		return r;
+	}
+	for (size_t i = 0; pack && i < 2; i++)
+		keep(&k, xasprintf("%s/pack-%s.%s", im->dir, im->name, ends[i]));
+	keep(&k, next);
+	keep_repository(im, &k);
+	r = write_out(im, &k);
+	for (size_t i = 0; pack && r == 0 && i < 2; i++) {
+		CLEAN_FREE char *to = xasprintf("%s/objects/pack/pack-%s.%s", im->clean_dir, im->name, ends[i]);
+
+		if (rename(k.paths[i], to) < 0)
+			r = TASK_FAIL(im->t, "internal", "other", "cannot move a pack to %s: %s", to, strerror(errno));
+	}
+	kept_free(&k);
+	if (r == 0 && pack && (git_repository_odb(&odb, im->repo) < 0 || git_odb_refresh(odb) < 0))
 		return repo_fail(im->t, "cannot read the clean repository again");
-	return 0;
+	return r;
+}
+
+/* Names the commits, and what they are in: after this they outlive a power cut. */
+static int
+set_head(struct import *im)
+{
+	CLEAN_FREE char *from = xasprintf("%s/head", im->dir), *to = xasprintf("%s/refs/awo/head", im->clean_dir);
+	struct kept k = {0};
+	int r;
+
+	if (rename(from, to) < 0)
+		return TASK_FAIL(im->t, "internal", "other", "cannot set refs/awo/head: %s", strerror(errno));
+	keep(&k, xasprintf("%s/objects/pack", im->clean_dir));
+	keep(&k, xasprintf("%s/refs/awo", im->clean_dir));
+	r = write_out(im, &k);
+	kept_free(&k);
+	return r;
 }
 
 /* ---- the branch
@@ -428,15 +491,11 @@ count_only(git_commit *c, void *arg)
 static int
 describe(struct import *im, const git_oid *base, const git_oid *head, json_t *answer)
 {
-	CLEAN_GIT(reference) git_reference *ref = NULL;
 	CLEAN_GIT(diff) git_diff *diff = NULL;
 	CLEAN_GIT(commit) git_commit *old_tip = NULL, *tip = NULL;
 	struct diff_totals n = {0};
 	git_oid hide[2] = {*base, {{0}}};
 	int64_t total = 0;
-
-	/* refs/awo/head may not outlive its objects, which are on the disk, when the power fails */
-	(void)git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
 
 	if (git_reference_name_to_id(&hide[1], im->repo, "refs/awo/head") < 0)
 		memset(&hide[1], 0, sizeof(hide[1]));
@@ -454,8 +513,6 @@ describe(struct import *im, const git_oid *base, const git_oid *head, json_t *an
 		    history_phase(im->t, im->repo, tip, PHASE_NONE, &im->phase) < 0)
 			return repo_fail(im->t, "cannot read the branch's tip");
 	}
-	if (git_reference_create(&ref, im->repo, "refs/awo/head", head, 1, NULL) < 0)
-		return repo_fail(im->t, "cannot set refs/awo/head");
 	json_object_set_new(answer, "head_sha", repo_oid_json(head));
 	json_object_set_new(answer, "git_commit_count", json_integer(total));
 	json_object_set_new(answer, "git_files_changed", json_integer(n.files));
@@ -484,9 +541,9 @@ import(struct import *im, const git_oid *base, const git_oid *head, json_t *answ
 {
 	int r = take_in(im);
 
-	if (r < 0 || (r == 0 && (check_objects(im) < 0 || accept_pack(im) < 0)))
+	if (r < 0 || (r == 0 && check_objects(im) < 0) || accept_pack(im, head, r == 0) < 0)
 		return -1;
-	if (check_head(im, base, head) < 0 || keep_repository(im) < 0 || describe(im, base, head, answer) < 0)
+	if (check_head(im, base, head) < 0 || describe(im, base, head, answer) < 0 || set_head(im) < 0)
 		return -1;
 	return list_changed(im, &im->changed_since, head, answer);
 }

@@ -40,6 +40,22 @@ reserve(void)
 	FUZZ_CHECK(fd >= 0 && (fd == PACK_FD || dup2(fd, PACK_FD) == PACK_FD));
 }
 
+/* Back to how it was. */
+static void
+forget(void)
+{
+	static const char *const gone[] = {"objects/pack", "refs/awo", "awo-incoming"};
+
+	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
+		char *path CLEAN_FREE = xasprintf("%s/%s", clean_dir, gone[i]);
+
+		(void)files_remove_tree(AT_FDCWD, path, NULL);
+		/* the workspace makes them */
+		if (i < 2)
+			FUZZ_CHECK(files_mkdirs(AT_FDCWD, path, 0700) == 0);
+	}
+}
+
 /* The repository as it is before an import: a commit with one file. */
 static void
 prepare(void)
@@ -63,6 +79,7 @@ prepare(void)
 	FUZZ_CHECK(git_tree_lookup(&tree, repo, &base[1]) == 0);
 	FUZZ_CHECK(git_signature_new(&who, "A", "a@example.org", 1000000000, 0) == 0);
 	FUZZ_CHECK(git_commit_create(&base[0], repo, "refs/heads/main", who, who, NULL, "first", tree, 0, NULL) == 0);
+	forget();
 }
 
 struct made {
@@ -213,21 +230,6 @@ look(const char *from, const char *to)
 	check_progress(list);
 	json_decref(list);
 	json_decref(run(verb_diff, json_pack("{s:s,s:s,s:s}", "base_sha", from, "head", to, "format", "patch")));
-}
-
-/* Back to how it was. */
-static void
-forget(void)
-{
-	static const char *const gone[] = {"objects/pack", "refs/awo", "awo-incoming"};
-
-	for (size_t i = 0; i < sizeof(gone) / sizeof(gone[0]); i++) {
-		char *path CLEAN_FREE = xasprintf("%s/%s", clean_dir, gone[i]);
-
-		(void)files_remove_tree(AT_FDCWD, path, NULL);
-		if (i == 0)
-			FUZZ_CHECK(files_mkdirs(AT_FDCWD, path, 0700) == 0);
-	}
 }
 
 /* A byte with what the head is and whether the rest is a pack as it stands, or objects to be packed. */
