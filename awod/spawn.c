@@ -5,7 +5,6 @@
 #include <linux/capability.h>
 #include <linux/close_range.h>
 #include <linux/sched.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,7 +22,6 @@
 #include "common/clean.h"
 
 #define GROUPS_MAX 65536
-#define START_MS 10000		/* from clone to exec; it takes 1 ms */
 
 struct report {
 	int32_t err;
@@ -225,17 +223,24 @@ clone_with_groups(const struct spawn_request *r, int *pidfd, struct spawn_result
 	return pid;
 }
 
-int
-spawn_worker(const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out)
+/* Ends a process that has not reached its program; it is nobody's but ours. */
+static void
+give_up(pid_t pid, int pidfd)
 {
-	struct report rep = {0};
+	kill(pid, SIGKILL);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	close(pidfd);
+}
+
+int
+spawn_start(const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out)
+{
 	CLEAN_FD int mine = -1, theirs = -1;
 	int sp[2], pidfd = -1, e;
-	struct pollfd p;
-	ssize_t n;
 	pid_t pid;
 
-	*out = (struct spawn_result){.pidfd = -1};
+	*out = (struct spawn_result){.pidfd = -1, .started = -1};
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sp) < 0)
 		return fail(out, errno, "socketpair");
 	mine = sp[0];
@@ -247,44 +252,36 @@ spawn_worker(const struct spawn_request *r, spawn_recorder *record, void *arg, s
 		close(mine);
 		child(r, theirs);
 	}
+	/* from now on the process alone has it, until exec closes it */
 	close(TAKE_FD(theirs));
 	if (write_maps(pid, r->uid, r->gid) < 0) {
 		fail(out, errno, "id maps (may this process map the order's uid? see --uid-base)");
-		goto kill;
-	}
-	if (record) {
-		e = record(arg, pid);
-		if (e) {
-			fail(out, e, "recording the process in the run directory");
-			goto kill;
-		}
-	}
-	if (send(mine, "g", 1, MSG_NOSIGNAL) != 1) {
+	} else if ((e = record(arg, pid)) != 0) {
+		fail(out, e, "recording the process in the run directory");
+	} else if (send(mine, "g", 1, MSG_NOSIGNAL) != 1) {
 		fail(out, errno, "the new process ended at once");
-		goto kill;
-	}
-	p = (struct pollfd){.fd = mine, .events = POLLIN};
-	do
-		n = poll(&p, 1, START_MS);
-	while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		fail(out, n == 0 ? ETIMEDOUT : errno, "the new process does not reach exec");
-		goto kill;
-	}
-	n = recv(mine, &rep, sizeof(rep), 0);
-	if (n == 0) {
+	} else {
 		out->pid = pid;
 		out->pidfd = pidfd;
+		out->started = TAKE_FD(mine);
 		return 0;
 	}
-	rep.what[sizeof(rep.what) - 1] = '\0';
-	fail(out, n == (ssize_t)sizeof(rep) ? rep.err : EIO, n == (ssize_t)sizeof(rep) ? rep.what : "report of the new process");
-kill:
-	kill(pid, SIGKILL);
-	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	close(pidfd);
+	give_up(pid, pidfd);
 	return -1;
+}
+
+int
+spawn_started(struct spawn_result *p)
+{
+	struct report rep = {0};
+	ssize_t n = recv(p->started, &rep, sizeof(rep), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 1;
+	if (n == 0)
+		return 0;
+	rep.what[sizeof(rep.what) - 1] = '\0';
+	return fail(p, n == (ssize_t)sizeof(rep) ? rep.err : EIO, n == (ssize_t)sizeof(rep) ? rep.what : "report of the new process");
 }
 
 uint64_t

@@ -40,16 +40,19 @@
 #define TASK_FLAGS (SUP_CACHE_RW | SUP_CACHE_RO | SUP_CLEAN_RO | SUP_NET | SUP_LOCAL_RO)
 
 /* First member of whatever epoll watches. */
-enum source { SRC_SIGNALS, SRC_LINK, SRC_BROKER, SRC_SLOT, SRC_REMOVAL };
+enum source { SRC_SIGNALS, SRC_LINK, SRC_BROKER, SRC_SLOT, SRC_START, SRC_REMOVAL };
 
 /* A process that lives, or lived until a moment ago. */
 struct slot {
-	enum source source;
+	enum source source, start_source;
 	struct slot *next;
 	enum sup_kind kind;
 	bool adopted;			/* not our child */
 	bool orphan;			/* a task whose broker is gone: nobody is told of its end */
 	bool killed;			/* by us */
+	bool announced;			/* to a broker that did not start it: that hears of its end alone */
+	int started;			/* until its program runs: what tells that; then -1 */
+	int64_t due_us;			/* by when */
 	uint64_t tag;
 	char id[16], cache[72];
 	uint32_t owner;
@@ -79,7 +82,7 @@ struct supervisor {
 	enum source src_signals, src_link, src_broker;
 	char boot_id[40];
 	struct slot *slots;
-	size_t nslots;
+	size_t nslots, nstarting;
 	struct removal *removals;
 	size_t nremovals, removing;
 	/* the broker */
@@ -99,6 +102,7 @@ struct supervisor {
 };
 
 static void slot_ended(struct supervisor *s, struct slot *t);
+static bool slot_started(struct supervisor *s, struct slot *t, bool late);
 static void removals_start(struct supervisor *s);
 
 /* ---- small things */
@@ -284,8 +288,12 @@ static int
 slot_add(struct supervisor *s, struct slot *t)
 {
 	t->source = SRC_SLOT;
-	if (watch(s, t->pidfd, EPOLLIN, &t->source) < 0)
+	t->start_source = SRC_START;
+	if (watch(s, t->pidfd, EPOLLIN, &t->source) < 0 ||
+	    (t->started >= 0 && watch(s, t->started, EPOLLIN, &t->start_source) < 0))
 		return -1;
+	if (t->started >= 0)
+		s->nstarting++;
 	t->next = s->slots;
 	s->slots = t;
 	s->nslots++;
@@ -311,15 +319,38 @@ slot_kill(struct slot *t)
 		log_error("worker_kill_failed", LI("pid", t->pid), LS("error", strerror(errno)));
 }
 
+/* The process is gone: so is the slot. */
+static void
+slot_remove(struct supervisor *s, struct slot *t)
+{
+	struct slot **p;
+
+	/* every slot is in the list; NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+	for (p = &s->slots; *p != t; p = &(*p)->next)
+		;
+	*p = t->next;
+	s->nslots--;
+	slot_unlink(s, t);
+	if (t->started >= 0) {
+		unwatch_close(s, t->started);
+		s->nstarting--;
+	}
+	unwatch_close(s, t->pidfd);
+	free(t);
+}
+
 /* Its pidfd says that the process has ended. */
 static void
 slot_ended(struct supervisor *s, struct slot *t)
 {
 	struct sup_msg m = {.op = SUP_EXITED, .kind = t->kind, .tag = t->tag, .pid = t->pid, .status = -1};
+	bool tells = !t->orphan;
 	struct rusage ru;
-	struct slot **p;
 	int status;
 
+	/* its start is told before its end */
+	if (t->started >= 0 && !slot_started(s, t, true))
+		return;
 	if (!t->adopted) {
 		if (wait4(t->pid, &status, WNOHANG, &ru) != t->pid)
 			return;
@@ -330,17 +361,49 @@ slot_ended(struct supervisor *s, struct slot *t)
 		m.oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !t->killed && oom_kills() > t->oom_kills;
 	}
 	memcpy(m.id, t->id, sizeof(m.id));
-	/* every slot is in the list; NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
-	for (p = &s->slots; *p != t; p = &(*p)->next)
-		;
-	*p = t->next;
-	s->nslots--;
-	slot_unlink(s, t);
-	unwatch_close(s, t->pidfd);
 	log_debug("worker_ended", LS("id", t->id), LI("pid", t->pid), LI("status", m.status));
-	if (!t->orphan)
+	slot_remove(s, t);
+	if (tells)
 		tell(s, &m);
-	free(t);
+}
+
+/*
+ * A process that was on its way has come to its program, has failed before, or, when it is late, is given up. False: the slot is
+ * gone.
+ */
+static bool
+slot_started(struct supervisor *s, struct slot *t, bool late)
+{
+	struct sup_msg m = {.op = SUP_SPAWNED, .kind = t->kind, .tag = t->tag, .pid = t->pid};
+	struct spawn_result r = {.started = t->started};
+	bool tells = !t->orphan && !t->announced;
+	int got = spawn_started(&r);
+
+	if (got > 0 && !late)
+		return true;
+	memcpy(m.id, t->id, sizeof(m.id));
+	if (got == 0) {
+		unwatch_close(s, t->started);
+		t->started = -1;
+		s->nstarting--;
+	} else {
+		m.err = got < 0 ? r.err : ETIMEDOUT;
+		m.pid = 0;
+		snprintf(m.what, sizeof(m.what), "%s", got < 0 ? r.what : "the new process does not reach exec");
+		log_warning("worker_spawn_failed", LS("id", t->id), LS("step", m.what), LS("error", strerror(m.err)));
+		if (t->announced) {
+			m.op = SUP_EXITED;
+			m.status = 127;
+			tells = true;
+		}
+		/* it may be asked for again as soon as the broker knows */
+		slot_kill(t);
+		waitpid(t->pid, NULL, 0);
+		slot_remove(s, t);
+	}
+	if (tells)
+		tell(s, &m);
+	return got == 0;
 }
 
 static void
@@ -365,7 +428,7 @@ slot_adopt(struct supervisor *s, const char *name)
 	unsigned int uid, kind;
 	int pid;
 
-	t->pidfd = -1;
+	t->pidfd = t->started = -1;
 	if (!text || sscanf(text, "%d %llu %39s %u %u %llu%c", &pid, &start, boot_id, &uid, &kind, &tag, &end) != 7 ||
 	    end != '\n' || pid <= 1 || start == 0 || strcmp(boot_id, s->boot_id) != 0)
 		goto no;
@@ -608,20 +671,22 @@ spawn_run(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfd
 	}
 	argv[n] = NULL;
 	t->oom_kills = oom_kills();
-	if (spawn_worker(&r, record_slot, &ra, &result) < 0) {
+	if (spawn_start(&r, record_slot, &ra, &result) < 0) {
 		slot_unlink(s, t);
 		answer->err = result.err;
 		memcpy(answer->what, result.what, sizeof(answer->what));
 		return -1;
 	}
 	t->pidfd = result.pidfd;
-	answer->pid = result.pid;
+	t->started = result.started;
+	t->due_us = clock_mono_us() + SPAWN_START_US;
 	if (slot_add(s, t) < 0) {
 		answer->err = errno;
 		snprintf(answer->what, sizeof(answer->what), "epoll");
 		slot_kill(t);
 		waitpid(t->pid, NULL, 0);
 		close(t->pidfd);
+		close(t->started);
 		slot_unlink(s, t);
 		return -1;
 	}
@@ -645,13 +710,12 @@ on_spawn(struct supervisor *s, const struct sup_msg *m, const int *fds, int nfds
 		t->owner = m->owner_uid;
 		memcpy(t->id, m->id, sizeof(t->id));
 		memcpy(t->cache, m->cache, sizeof(t->cache));
-		if (spawn_run(s, m, fds, nfds, t, &answer) < 0)
-			free(t);
+		/* what becomes of it is told later: meanwhile the next one is started */
+		if (spawn_run(s, m, fds, nfds, t, &answer) == 0)
+			return;
+		free(t);
 	}
-	if (answer.err) {
-		answer.pid = 0;
-		log_warning("worker_spawn_failed", LS("id", m->id), LS("step", answer.what), LS("error", strerror(answer.err)));
-	}
+	log_warning("worker_spawn_failed", LS("id", m->id), LS("step", answer.what), LS("error", strerror(answer.err)));
 	tell(s, &answer);
 }
 
@@ -1014,11 +1078,12 @@ broker_start(struct supervisor *s)
 		return -1;
 	}
 	log_info("broker_started", LI("pid", s->broker));
-	for (const struct slot *t = s->slots; t; t = t->next) {
+	for (struct slot *t = s->slots; t; t = t->next) {
 		struct sup_msg m = {.op = SUP_ADOPTED, .kind = SUP_ORDER, .pid = t->pid};
 
 		if (t->kind != SUP_ORDER)
 			continue;
+		t->announced = true;
 		memcpy(m.id, t->id, sizeof(m.id));
 		tell(s, &m);
 	}
@@ -1126,10 +1191,13 @@ on_signals(struct supervisor *s)
 static int
 next_timeout(struct supervisor *s)
 {
-	int64_t now = clock_mono_us(), due = 0, at[3] = {s->restart_us, s->stopping ? s->stop_us : 0, 0};
+	int64_t now = clock_mono_us(), due = 0, at[4] = {s->restart_us, s->stopping ? s->stop_us : 0, 0, 0};
 
 	if (s->broker && !s->broker_lived)
 		at[2] = s->started_us + SHORT_LIFE_US;
+	for (const struct slot *t = s->nstarting > 0 ? s->slots : NULL; t; t = t->next)
+		if (t->started >= 0 && (at[3] == 0 || t->due_us < at[3]))
+			at[3] = t->due_us;
 	for (size_t i = 0; i < sizeof(at) / sizeof(at[0]); i++)
 		if (at[i] > 0 && (due == 0 || at[i] < due))
 			due = at[i];
@@ -1156,6 +1224,11 @@ on_time(struct supervisor *s)
 		broker_kill(s, SIGKILL);
 		s->stop_us = now + STOP_US;
 	}
+	for (struct slot *t = s->nstarting > 0 ? s->slots : NULL, *next; t; t = next) {
+		next = t->next;
+		if (t->started >= 0 && now >= t->due_us)
+			(void)slot_started(s, t, true);
+	}
 }
 
 static void
@@ -1164,15 +1237,17 @@ loop(struct supervisor *s)
 	while (!s->quit) {
 		struct epoll_event ev;
 		enum source *source;
-		/* one event at a time: handling it may free what another one of the same batch points to */
-		int n = epoll_wait(s->epoll, &ev, 1, next_timeout(s));
+		int n;
 
+		/* what is late goes before the next event is asked for, which could be its own */
+		on_time(s);
+		/* one event at a time: handling it may free what another one of the same batch points to */
+		n = epoll_wait(s->epoll, &ev, 1, next_timeout(s));
 		if (n < 0 && errno != EINTR) {
 			log_error("epoll_failed", LS("error", strerror(errno)));
 			s->status = 1;
 			return;
 		}
-		on_time(s);
 		if (n <= 0)
 			continue;
 		source = ev.data.ptr;
@@ -1188,6 +1263,9 @@ loop(struct supervisor *s)
 			break;
 		case SRC_SLOT:
 			slot_ended(s, (struct slot *)(void *)((char *)source - offsetof(struct slot, source)));
+			break;
+		case SRC_START:
+			(void)slot_started(s, (struct slot *)(void *)((char *)source - offsetof(struct slot, start_source)), false);
 			break;
 		case SRC_REMOVAL:
 			removal_ended(s, (struct removal *)(void *)((char *)source - offsetof(struct removal, source)));
@@ -1260,6 +1338,8 @@ tear_down(struct supervisor *s)
 				waitpid(t->pid, NULL, 0);
 			slot_unlink(s, t);
 		}
+		if (t->started >= 0)
+			close(t->started);
 		close(t->pidfd);
 		free(t);
 	}

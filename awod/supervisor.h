@@ -30,9 +30,12 @@ struct spawn_request {
 	int nfds;
 };
 
+#define SPAWN_START_US (10 * 1000000LL) /* from clone to exec; it takes 1 ms */
+
 struct spawn_result {
 	pid_t pid;
 	int pidfd;
+	int started;			/* readable when exec has succeeded or a step before it has failed */
 	int err;			/* errno of the step that failed */
 	char what[96];			/* which one, and how to mend it */
 };
@@ -41,10 +44,15 @@ struct spawn_result {
 typedef int spawn_recorder(void *arg, pid_t pid);
 
 /*
- * Starts the program as pid 1 of fresh user, mount, pid, ipc and uts namespaces, and returns when exec has succeeded (0) or
- * a step has failed (-1, out->err and out->what; nothing is left behind).
+ * Begins to start the program as pid 1 of fresh user, mount, pid, ipc and uts namespaces. 0: the process is there and on its way,
+ * out->pidfd and out->started are the caller's; -1: a step has failed (out->err, out->what), nothing is left behind.
  */
-int spawn_worker(const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out);
+int spawn_start(const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out);
+/*
+ * Of a process on its way: 1: not yet; 0: its program runs, or it has been killed, as its pidfd then tells; -1: a step has failed
+ * (err, what), and it is ending. Never waits.
+ */
+int spawn_started(struct spawn_result *p);
 
 /* Start time of a process in clock ticks since boot, from /proc; 0 when there is none. */
 uint64_t spawn_starttime(pid_t pid);

@@ -97,17 +97,27 @@ is_arguments(const struct spawn_request *r)
 }
 
 int
-spawn_worker(
+spawn_start(
     const struct spawn_request *r, spawn_recorder *record, void *arg, struct spawn_result *out)
 {
 	FUZZ_CHECK(is_arguments(r) && r->nfds >= 2 && r->nfds <= SUP_FDS_MAX);
 	FUZZ_CHECK(r->uid >= 1000 && r->uid != (uid_t)-1);
-	*out = (struct spawn_result){.pid = 4000000, .pidfd = -1, .err = EPERM};
+	*out = (struct spawn_result){.pid = 4000000, .pidfd = -1, .started = -1, .err = EPERM};
 	if (r->limits.core % 2 == 1 || record(arg, out->pid) != 0)
 		return -1;
 	out->err = 0;
 	out->pidfd = eventfd(0, EFD_CLOEXEC);
+	out->started = eventfd(0, EFD_CLOEXEC);
 	return 0;
+}
+
+/* The fate of a start is as many-sided as its beginning. */
+int
+spawn_started(struct spawn_result *p)
+{
+	FUZZ_CHECK(p->started >= 0);
+	p->err = EPERM;
+	return p->started % 3 - 1;
 }
 
 /* ---- directories, of which none exists */
@@ -232,6 +242,8 @@ packets(struct supervisor *s, struct fuzz_in *in, int broker)
 		/* a process ends, now and then */
 		if (nfds == 4 && s->slots != NULL)
 			slot_ended(s, s->slots);
+		else if (nfds == 3 && s->slots != NULL && s->slots->started >= 0)
+			(void)slot_started(s, s->slots, false);
 	}
 }
 
