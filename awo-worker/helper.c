@@ -234,11 +234,11 @@ stand_by(struct order *o, struct helper_standby *s, bool inside)
 }
 
 void
-helper_stand_by(struct order *o)
+helper_stand_by(struct order *o, bool inside)
 {
 	if (!o->by_inside.there && ready_pack(o) != 0)
 		return;
-	if (!o->by_inside.there && o->next != NULL)
+	if (inside && !o->by_inside.there && o->next != NULL)
 		stand_by(o, &o->by_inside, true);
 	if (!o->by_outside.there)
 		stand_by(o, &o->by_outside, false);
@@ -360,6 +360,13 @@ helper_start(struct order *o, const struct helper_call *call, struct helper *h, 
 	return r;
 }
 
+/* The answer is the last thing that a helper says. One outside every sandbox is not waited for any longer: init reaps it. */
+static bool
+has_answered(const struct helper *h)
+{
+	return !h->call.sandboxed && h->answer != NULL;
+}
+
 static bool
 process_over(const struct helper *h)
 {
@@ -383,9 +390,9 @@ end_process(struct order *o, struct helper *h)
 		while (o->cancelled && h->call.grace_us > 0 && !h->child.ended &&
 		       loop_turn(&o->loop, grace))
 			;
-		if (!h->child.ended)
+		if (!h->child.ended && !has_answered(h))
 			kill(h->child.pid, SIGKILL);
-		while (!h->child.ended)
+		while (!h->child.ended && !has_answered(h))
 			loop_turn(&o->loop, 0);
 		loop_child_remove(&o->loop, &h->child);
 		if (o->outside == h->child.pid)
@@ -483,7 +490,7 @@ helper_wait(struct order *o, struct helper *h, struct failure *f)
 	/* the order's own time may be up before the verb's */
 	if (whole != 0 && whole < deadline)
 		deadline = whole;
-	while (!late && !o->cancelled && !(process_over(h) && loop_reader_done(&h->out))) {
+	while (!late && !o->cancelled && !has_answered(h) && !(process_over(h) && loop_reader_done(&h->out))) {
 		if (last == 0 && (process_over(h) || loop_reader_done(&h->out)))
 			last = loop_now(&o->loop) + LAST_FACT_US;
 		late = !loop_turn(&o->loop, last != 0 ? last : deadline);

@@ -59,10 +59,10 @@ json_t *helper_wait(struct order *o, struct helper *h, struct failure *f);
 json_t *helper_run(struct order *o, const struct helper_call *call, struct failure *f);
 
 /*
- * Starts what is missing of the two that stand by: one in the next sandbox, one outside, with a pipe from that to this. It is no
- * failure when that is not possible now.
+ * Starts what is missing of the two that stand by: one in the next sandbox, if asked for, and one outside, with a pipe from that to
+ * this. It is no failure when that is not possible now.
  */
-void helper_stand_by(struct order *o);
+void helper_stand_by(struct order *o, bool inside);
 /* Gives up the next sandbox, with what stands by in it. */
 void helper_leave_sandbox(struct order *o);
 

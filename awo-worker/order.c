@@ -51,15 +51,18 @@ order_may_go_on(struct order *o, struct failure *f)
 }
 
 void
-order_prepare(struct order *o, bool helpers)
+order_prepare(struct order *o, bool works)
 {
 	struct failure f = {0};
 
 	/* what is paused starts nothing */
 	if (o->frozen || o->cancelled)
 		return;
-	if (agent_sandbox(o, &f) == 0 && helpers)
-		helper_stand_by(o);
+	/* the sooner needed first: at the order's start what makes the workspace, later what looks into it */
+	if (!works)
+		helper_stand_by(o, false);
+	if (agent_sandbox(o, &f) == 0 && works)
+		helper_stand_by(o, true);
 }
 
 bool

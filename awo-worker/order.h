@@ -90,10 +90,10 @@ int64_t order_deadline(const struct order *o);
  * before each start. */
 int order_may_go_on(struct order *o, struct failure *f);
 /*
- * Begins to build the next agent's sandbox, and with helpers starts those that stand by. It is no failure when that is not
- * possible now.
+ * Begins to build the next agent's sandbox, and starts the helpers that will be asked next: while an agent works both, before the
+ * workspace is there the one outside. It is no failure when that is not possible now.
  */
-void order_prepare(struct order *o, bool helpers);
+void order_prepare(struct order *o, bool works);
 /* Whether the order's id is a part of its branch's name. */
 bool order_appends_id(const struct order *o);
 /* Adds the fields that are set. */
