@@ -1,6 +1,7 @@
 """Fixtures of the end-to-end tests: instances of awod, remotes and the services around them."""
 import os
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -82,6 +83,21 @@ def make_gateway(make_instance):
 @pytest.fixture
 def gateway(make_gateway):
     return make_gateway()
+
+
+@pytest.fixture
+def guarded(make_gateway):
+    """A gateway that asks everybody for a token."""
+    return make_gateway({"gateway": {"auth": "token"}})
+
+
+@pytest.fixture
+def descriptors():
+    """As many of them as it takes to be very many clients at once."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ import pytest
 
 from awo_testlib.remotes import git
 from awo_testlib.rpc import Closed
+from awo_testlib.waiting import until
 
 ONCE = ["agent_work_order_created", "agent_work_order_started", "sandbox_created", "workspace_created",
         "workflow_started", "git_branch_created", "git_push_completed", "workflow_completed",
@@ -55,10 +56,7 @@ def test_stopped_and_started(instance, repo):
 def test_killed_and_started_after_the_orders_have_ended(instance, repo):
     ids = busy(instance, repo, seconds=2)
     instance.stop(signal.SIGKILL)
-    end = time.monotonic() + 60
-    while instance.workers() and time.monotonic() < end:
-        time.sleep(0.1)
-    assert not instance.workers()
+    until(lambda: not instance.workers(), "the workers' end", 60)
     instance.start()
     check(instance, repo, ids)
 
@@ -71,6 +69,15 @@ def test_killed_again_and_again(instance, repo):
     check(instance, repo, ids)
 
 
+def another_broker(instance, died):
+    """What system.health says when another broker than the one that died answers."""
+    now = instance.broker_process()
+    try:
+        return instance.call("system.health", timeout=5) if now and now.pid != died.pid else None
+    except (OSError, Closed):
+        return None
+
+
 def test_broker_killed(instance, repo):
     ids = busy(instance, repo)
     broker = instance.broker_process()
@@ -78,17 +85,7 @@ def test_broker_killed(instance, repo):
     if instance.system:
         assert broker.uid != 0
     broker.kill()
-    end = time.monotonic() + 30
-    while True:
-        now = instance.broker_process()
-        if now and now.pid != broker.pid:
-            try:
-                instance.call("system.info", timeout=5)
-                break
-            except OSError:
-                pass
-        assert time.monotonic() < end, instance.daemon_log()[-3000:]
-        time.sleep(0.1)
+    until(lambda: another_broker(instance, broker), instance.daemon_words)
     assert instance.process.poll() is None
     check(instance, repo, ids)
 
@@ -148,17 +145,7 @@ def test_health_tells_of_a_broker_that_died(instance):
     for n in (1, 2):
         died = instance.broker_process()
         died.kill()
-        end = time.monotonic() + 20
-        while True:
-            try:
-                broker = instance.broker_process()
-                if broker and broker.pid != died.pid:
-                    health = instance.call("system.health")
-                    break
-            except (OSError, Closed):
-                pass
-            assert time.monotonic() < end, instance.daemon_words()
-            time.sleep(0.05)
+        health = until(lambda died=died: another_broker(instance, died), instance.daemon_words, 20)
         assert health["broker_restarts"] == n
         at = datetime.datetime.fromisoformat(health["broker_restarted_at"])
         assert abs((datetime.datetime.now(datetime.timezone.utc) - at).total_seconds()) < 20
@@ -196,13 +183,6 @@ def test_watchers_can_resume(instance, repo, sig):
             seen.append((param["seq"], param["line"]))
     whole = [line["seq"] for line in instance.log(order_id)]
     assert [s for s, _ in seen] == whole
-
-
-def until(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_killed_while_a_cache_is_fetched(make_instance):

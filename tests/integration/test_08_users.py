@@ -6,13 +6,12 @@ from pathlib import Path
 import pytest
 
 from awo_testlib import processes
-from awo_testlib.instance import BROKER_UID
+from awo_testlib.instance import ALICE, BOB, BROKER_UID
 from awo_testlib.remotes import Repository
 from awo_testlib.rpc import RpcError, connect
 from conftest import needs_root
 
 pytestmark = needs_root
-ALICE, BOB = 60001, 60002
 STEPS = ["create-branch", "planning", "commit"]
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from awo_testlib import processes
 from awo_testlib.rpc import RpcError
+from awo_testlib.waiting import until
 
 STEPS = ["create-branch", "planning", "commit"]
 
@@ -50,9 +51,7 @@ def test_pause_stops_everything_and_frees_the_slot(make_instance, repo):
     instance = make_instance({"max_concurrent": 1})
     order_id = begin(instance, repo, "run i=0; while [ $i -lt 400 ]; do i=$((i+1)); date +%s%N >> ticks; sleep 0.02; done")
     ticks = instance.state / "work-orders" / order_id / "workspace" / "ticks"
-    end = time.monotonic() + 10
-    while not ticks.exists() and time.monotonic() < end:
-        time.sleep(0.05)
+    until(ticks.exists, "the first tick", 10)
     instance.call("order.pause", agent_work_order_id=order_id)
     instance.wait(order_id, "paused", timeout=10)
     size = ticks.stat().st_size
@@ -62,10 +61,7 @@ def test_pause_stops_everything_and_frees_the_slot(make_instance, repo):
     instance.completed(other)
     instance.call("order.resume", agent_work_order_id=order_id)
     instance.wait(order_id, "running", timeout=10)
-    end = time.monotonic() + 5
-    while ticks.stat().st_size == size and time.monotonic() < end:
-        time.sleep(0.05)
-    assert ticks.stat().st_size > size
+    until(lambda: ticks.stat().st_size > size, "a tick behind the pause")
     instance.completed(order_id, timeout=60)
     events = instance.events(order_id)
     assert events.index("agent_work_order_paused") < events.index("agent_work_order_resumed")

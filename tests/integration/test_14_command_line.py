@@ -3,10 +3,10 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
+from awo_testlib.waiting import until
 
 STEPS = "create-branch,planning,commit"
 
@@ -67,10 +67,7 @@ def test_interrupt_detaches(instance, repo):
     process = subprocess.Popen(argv, env=instance.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                stderr=subprocess.PIPE, text=True,
                                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler))
-    end = time.monotonic() + 30
-    while not instance.call("order.list")["agent_work_orders"] and time.monotonic() < end:
-        time.sleep(0.05)
-    order_id = instance.call("order.list")["agent_work_orders"][0]["agent_work_order_id"]
+    order_id = until(lambda: instance.call("order.list")["agent_work_orders"], "an order")[0]["agent_work_order_id"]
     instance.wait(order_id, condition=lambda o: o["current_step"] == "planning")
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
@@ -240,10 +237,7 @@ def test_autostart_of_a_users_own_daemon(make_instance):
     stat = Path(f"/proc/{json.loads(done.stdout)['pid']}/stat").read_text()
     supervisor = Path("/proc") / stat.rsplit(")", 1)[1].split()[1]
     os.kill(int(supervisor.name), signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while supervisor.exists():
-        assert time.monotonic() < deadline, "a daemon that was told to end does not"
-        time.sleep(0.05)
+    until(lambda: not supervisor.exists(), "the end of a daemon that was told to", 20)
 
 
 def test_text_from_agents_cannot_drive_the_terminal(instance, repo):

@@ -4,24 +4,17 @@ import os
 import shutil
 import signal
 import sqlite3
-import time
 
 import pytest
 
 from awo_testlib.rpc import RpcError
+from awo_testlib.waiting import until
 
 STEPS = ["create-branch", "planning", "commit"]
 
 
 def order_dir(instance, order_id):
     return instance.state / "work-orders" / order_id
-
-
-def wait_for(condition, timeout=20):
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def test_cleanup_removes_old_workspaces_only(make_instance, repo):
@@ -37,7 +30,7 @@ def test_cleanup_removes_old_workspaces_only(make_instance, repo):
     assert set(dry) >= {"removed", "kept", "bytes_freed", "errors"} and order_dir(instance, ended).exists()
     report = instance.call("system.cleanup")
     assert report["errors"] == [] and report["removed"] >= 1 and report["bytes_freed"] > 0
-    wait_for(lambda: not (order_dir(instance, ended) / "workspace").exists())
+    until(lambda: not (order_dir(instance, ended) / "workspace").exists())
     for order_id in (running, paused):
         assert (order_dir(instance, order_id) / "workspace").exists()
     instance.wait_event(ended, "workspace_removed")
@@ -60,7 +53,7 @@ def test_delete_removes_everything_of_an_order(instance, repo):
     assert instance.call("order.delete", agent_work_order_id=order_id)["deleted"]
     with pytest.raises(RpcError):
         instance.order(order_id)
-    wait_for(lambda: not (order_dir(instance, order_id) / "workspace").exists() and not log.exists())
+    until(lambda: not (order_dir(instance, order_id) / "workspace").exists() and not log.exists())
 
 
 def test_workspaces_without_an_order_are_removed(instance, repo):
@@ -70,7 +63,7 @@ def test_workspaces_without_an_order_are_removed(instance, repo):
     report = instance.call("system.reconcile", dry_run=True)
     assert any("wo-0badf00d" in d for d in report["details"]) and stray.exists()
     instance.call("system.reconcile")
-    wait_for(lambda: not stray.exists())
+    until(lambda: not stray.exists())
     assert order_dir(instance, order_id).exists()
 
 
@@ -80,7 +73,7 @@ def test_start_reconciles(instance, repo):
     instance.stop()
     shutil.copytree(order_dir(instance, order_id), stray, symlinks=True)
     instance.start()
-    wait_for(lambda: not stray.exists())
+    until(lambda: not stray.exists())
 
 
 def test_workers_without_an_order_are_killed(instance, repo):
@@ -102,7 +95,7 @@ def test_workers_without_an_order_are_killed(instance, repo):
         for path in instance.state.glob("awo.db*"):
             os.chown(path, 64000, path.stat().st_gid)
     instance.start()
-    wait_for(lambda: not any(w.alive() for w in workers))
+    until(lambda: not any(w.alive() for w in workers))
 
 
 def test_hostile_trees_are_removed_without_following_links(make_instance, repo):
@@ -118,7 +111,7 @@ def test_hostile_trees_are_removed_without_following_links(make_instance, repo):
     instance.completed(order_id)
     report = instance.call("system.cleanup")
     assert report["errors"] == []
-    wait_for(lambda: not (order_dir(instance, order_id) / "workspace").exists())
+    until(lambda: not (order_dir(instance, order_id) / "workspace").exists())
     assert (victim / "precious").read_text() == "x"
 
 

@@ -10,6 +10,7 @@ import termios
 import time
 
 import pytest
+from awo_testlib.waiting import until
 
 STEPS = ["create-branch", "planning", "commit"]
 
@@ -95,9 +96,7 @@ def test_top_follows_what_runs_and_survives_a_restart(instance, repo, terminal):
 def test_secrets_are_typed_unseen(instance, terminal):
     asked = terminal("credential", "set", "work", "--kind", "github_token").see("nothing is shown")
     # the prompt comes before the terminal is quiet
-    end = time.monotonic() + 10
-    while termios.tcgetattr(asked.side)[3] & termios.ECHO and time.monotonic() < end:
-        time.sleep(0.02)
+    until(lambda: not termios.tcgetattr(asked.side)[3] & termios.ECHO, "a quiet terminal", 10)
     asked.write("ghp_hunter2hunter2\n")
     assert asked.end() == 0
     assert "hunter2hunter2" not in asked.text
@@ -106,10 +105,7 @@ def test_secrets_are_typed_unseen(instance, terminal):
 
 def test_an_interrupt_gives_the_terminal_its_echo_back(instance, terminal):
     asked = terminal("credential", "set", "work", "--kind", "github_token").see("nothing is shown")
-    end = time.monotonic() + 10
-    while termios.tcgetattr(asked.side)[3] & termios.ECHO and time.monotonic() < end:
-        time.sleep(0.02)
-    assert not termios.tcgetattr(asked.side)[3] & termios.ECHO
+    until(lambda: not termios.tcgetattr(asked.side)[3] & termios.ECHO, "a quiet terminal", 10)
     asked.process.send_signal(signal.SIGINT)
     assert asked.process.wait(10) == -signal.SIGINT
     assert termios.tcgetattr(asked.side)[3] & termios.ECHO
@@ -216,9 +212,7 @@ def test_ui_opens_a_browser_where_there_is_one(make_gateway, place):
     assert not (place / "argv").exists()
     terminal = Terminal(gateway.instance, "ui", "--address", address, env=env)
     assert terminal.see("opening your browser").end() == 0
-    end = time.monotonic() + 10
-    while not (place / "page").exists() and time.monotonic() < end:
-        time.sleep(0.05)
+    until((place / "page").exists, "the browser's page", 10)
     link = next(line for line in terminal.text.split() if line.startswith(address))
     # the link is in the page, which only its user can read, and in no command line
     assert f'url={link}"' in (place / "page").read_text() and (place / "mode").read_text() == "600\n"

@@ -10,16 +10,9 @@ import pytest
 
 from awo_testlib import processes
 from awo_testlib.remotes import git
+from awo_testlib.waiting import until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="mounting needs root")
-
-
-def until(condition, what, timeout=30):
-    end = time.monotonic() + timeout
-    while not (got := condition()):
-        assert time.monotonic() < end, f"{what}: not within {timeout} s"
-        time.sleep(0.05)
-    return got
 
 
 def log_text(instance, order_id):

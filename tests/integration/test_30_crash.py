@@ -10,6 +10,7 @@ import pytest
 
 from awo_testlib.instance import SOURCE, build_dir
 from awo_testlib.rpc import Client, Closed, RpcError
+from awo_testlib.waiting import until
 
 HARNESS = SOURCE / "tests" / "crash"
 KILLS = ["broker", "worker", "supervisor", "broker", "both", "agent", "power", "supervisor", "helper", "broker",
@@ -64,10 +65,7 @@ def test_control_sockets_that_were_left_are_cleared_away(instance, repo):
     for path in (left, left / "nonce"):
         os.chown(path, owner.st_uid, owner.st_gid)
     instance.start()
-    end = time.monotonic() + 10
-    while left.exists():
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: not left.exists(), "the removal of what was left", 10)
 
 
 def test_a_retry_that_cannot_be_recorded_has_not_happened(instance, repo):

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from awo_testlib import cancels, processes
-from awo_testlib.instance import Instance
+from awo_testlib.instance import Instance, frugal
 from awo_testlib.remotes import Repository, git
 from conftest import DEFECT
 
@@ -87,21 +87,13 @@ CASES = {
 }
 
 
-def sanitized(pid):
-    with open(f"/proc/{pid}/maps", encoding="utf-8") as f:
-        return "libasan" in f.read()
-
-
 def quiet(**more):
-    """An instance whose memory can be compared: with sanitizers, what is freed is given back at once."""
-    options = ":".join(filter(None, (os.environ.get("ASAN_OPTIONS"), "quarantine_size_mb=1",
-                                     "thread_local_quarantine_size_kb=64")))
-    return Instance({"max_concurrent": 3, "retry": {"max_attempts": 1}, **more}, env={"ASAN_OPTIONS": options})
+    return Instance({"max_concurrent": 3, "retry": {"max_attempts": 1}, **more}, env=frugal())
 
 
 def room(instance):
     """KiB that a process of awod may grow by."""
-    return (64 if sanitized(instance.process.pid) else 4) * 1024
+    return (64 if instance.is_sanitized else 4) * 1024
 
 
 class Served:
@@ -259,7 +251,7 @@ def test_endless_output(repo, told, bytes_full, bytes_short, worker_mib):
         for name in ("supervisor", "broker"):
             assert grown[name] <= room(instance), grown
         # a worker has no environment that would tell its sanitizer to give memory back
-        assert grown["worker"] <= (400 if sanitized(instance.process.pid) else worker_mib) * 1024, grown
+        assert grown["worker"] <= (400 if instance.is_sanitized else worker_mib) * 1024, grown
         log, = instance.log_dir.glob(f"agent_work_orders/*/{order_id}.jsonl")
         assert log.stat().st_size < (4 << 20) + 200_000
         kept = [a for a in instance.call("order.artifacts", agent_work_order_id=order_id)["artifacts"]

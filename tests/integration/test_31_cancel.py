@@ -7,6 +7,7 @@ import time
 import pytest
 
 from awo_testlib import cancels, processes
+from awo_testlib.waiting import until
 
 
 def working(instance, repo, told):
@@ -81,10 +82,7 @@ def test_during_a_push_to_a_local_repository(make_instance, repo):
     order_id = instance.create(repo.path, "Add a file\ndemo@execute: run head -c 10000000 /dev/urandom > big; "
                                           "git add big; git commit -qm big")
     half_done = lambda: list((repo.path / "objects" / "pack").glob("*_git2_*"))
-    end = time.monotonic() + 60
-    while not half_done():
-        assert time.monotonic() < end, instance.tail(order_id)
-        time.sleep(0.002)
+    until(half_done, lambda: instance.tail(order_id), 60, every=0.002)
     # as slow as on a busy machine
     push, = [p for w in instance.workers() for p in processes.descendants(w.pid) if "push" in (p.argv or ())]
     push.kill(signal.SIGSTOP)

@@ -18,7 +18,10 @@ import traceback
 import msgpack
 import pytest
 
+from awo_testlib import cancels, processes
+from awo_testlib.instance import frugal
 from awo_testlib.rpc import Client
+from awo_testlib.waiting import until
 
 MESSAGES = int(os.environ.get("AWO_FUZZ_MESSAGES", "50000"))
 SEED = int(os.environ.get("AWO_FUZZ_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
@@ -384,35 +387,18 @@ class GoodClient(threading.Thread):
         assert self.failure is None, f"the good client: {self.failure!r}"
 
 
-def resident(broker):
-    with open(f"/proc/{broker.pid}/status", encoding="ascii") as f:
-        return int(re.search(r"VmRSS:\s+(\d+)", f.read()).group(1)) * 1024
-
-
-def descriptors(broker):
-    """None where only root may look."""
-    try:
-        return len(os.listdir(f"/proc/{broker.pid}/fd"))
-    except PermissionError:
-        return None
-
-
 def at_rest(instance):
     """Until nothing but the caller's own connection is there; the counters."""
-    end = time.monotonic() + 20
-    while True:
+    def rests():
         m = instance.call("system.metrics")["metrics"]
-        if m["connections"] == 1 and m["requests_in_flight"] <= 1 and m["streams"] == 0:
-            return m
-        assert time.monotonic() < end, m
-        time.sleep(0.05)
+        return m if m["connections"] == 1 and m["requests_in_flight"] <= 1 and m["streams"] == 0 else None
+    return until(rests, lambda: instance.call("system.metrics"), 20)
 
 
 @pytest.fixture
 def quiet(make_instance):
     """An instance with its ordinary log level, and a sanitizer that gives memory back."""
-    more = os.environ.get("ASAN_OPTIONS", "")
-    return make_instance({"log": {"level": "info"}}, env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    return make_instance({"log": {"level": "info"}}, env=frugal())
 
 
 def test_fifty_thousand_messages(quiet):
@@ -422,7 +408,7 @@ def test_fifty_thousand_messages(quiet):
     # what is allocated once, and what connections leave in the allocator
     attack_as_stranger(path, SEED + 1, 10_000)
     before = at_rest(quiet)
-    memory, fds, log = resident(broker), descriptors(broker), len(quiet.daemon_log())
+    memory, fds, log = processes.resident(broker.pid), cancels.descriptors(broker.pid), len(quiet.daemon_log())
     good = GoodClient(quiet)
     good.start()
     began = time.monotonic()
@@ -430,7 +416,7 @@ def test_fifty_thousand_messages(quiet):
     seconds = time.monotonic() - began
     good.end()
     after = at_rest(quiet)
-    grown, log = resident(broker) - memory, len(quiet.daemon_log()) - log
+    grown, log = processes.resident(broker.pid) - memory, len(quiet.daemon_log()) - log
     print(f"{report} in {seconds:.1f} s; good client: {good.calls} calls, longest {good.longest * 1000:.0f} ms; memory "
           f"{memory >> 10} KiB {grown >> 10:+} KiB; log {log} bytes; {after['messages_malformed_total']} refused")
     assert quiet.call("system.info")["pid"] == pid and quiet.process.poll() is None
@@ -439,10 +425,7 @@ def test_fifty_thousand_messages(quiet):
     assert after["messages_malformed_total"] - before["messages_malformed_total"] > report["wild"] // 4
     assert good.calls > 20 and good.longest < 10
     # a question to an agent's program may be under way
-    end = time.monotonic() + 20
-    while fds is not None and descriptors(broker) > fds:
-        assert time.monotonic() < end, f"{fds} descriptors before, {descriptors(broker)} now"
-        time.sleep(0.2)
+    until(lambda: cancels.descriptors(broker.pid) <= fds, lambda: f"{cancels.descriptors(broker.pid)} descriptors, not {fds}", 20)
     assert grown < 6 << 20, f"{grown} bytes"
     assert log < 10_000 + 1000 * seconds, quiet.daemon_log()[-2000:]
     assert quiet.call("order.list", all=True)["total_count"] == 0

@@ -1,11 +1,11 @@
 """awod's memory does not grow with what it has done: large answers, lists of every kind, and orders that are over."""
 import itertools
-import os
 import time
 
 import pytest
 
 from awo_testlib import cancels
+from awo_testlib.instance import frugal
 
 # KiB of the broker: what the reader's page cache (1 MiB) and its statements may still take, and as much again
 ROOM = 4096
@@ -14,14 +14,11 @@ ROOM = 4096
 @pytest.fixture
 def quiet(make_instance):
     """One order at a time, and a sanitizer that gives memory back."""
-    more = os.environ.get("ASAN_OPTIONS", "")
-    return make_instance({"max_concurrent": 1, "max_pending_per_user": 1000},
-                         env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    return make_instance({"max_concurrent": 1, "max_pending_per_user": 1000}, env=frugal())
 
 
 def room(instance):
-    # by the program: the process itself shows this to root only
-    return ROOM * (16 if b"libasan" in (instance.programs / "awod").read_bytes() else 1)
+    return ROOM * (16 if instance.is_sanitized else 1)
 
 
 def broker(instance):

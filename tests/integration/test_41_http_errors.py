@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+from awo_testlib.waiting import until
 
 
 def detail(answer, status=422):
@@ -207,10 +208,7 @@ def test_awod_away_and_back(gateway, repo):
     assert gateway.get("/").status == 200
     assert b"awo_up 0\n" in gateway.get("/metrics").body
     gateway.instance.start()
-    end = time.monotonic() + 5
-    while gateway.get("/api/v1/").status != 200:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: gateway.get("/api/v1/").status == 200, "awod back", 15)
     assert gateway.get("/health").status == 200
     assert gateway.get(f"/api/v1/{order}").json["agent_work_order"]["status"] == "completed"
 
@@ -220,10 +218,7 @@ def test_gateway_starts_before_awod(make_gateway, make_instance):
     gateway = make_gateway(instance=instance)
     assert gateway.get("/api/v1/").status == 503
     instance.start()
-    end = time.monotonic() + 5
-    while gateway.get("/api/v1/").status != 200:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: gateway.get("/api/v1/").status == 200, "awod back", 15)
 
 
 def test_requests_under_way_when_awod_dies(gateway, repo):

@@ -11,6 +11,8 @@ import time
 from datetime import datetime
 
 import pytest
+from awo_testlib.instance import frugal
+from awo_testlib.waiting import until
 
 
 def start(gateway, repo, request="Add a greeting", **more):
@@ -184,10 +186,7 @@ def test_a_thousand_reconnects_join_without_gap_or_double(gateway, repo):
         if connections == 900:
             gateway.instance.stop()
             gateway.instance.start()
-            end = time.monotonic() + 5
-            while gateway.get(f"/api/v1/{order}").status != 200:
-                assert time.monotonic() < end
-                time.sleep(0.02)
+            until(lambda: gateway.get(f"/api/v1/{order}").status == 200, "awod back", 15)
     log = gateway.instance.log(order)
     assert [json.loads(data) for _, data in joined] == log and [int(i) for i, _ in joined] == [line["seq"] for line in log]
     assert connections > 1000
@@ -195,8 +194,7 @@ def test_a_thousand_reconnects_join_without_gap_or_double(gateway, repo):
 
 def test_many_readers_of_a_log_that_grows_fast(make_gateway, repo):
     """More than a thousand lines a second: each reader has all of them, once. AWO_SSE_READERS says how many (1000: full size)."""
-    more = os.environ.get("ASAN_OPTIONS", "")
-    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    gateway = make_gateway(env=frugal())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, READERS + 1000), hard))
     order = start(gateway, repo, "demo@planning: sleep 2\ndemo@planning: flood 3000000", selected_commands=["create-branch", "planning"])
@@ -238,10 +236,7 @@ def test_a_restart_of_awod_is_not_seen(gateway, repo):
     gateway.instance.stop()
     time.sleep(0.3)
     gateway.instance.start()
-    end = time.monotonic() + 5
-    while gateway.get(f"/api/v1/{order}").status != 200:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: gateway.get(f"/api/v1/{order}").status == 200, "awod back", 15)
     assert gateway.post(f"/api/v1/{order}/cancel").status == 200
     thread.join(20)
     assert not thread.is_alive() and lines == gateway.instance.log(order)
@@ -325,10 +320,7 @@ def test_readers_of_events_share_one_stream(gateway, repo):
         again.close()
     for s in all_of_it + errors + others + [only]:
         s.close()
-    end = time.monotonic() + 10
-    while subscriptions(gateway) != before:
-        assert time.monotonic() < end, "nobody reads, but awod still sends"
-        time.sleep(0.1)
+    until(lambda: subscriptions(gateway) == before, "the end of what awod sends to nobody", 10)
 
 
 def test_events_come_again_without_gap_or_double(gateway, repo):
@@ -363,10 +355,7 @@ def test_events_come_again_without_gap_or_double(gateway, repo):
     instance.wait(hangs, "running")
     instance.stop()
     instance.start()
-    end = time.monotonic() + 5
-    while gateway.get(f"/api/v1/{hangs}").status != 200:
-        assert time.monotonic() < end
-        time.sleep(0.02)
+    until(lambda: gateway.get(f"/api/v1/{hangs}").status == 200, "awod back", 15)
     assert gateway.post(f"/api/v1/{hangs}/cancel").status == 200
     stop.set()
     for thread in threads:
@@ -382,8 +371,7 @@ STUCK = 20
 
 def test_those_that_stop_reading_are_cut_off(make_gateway, repo):
     """Until then each costs a megabyte at most, and costs the others nothing."""
-    more = os.environ.get("ASAN_OPTIONS", "")
-    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    gateway = make_gateway(env=frugal())
     order = start(gateway, repo, "demo@planning: flood 8000000")
     gateway.instance.wait(order, "running")
     assert gateway.stream(path(order), timeout=60).lines() == gateway.instance.log(order)

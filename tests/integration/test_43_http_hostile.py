@@ -3,21 +3,17 @@ import json
 import os
 import random
 import re
-import resource
 import socket
 import threading
 import time
 
 import pytest
 from awo_testlib.http_fuzz import Requests, answers
+from awo_testlib.instance import frugal
+from awo_testlib.waiting import until
 
 
-@pytest.fixture(autouse=True)
-def descriptors():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+pytestmark = pytest.mark.usefixtures("descriptors")
 
 
 def serves(gateway, within=2.0):
@@ -89,10 +85,7 @@ def test_more_connections_than_there_may_be(gateway):
             s = socket.create_connection((gateway.host, gateway.port), timeout=5)
             sockets.append(s)
         # the last of them wait in the backlog until the gateway has come so far
-        end = time.monotonic() + 10
-        while "connections_at_limit" not in gateway.log():
-            assert time.monotonic() < end
-            time.sleep(0.1)
+        until(lambda: "connections_at_limit" in gateway.log(), "connections_at_limit in its log", 10)
         # those beyond wait until others have gone
         end = time.monotonic() + 30
         while True:
@@ -300,8 +293,7 @@ def fuzz(gateway, api, seed, tally):
 def test_fuzzed_requests(make_gateway):
     """Requests made from the interface's own description, almost right, and such with bytes spoilt: they are answered or
     their connection ends, memory stays flat, and others are served meanwhile. AWO_FUZZ_SEED repeats a run."""
-    more = os.environ.get("ASAN_OPTIONS", "")
-    gateway = make_gateway(env={"ASAN_OPTIONS": f"{more}:quarantine_size_mb=1:thread_local_quarantine_size_kb=16"})
+    gateway = make_gateway(env=frugal())
     seed = int(os.environ.get("AWO_FUZZ_SEED", random.randrange(1 << 32)))
     print("AWO_FUZZ_SEED", seed)
     api = gateway.get("/openapi.json").json

@@ -7,45 +7,13 @@ import time
 
 import pytest
 
-from awo_testlib.gateway import GATEWAY_UID
+from awo_testlib.gateway import as_gateway, bearer, cookie, login_link, own, token
+from awo_testlib.instance import ALICE, BOB
 from awo_testlib.rpc import Client, RpcError
+from awo_testlib.waiting import until
 from conftest import needs_root
 
-ALICE, BOB = 60001, 60002
 EVIL = "https://evil.example"
-
-
-@pytest.fixture
-def guarded(make_gateway):
-    return make_gateway({"gateway": {"auth": "token"}})
-
-
-def token(gateway, uid=None, **more):
-    return gateway.instance.call("token.create", {"name": "t", **more}, uid=uid)["token"]
-
-
-def bearer(text, **more):
-    return {"Authorization": f"Bearer {text}", **more}
-
-
-def login_link(gateway, uid=None, **more):
-    return "/ui/login?token=" + gateway.instance.call("session.create", more, uid=uid)["login_token"]
-
-
-def cookie(gateway, uid=None, **more):
-    answer = gateway.get(login_link(gateway, uid, **more))
-    assert answer.status == 303, answer
-    return answer.headers["set-cookie"].split(";")[0]
-
-
-def own(gateway, jar):
-    """What a browser sends with a page's own request."""
-    return {"Cookie": jar, "Origin": f"http://{gateway.host}:{gateway.port}", "Sec-Fetch-Site": "same-origin"}
-
-
-def as_gateway(gateway):
-    """A connection as the gateway's user, to say what the gateway never would."""
-    return Client(str(gateway.instance.socket), uid=GATEWAY_UID if gateway.instance.system else None)
 
 
 def some_order(gateway, uid=None):
@@ -336,11 +304,9 @@ def test_sessions_live_over_restarts(guarded):
     jar = cookie(guarded)
     guarded.instance.stop()
     guarded.instance.start()
-    end = time.monotonic() + 15
-    while (answer := guarded.request("GET", "/api/v1/", headers=own(guarded, jar))).status == 503:
-        assert time.monotonic() < end, answer
-        time.sleep(0.1)
-    assert answer.status == 200
+    ask = lambda: guarded.request("GET", "/api/v1/", headers=own(guarded, jar)).status
+    until(lambda: ask() != 503, "awod back", 15)
+    assert ask() == 200
     guarded.stop()
     guarded.start()
     assert guarded.request("GET", "/api/v1/", headers=own(guarded, jar)).status == 200

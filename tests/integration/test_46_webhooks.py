@@ -13,6 +13,7 @@ import pytest
 from awo_testlib import npm, webhook_examples
 from awo_testlib.gateway import GATEWAY_UID
 from awo_testlib.remotes import Repository
+from awo_testlib.waiting import until
 from conftest import needs_root
 
 SECRET = "s3cret-of-the-webhooks-of-this-test"
@@ -99,11 +100,7 @@ def test_a_labelled_issue_becomes_an_order(hooks):
     assert created["request_id"].startswith("webhook-d-")
     hooks.instance.completed(told["agent_work_order_id"])
     # and a comment back names it, once
-    end = time.monotonic() + 20
-    while not hooks.hub.project.comments:
-        assert time.monotonic() < end, hooks.instance.daemon_words()
-        time.sleep(0.05)
-    comment, = hooks.hub.project.comments
+    comment, = until(lambda: hooks.hub.project.comments, hooks.instance.daemon_words, 20)
     assert comment["issue"] == 7 and told["agent_work_order_id"] in comment["body"]
 
 
@@ -113,10 +110,7 @@ def test_the_comment_links_the_ui(make_github, make_gateway):
     hub.instance.call("repository.add", repository_url=hub.url, verify=False, default_commands=ONE_STEP)
     hooks = Hooks(make_gateway(instance=hub.instance))
     order_id = hooks.done("issues", hooks.labelled())["agent_work_order_id"]
-    end = time.monotonic() + 20
-    while not hub.project.comments:
-        assert time.monotonic() < end
-        time.sleep(0.05)
+    until(lambda: hub.project.comments, "a comment", 20)
     assert f"https://awo.example.org/ui/agent-work-orders/{order_id}" in hub.project.comments[0]["body"]
     # AWO does not listen to itself
     told = hooks.done("issue_comment", hooks.comment("/awo again " + hub.project.comments[0]["body"]))
@@ -211,10 +205,8 @@ def test_once_over_a_restart(hooks):
     hooks.instance.completed(first["agent_work_order_id"])
     hooks.instance.stop()
     hooks.instance.start()
-    end = time.monotonic() + 15
-    while (answer := hooks.deliver("issues", hooks.labelled(), delivery="same")).status == 503:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    again = lambda: hooks.deliver("issues", hooks.labelled(), delivery="same")
+    answer = until(lambda: (a := again()).status != 503 and a, "awod back", 15)
     assert answer.json["action"] == "duplicate"
 
 
@@ -347,10 +339,7 @@ def test_the_limit_of_pending_orders_holds(make_github, make_gateway):
     assert answer.status == 429 and "retry-after" in answer.headers
     # what was refused has not been used up
     hub.instance.call("order.cancel", agent_work_order_id=first)
-    end = time.monotonic() + 20
-    while hooks.deliver("issue_comment", refused).status == 429:
-        assert time.monotonic() < end
-        time.sleep(0.2)
+    until(lambda: hooks.deliver("issue_comment", refused).status != 429, "a free place", 20, every=0.2)
     assert hooks.done("issue_comment", refused)["action"] == "duplicate"
 
 

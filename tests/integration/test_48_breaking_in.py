@@ -3,37 +3,18 @@ import hmac
 import json
 import os
 import re
-import resource
 import socket
-import time
 
 import pytest
 
-from awo_testlib.gateway import GATEWAY_UID
-from awo_testlib.rpc import Client, RpcError
+from awo_testlib.gateway import GATEWAY_UID, bearer, cookie, own, token
+from awo_testlib.instance import ALICE, BOB
+from awo_testlib.rpc import Client
+from awo_testlib.waiting import until
 from conftest import needs_root
 
-ALICE, BOB = 60001, 60002
 HOST = b"Host: localhost\r\n"
 NEXT = b"GET /openapi.json HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-
-
-@pytest.fixture
-def guarded(make_gateway):
-    return make_gateway({"gateway": {"auth": "token"}})
-
-
-def token(gateway, uid=None, **more):
-    return gateway.instance.call("token.create", {"name": "t", **more}, uid=uid)["token"]
-
-
-def bearer(text, **more):
-    return {"Authorization": f"Bearer {text}", **more}
-
-
-def as_gateway(gateway):
-    """A connection as the gateway's user, to say what the gateway never would."""
-    return Client(str(gateway.instance.socket), uid=GATEWAY_UID if gateway.instance.system else None)
 
 
 # ---- one request, two readings: what is behind it must not become a request of its own
@@ -129,14 +110,6 @@ def test_a_link_where_browsers_do_not_say_who_led_there(make_gateway):
 
 # ---- what many share
 
-@pytest.fixture
-def descriptors():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-
-
 @needs_root
 def test_one_users_slow_requests_keep_nobody_out(make_gateway, repo, descriptors):
     """All requests share one connection to awod, which works on a limited number at once."""
@@ -215,19 +188,14 @@ def test_a_user_who_has_gone_or_was_put_out(named):
     """What a token or session may do ends with the user's own right to use awod, not with the token alone."""
     names, instance = named.instance.names, named.instance
     mine, other, root = token(named, uid=ALICE), token(named, uid=BOB), token(named)
-    link = instance.call("session.create", uid=ALICE)["login_token"]
-    jar = named.get(f"/ui/login?token={link}").headers["set-cookie"].split(";")[0]
-    page = {"Cookie": jar, "Origin": f"http://{named.host}:{named.port}"}
+    page = own(named, cookie(named, uid=ALICE))
 
     def statuses():
         return [named.request("GET", "/api/v1/", headers=h).status for h in (bearer(mine), page, bearer(other), bearer(root))]
 
     def become(*wanted):
         """What is kept of answers may be as old as a second."""
-        end = time.monotonic() + 10
-        while (now := statuses()) != list(wanted):
-            assert time.monotonic() < end, now
-            time.sleep(0.1)
+        until(lambda: statuses() == list(wanted), lambda: f"{wanted}, but {statuses()}", 10)
 
     assert statuses() == [200] * 4
     os.chown(instance.socket, 0, AWO_GROUP)
@@ -307,10 +275,7 @@ def test_what_is_asked_by_a_body_is_kept_for_nobody(gateway, repo):
     """Answers are kept by target: a GET may carry a body, which says more."""
     for _ in range(2):
         assert gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"}).status == 201
-    end = time.monotonic() + 20
-    while any(o["status"] != "running" for o in gateway.get("/api/v1/").json["agent_work_orders"]):
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    until(lambda: all(o["status"] == "running" for o in gateway.get("/api/v1/").json["agent_work_orders"]), "both running", 20)
     for _ in range(10):
         short = gateway.request("GET", "/api/v1/", {"limit": 1})
         whole = gateway.request("GET", "/api/v1/")

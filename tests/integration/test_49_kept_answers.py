@@ -3,7 +3,8 @@ import os
 import threading
 
 import pytest
-from awo_testlib.gateway import GATEWAY_UID
+from awo_testlib.gateway import GATEWAY_UID, bearer
+from awo_testlib.instance import ALICE, BOB
 from conftest import needs_root
 
 # without tokens the gateway asks as its own user
@@ -21,7 +22,7 @@ def test_awod_tells_a_gateway_once(make_gateway, repo):
     instance.wait_event(order, "agent_command_started")
     gateway = instance.client(uid=GATEWAY_UID if instance.system else None)
     if instance.system:
-        other = instance.client(uid=60001)
+        other = instance.client(uid=ALICE)
         other.call("order.list")
     for ask in (lambda: gateway.call("order.list"), lambda: gateway.call("order.list", limit=1)):
         ask()
@@ -116,10 +117,10 @@ def test_what_is_kept_is_what_was_answered(gateway, repo):
 def test_a_token_that_has_ended_reads_nothing_that_is_kept(make_instance, make_gateway, repo):
     instance = make_instance({"socket": {"gateway_user": str(GATEWAY_UID)}})
     gateway = make_gateway(instance=instance)
-    mine, other = (instance.call("token.create", name=n, scopes=["read"], uid=u) for n, u in (("a", 60001), ("b", 60002)))
-    order = instance.create(repo.path, selected_commands=["create-branch"], uid=60001)
-    instance.completed(order, uid=60001)
-    ask = lambda token, path: gateway.get(path, Authorization=f"Bearer {token['token']}")
+    mine, other = (instance.call("token.create", name=n, scopes=["read"], uid=u) for n, u in (("a", ALICE), ("b", BOB)))
+    order = instance.create(repo.path, selected_commands=["create-branch"], uid=ALICE)
+    instance.completed(order, uid=ALICE)
+    ask = lambda token, path: gateway.get(path, **bearer(token["token"]))
     for _ in range(3):
         assert ask(mine, f"/api/v1/{order}").status == 200
         assert ask(other, f"/api/v1/{order}").status == 404
@@ -127,7 +128,7 @@ def test_a_token_that_has_ended_reads_nothing_that_is_kept(make_instance, make_g
         assert ask(other, "/api/v1/").json["total_count"] == 0
     before = kept(gateway) if gateway.get("/metrics").status == 200 else None
     assert before is None or before > 0
-    instance.call("token.revoke", id=mine["id"], uid=60001)
+    instance.call("token.revoke", id=mine["id"], uid=ALICE)
     assert ask(mine, f"/api/v1/{order}").status == 401
     assert ask(mine, "/api/v1/").status == 401
 

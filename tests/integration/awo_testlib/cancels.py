@@ -7,6 +7,7 @@ import threading
 import time
 
 from .instance import TERMINAL
+from .processes import resident
 from .rpc import Client, RpcError
 
 LIMIT_S = 12.0          # every cancel ends within this
@@ -311,8 +312,7 @@ def kibibytes(pid):
         with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as f:
             return next(int(line.split()[1]) for line in f if line.startswith("Pss:"))
     except PermissionError:
-        with open(f"/proc/{pid}/status", encoding="ascii") as f:
-            return next(int(line.split()[1]) for line in f if line.startswith("VmRSS:"))
+        return resident(pid) // 1024
 
 
 def descriptors(pid):

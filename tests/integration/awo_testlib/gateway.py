@@ -9,6 +9,10 @@ import subprocess
 import time
 from pathlib import Path
 
+from .instance import is_sanitized
+from .processes import resident
+from .rpc import Client
+
 GATEWAY_UID = 64010
 
 
@@ -142,12 +146,11 @@ class Gateway:
 
     def resident(self):
         """Bytes of memory that it has."""
-        text = Path(f"/proc/{self.pid}/status").read_text()
-        return int(re.search(r"VmRSS:\s+(\d+) kB", text).group(1)) * 1024
+        return resident(self.pid)
 
     @property
     def is_sanitized(self):
-        return "libasan" in Path(f"/proc/{self.pid}/maps").read_text()
+        return is_sanitized(self.instance.programs / "awo-gateway")
 
     # ---- requests -------------------------------------------------------------------------------------------------
 
@@ -197,3 +200,35 @@ class Gateway:
                               env={"PATH": os.environ["PATH"]})
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+
+# ---- who asks -----------------------------------------------------------------------------------------------------
+
+def token(gateway, uid=None, **more):
+    """An access token of the user's."""
+    return gateway.instance.call("token.create", {"name": "t", **more}, uid=uid)["token"]
+
+
+def bearer(text, **more):
+    return {"Authorization": f"Bearer {text}", **more}
+
+
+def login_link(gateway, uid=None, **more):
+    return "/ui/login?token=" + gateway.instance.call("session.create", more, uid=uid)["login_token"]
+
+
+def cookie(gateway, uid=None, **more):
+    """Of a session that a link has begun."""
+    answer = gateway.get(login_link(gateway, uid, **more))
+    assert answer.status == 303, answer
+    return answer.headers["set-cookie"].split(";")[0]
+
+
+def own(gateway, jar):
+    """What a browser sends with a page's own request."""
+    return {"Cookie": jar, "Origin": f"http://{gateway.host}:{gateway.port}", "Sec-Fetch-Site": "same-origin"}
+
+
+def as_gateway(gateway):
+    """A connection as the gateway's user, to say what the gateway never would."""
+    return Client(str(gateway.instance.socket), uid=GATEWAY_UID if gateway.instance.system else None)

@@ -76,6 +76,19 @@ def readable_programs(build, base):
     return target
 
 
+def is_sanitized(program):
+    """By the program: what a process has mapped is for root only to see."""
+    return b"libasan" in Path(program).read_bytes()
+
+
+def frugal():
+    """An environment in which a sanitizer gives back what is freed, so that memory can be compared."""
+    more = os.environ.get("ASAN_OPTIONS")
+    return {"ASAN_OPTIONS": f"{more + ':' if more else ''}quarantine_size_mb=1:thread_local_quarantine_size_kb=16"}
+
+
+# two ordinary users
+ALICE, BOB = 60001, 60002
 UIDS = 2_097_152    # what an instance takes from its --uid-base on, for orders and caches
 
 
@@ -244,6 +257,10 @@ class Instance:
                         break
                     time.sleep(0.1)
             self.uid_claim.close()
+
+    @property
+    def is_sanitized(self):
+        return is_sanitized(self.awod)
 
     # ---- clients --------------------------------------------------------------------------------------------------
 

@@ -43,6 +43,11 @@ class Process:
         return f"<{self.pid} uid {self.uid} {' '.join(self.argv)[:200]}>"
 
 
+def resident(pid):
+    """Bytes of memory that a process has."""
+    return int(Process(pid).status["VmRSS"].split()[0]) * 1024
+
+
 def everything():
     for name in os.listdir("/proc"):
         if name.isdigit():
