@@ -150,11 +150,13 @@ told(void *arg, const struct awo_err *err, json_t *answer)
 	struct agent_versions *v = q->b->agents;
 	struct agent_version heard;
 	struct entry *e = v != NULL ? find(v, q->key) : NULL;
+	/* a run that did not take place says nothing of the program */
+	bool outdated = q->background ? v != NULL && v->again : err != NULL && err->code == AWO_RESOURCE_EXHAUSTED;
 
 	understand(err, answer, &heard);
 	if (q->done != NULL)
 		q->done(q->arg, q->name, &heard);
-	if (e != NULL && !(q->background && v->again)) {
+	if (e != NULL && !outdated) {
 		forget(&e->now);
 		e->now = heard;
 		e->known = true;
@@ -177,7 +179,8 @@ told(void *arg, const struct awo_err *err, json_t *answer)
 static void
 ask(struct broker *b, const struct config_agent *a, uint32_t uid, struct question *q)
 {
-	struct engine_task task = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = uid, .timeout_ms = TASK_MS};
+	struct engine_task task = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = uid, .timeout_ms = TASK_MS,
+		.asked = !q->background};
 	json_t *paths = json_array();
 
 	for (size_t i = 0; i < a->paths.n; i++)

@@ -71,11 +71,13 @@ struct engine_task {
 	json_t *request;
 	int timeout_ms;
 	bool early;			/* success is told before the process has ended, which may hold its cache for a moment */
+	bool asked;			/* somebody asked for it: of these an owner may have few at once (RESOURCE_EXHAUSTED) */
 };
 /* The name of a repository's cache: 64 digits of its canonical URL. */
 void engine_cache_name(const char *canonical, char out[65]);
 /* answer: the {"ok":true,...} object, valid during the call; on {"ok":false} err has its message and answer its error object. */
 typedef void engine_task_done(void *arg, const struct awo_err *err, json_t *answer);
+/* done may be called before this returns, when the task cannot be started. */
 void engine_task(struct engine *e, const struct engine_task *t, engine_task_done *done, void *arg);
 
 /* Credentials of an owner for a remote, as job specifications have them: new reference, or NULL when there is none. */

@@ -36,6 +36,7 @@ ask_git(struct rpc_call *c, const char *verb, json_t *request, engine_task_done 
 	    .owner_uid = row->owner_uid,
 	    .id = row->pub.agent_work_order_id,
 	    .cache = cache,
+	    .asked = true,
 	    .request = request,
 	    .timeout_ms = GIT_MS};
 

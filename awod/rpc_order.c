@@ -417,6 +417,7 @@ rpc_order_get(struct rpc_call *c, const struct p_order_get *request)
 	    .verb = "pull-request-state",
 	    .flags = SUP_NET,
 	    .owner_uid = row->owner_uid,
+	    .asked = true,
 	    .timeout_ms = REFRESH_MS};
 	struct repo_url u;
 	json_t *q;

@@ -27,7 +27,9 @@ struct task {
 	struct event *deadline;
 	struct buf text;
 	bool exited, timed_out, too_long;
-	bool early;			/* as asked for */
+	bool early, asked;		/* as asked for */
+	enum sup_program program;
+	uint32_t owner_uid;
 	bool told;			/* it said that it has done its work, and so was its caller */
 	int status;
 	char verb[32];
@@ -200,19 +202,47 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	kill_task(t);
 }
 
+/* Each is a process or more, and an agent's program may have hundreds of megabytes: nobody has the host to themselves. */
+static int
+check_room(const struct engine *e, const struct engine_task *in, struct awo_err *err)
+{
+	static const unsigned at_once[] = {[SUP_GIT] = 16, [SUP_FORGE] = 8, [SUP_AGENT_VERSION] = 2};
+	unsigned n = 0;
+
+	if (!in->asked)
+		return 0;
+	for (const struct task *t = e->tasks; t != NULL; t = t->next)
+		n += t->asked && t->program == in->program && t->owner_uid == in->owner_uid;
+	if (n < at_once[in->program])
+		return 0;
+	return ERR(err, RESOURCE_EXHAUSTED, "",
+	    "%u runs of %s like this one are busy for you already, which is the limit: try again when one has ended", n,
+	    in->program == SUP_GIT ? "awo-git" : in->program == SUP_FORGE ? "awo-forge" : "an agent's program");
+}
+
 void
 engine_task(struct engine *e, const struct engine_task *in, engine_task_done *done, void *arg)
 {
+	struct awo_err full = {0};
 	struct timeval tv = {.tv_sec = in->timeout_ms / 1000, .tv_usec = (in->timeout_ms % 1000) * 1000L};
-	struct task *t = xcalloc(1, sizeof(*t));
+	struct task *t;
 	struct sup_msg m;
 	char *text;
 	int fds[2] = {-1, -1}, pipefd[2];
 
+	if (check_room(e, in, &full) != 0) {
+		json_decref(in->request);
+		done(arg, &full, NULL);
+		return;
+	}
+	t = xcalloc(1, sizeof(*t));
 	t->e = e;
 	t->tag = ++e->next_tag;
 	t->done = done;
 	t->early = in->early;
+	t->asked = in->asked;
+	t->program = in->program;
+	t->owner_uid = in->owner_uid;
 	t->arg = arg;
 	snprintf(t->verb, sizeof(t->verb), "%s", in->verb);
 	t->next = e->tasks;

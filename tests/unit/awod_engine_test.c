@@ -1429,6 +1429,63 @@ what_waits_for_a_supervisor_goes_with_awod(void **state)
 	}
 }
 
+/* ---- what is run because somebody asked */
+
+static void
+count_refused(void *arg, const struct awo_err *err, json_t *task_answer)
+{
+	unsigned *refused = arg;
+
+	(void)task_answer;
+	*refused += err->code == AWO_RESOURCE_EXHAUSTED && strstr(err->msg, "try again") != NULL;
+}
+
+static void
+an_owner_has_few_tasks_at_once(void **state)
+{
+	struct rig *r = *state;
+	unsigned refused = 0;
+	struct packet first, p;
+	struct engine_task t = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = 1000, .timeout_ms = 10000, .asked = true};
+
+	for (int i = 0; i < 3; i++) {
+		t.request = json_object();
+		engine_task(r->b.engine, &t, count_refused, &refused);
+	}
+	assert_int_equal(refused, 1);
+	/* another program, another owner, and what nobody asked for are not counted with them */
+	t.request = json_object();
+	t.program = SUP_FORGE;
+	engine_task(r->b.engine, &t, count_refused, &refused);
+	t.request = json_object();
+	t.program = SUP_AGENT_VERSION;
+	t.owner_uid = 1001;
+	engine_task(r->b.engine, &t, count_refused, &refused);
+	t.request = json_object();
+	t.owner_uid = 1000;
+	t.asked = false;
+	engine_task(r->b.engine, &t, count_refused, &refused);
+	assert_int_equal(refused, 1);
+	for (int i = 0; i < 5; i++) {
+		assert_true(next_packet(r, &p));
+		assert_int_equal(p.m.op, SUP_SPAWN);
+		close(p.fds[0]);
+		if (i == 0)
+			first = p;
+		else
+			close(p.fds[1]);
+	}
+	/* one that has ended makes room */
+	answer(r, &first.m, SUP_SPAWNED, 0);
+	close(first.fds[1]);
+	answer(r, &first.m, SUP_EXITED, 0);
+	spin(r, 20);
+	t.request = json_object();
+	t.asked = true;
+	engine_task(r->b.engine, &t, count_refused, &refused);
+	assert_int_equal(refused, 1);
+}
+
 /* ---- started out of turn */
 
 static void
@@ -1605,6 +1662,7 @@ main(void)
 		T(reconcile_says_what_it_could_not_remove),
 		T(awod_may_end_during_a_cleanup),
 		T(messages_wait_for_a_busy_supervisor),
+		T(an_owner_has_few_tasks_at_once),
 		T(what_waits_for_a_supervisor_goes_with_awod),
 		T(start_out_of_turn_needs_a_slot),
 		T(start_out_of_turn_needs_ports),
