@@ -7,8 +7,10 @@
 #include <strings.h>
 
 #include "awo-gateway/gateway.h"
+#include "awo-gateway/limit.h"
 #include "awo-gateway/origin.h"
 #include "awo-gateway/request.h"
+#include "awo-gateway/routes.h"
 #include "awo-gateway/session.h"
 #include "awod/config.h"
 #include "common/buf.h"
@@ -24,9 +26,8 @@
 struct entry {
 	struct entry *next;
 	struct who who;
-	int64_t until_us;  /* monotonic: believed so long */
-	double room;	   /* requests that may come at once */
-	int64_t filled_us; /* when room was reckoned */
+	int64_t until_us; /* monotonic: believed so long */
+	struct room room;
 };
 
 struct auth {
@@ -34,6 +35,7 @@ struct auth {
 	struct entry *slots[SLOTS];
 	size_t n;
 	int64_t swept_us;
+	struct addresses *strangers;
 };
 
 /* ---- what is kept */
@@ -72,7 +74,7 @@ sweep(struct auth *a, int64_t now, bool all)
 	a->swept_us = now;
 	for (size_t i = 0; i < SLOTS; i++)
 		for (struct entry **p = &a->slots[i]; *p != NULL;)
-			if (all || now - (*p)->filled_us > MINUTE_US)
+			if (all || now - (*p)->room.filled_us > MINUTE_US)
 				drop(a, p);
 			else
 				p = &(*p)->next;
@@ -88,8 +90,8 @@ keep(struct gateway *g, const struct who *who, int64_t ends_us)
 	p = find_slot(g->auth, who->auth);
 	if (*p == NULL) {
 		*p = xcalloc(1, sizeof(**p));
-		(*p)->room = (double)g->conf->gateway_rate_limit;
-		(*p)->filled_us = now;
+		(*p)->room.filled_us = now; /* for sweep() */
+		(*p)->room.left = (double)g->conf->gateway_rate_limit;
 		g->auth->n++;
 	}
 	(*p)->who = *who;
@@ -97,23 +99,57 @@ keep(struct gateway *g, const struct who *who, int64_t ends_us)
 	return *p;
 }
 
-/* Takes one request's room; 0, or after how many seconds there will be some. */
+/* ---- limits */
+
+static void
+answer_too_many(struct request *rq, int wait, const char *setting)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%d", wait);
+	request_add_header(rq, "Retry-After", text);
+	request_fail_status(rq, 429, "too many requests: try again in %d seconds (%s)", wait, setting);
+}
+
+/* How many seconds one who is known has to wait; 0: not at all. */
 static int
-take_room(const struct gateway *g, struct entry *e)
+known_wait(const struct gateway *g, struct entry *e)
 {
 	double limit = (double)g->conf->gateway_rate_limit;
-	int64_t now = clock_mono_us();
 
-	if (g->conf->gateway_rate_limit == 0)
-		return 0;
-	e->room += (double)(now - e->filled_us) * limit / (double)MINUTE_US;
-	if (e->room > limit)
-		e->room = limit;
-	e->filled_us = now;
-	if (e->room < 1)
-		return 1 + (int)((1 - e->room) * 60 / limit);
-	e->room -= 1;
-	return 0;
+	return limit > 0 ? room_wait(&e->room, limit, clock_mono_us()) : 0;
+}
+
+/* NULL when there is no limit. */
+static struct room *
+strangers_room(const struct request *rq, double *limit)
+{
+	struct room *r = addresses_room(rq->g->auth->strangers, rq->peer, limit);
+
+	*limit *= (double)rq->g->conf->gateway_stranger_limit;
+	return *limit > 0 ? r : NULL;
+}
+
+bool
+auth_refuses_stranger(struct request *rq)
+{
+	double limit;
+	struct room *r = strangers_room(rq, &limit);
+	int wait = r != NULL ? room_wait(r, limit, clock_mono_us()) : 0;
+
+	if (wait > 0)
+		answer_too_many(rq, wait, "gateway.stranger_limit");
+	return wait > 0;
+}
+
+void
+auth_count_stranger(const struct request *rq, double cost)
+{
+	double limit;
+	struct room *r = strangers_room(rq, &limit);
+
+	if (r != NULL)
+		room_take(r, limit, cost, clock_mono_us());
 }
 
 /* ---- one request */
@@ -142,6 +178,9 @@ bearer(const struct request *rq, char auth[WHO_AUTH_MAX + 1])
 static void
 refuse(struct request *rq, const char *why)
 {
+	if (auth_refuses_stranger(rq))
+		return;
+	auth_count_stranger(rq, 1);
 	request_add_header(rq, "WWW-Authenticate", "Bearer realm=\"awo\"");
 	request_fail_status(rq, 401, "%s", why);
 }
@@ -156,16 +195,17 @@ scope_name(unsigned scope)
 static void
 decide(struct request *rq, struct entry *e, unsigned scope, auth_done *done)
 {
-	int wait = take_room(rq->g, e);
-	char text[16];
+	double limit = (double)rq->g->conf->gateway_rate_limit;
+	int wait = known_wait(rq->g, e);
 
 	rq->who = e->who;
 	if (wait > 0) {
-		snprintf(text, sizeof(text), "%d", wait);
-		request_add_header(rq, "Retry-After", text);
-		request_fail_status(rq, 429,
-		    "too many requests: try again in %d seconds (gateway.rate_limit)", wait);
-	} else if ((rq->who.scopes & scope) == 0) {
+		answer_too_many(rq, wait, "gateway.rate_limit");
+		return;
+	}
+	if (limit > 0)
+		room_take(&e->room, limit, 1, clock_mono_us());
+	if ((rq->who.scopes & scope) == 0) {
 		request_add_header(
 		    rq, "WWW-Authenticate", "Bearer realm=\"awo\", error=\"insufficient_scope\"");
 		request_fail_status(rq, 403, "this needs the scope %s", scope_name(scope));
@@ -201,6 +241,7 @@ take_error(struct asking *a, const struct awo_err *err)
 	struct request *rq = a->rq;
 
 	if (err->code == AWO_UNAUTHENTICATED) {
+		(void)auth_forget(rq->g, a->auth);
 		if (a->is_session)
 			session_clear_cookie(rq);
 		refuse(rq, err->msg);
@@ -318,9 +359,10 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 		return;
 	}
 	e = *find_slot(g->auth, auth);
-	if (e != NULL && e->until_us > clock_mono_us())
+	/* what awod is not asked for anyway is not answered from here: a token that was revoked ends at once */
+	if (e != NULL && ((e->until_us > clock_mono_us() && rq->route->rpc != NULL) || known_wait(g, e) > 0))
 		decide(rq, e, scope, done);
-	else
+	else if (e != NULL || !auth_refuses_stranger(rq))
 		ask(rq, auth, is_session, scope, done);
 	explicit_bzero(auth, sizeof(auth));
 }
@@ -341,13 +383,15 @@ auth_is_presented(const struct request *rq)
 	return is_session || request_header(rq, "Authorization") != NULL;
 }
 
-void
+bool
 auth_forget(struct gateway *g, const char *auth)
 {
 	struct entry **p = find_slot(g->auth, auth);
 
-	if (*p != NULL)
-		drop(g->auth, p);
+	if (*p == NULL)
+		return false;
+	drop(g->auth, p);
+	return true;
 }
 
 /* ---- the gateway's life */
@@ -371,6 +415,7 @@ auth_open(struct gateway *g)
 			"everybody on this host who reaches the gateway acts as its user"));
 	g->auth = xcalloc(1, sizeof(*g->auth));
 	g->auth->none = none;
+	g->auth->strangers = addresses_new();
 	return 0;
 }
 
@@ -380,6 +425,7 @@ auth_close(struct gateway *g)
 	if (g->auth == NULL)
 		return;
 	sweep(g->auth, 0, true);
+	addresses_free(g->auth->strangers);
 	free(g->auth);
 	g->auth = NULL;
 }

@@ -29,7 +29,14 @@ void auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_do
 bool auth_is_none(const struct gateway *g);
 /* Whether the request says who asks, be it true or not. */
 bool auth_is_presented(const struct request *rq);
-/* Forgets what is known of a token or session: it has ended. */
-void auth_forget(struct gateway *g, const char *auth);
+/*
+ * Those whom nobody knows: who shows a wrong token, link or signature, or none, uses up room of its address
+ * (gateway.stranger_limit). True after the answer 429, when it has none left: before awod is asked.
+ */
+bool auth_refuses_stranger(struct request *rq);
+/* cost: 1 for what takes little. */
+void auth_count_stranger(const struct request *rq, double cost);
+/* Forgets what is known of a token or session: it has ended. False when nothing was known. */
+bool auth_forget(struct gateway *g, const char *auth);
 
 #endif

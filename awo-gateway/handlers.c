@@ -258,7 +258,7 @@ health_known(struct request *rq, const struct awo_err *err, void *answer)
 	buf_adds(&text,
 	    "{\"status\":\"unhealthy\",\"service\":\"agent-work-orders\",\"version\":\"" AWO_VERSION
 	    "\",\"detail\":");
-	text_add_json(&text, err->msg);
+	text_add_json(&text, request_error_text(rq, err));
 	buf_addc(&text, '}');
 	request_add_header(rq, "Retry-After", "1");
 	request_answer_json(rq, awo_code_http(err->code), &text);
@@ -306,12 +306,14 @@ full_health(struct request *rq)
 void
 handle_health(struct request *rq)
 {
-	if (auth_is_none(rq->g))
+	if (auth_is_none(rq->g)) {
 		full_health(rq);
-	else if (auth_is_presented(rq))
+	} else if (auth_is_presented(rq)) {
 		auth_request(rq->g, rq, P_SCOPE_READ, full_health);
-	else
+	} else if (!auth_refuses_stranger(rq)) {
+		auth_count_stranger(rq, 1);
 		request_call_self(rq, P_M_system_health, NULL, short_health_known);
+	}
 }
 
 static void

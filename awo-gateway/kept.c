@@ -147,7 +147,7 @@ kept_wants(const struct request *rq)
 	const struct p_method *m = rq->route->rpc;
 
 	/* order.get's only parameter asks GitHub; what a body asks for, its target does not say */
-	return m != NULL && !request_has_body(rq) &&
+	return m != NULL && request_body_len(rq) == 0 &&
 	       (m->id == P_M_order_list || (m->id == P_M_order_get && rq->target.nparams == 0));
 }
 

@@ -197,8 +197,9 @@ open_all(struct run *r, const struct options *o)
 	if (r->stopping == NULL || r->watchdog == NULL ||
 	    (interval > 0 && event_add(r->watchdog, &tv) != 0))
 		return -1;
-	if (connections_open(&r->g) != 0 || kept_open(&r->g) != 0 || http_open(&r->g, listen, sd_listen_inet()) != 0 ||
-	    sse_open(&r->g) != 0 || backend_open(&r->g) != 0 || auth_open(&r->g) != 0)
+	if (connections_open(&r->g) != 0 || kept_open(&r->g) != 0 ||
+	    http_open(&r->g, listen, sd_listen_inet()) != 0 || sse_open(&r->g) != 0 ||
+	    backend_open(&r->g) != 0 || auth_open(&r->g) != 0)
 		return -1;
 	return 0;
 }
@@ -207,8 +208,7 @@ static void
 close_all(struct run *r)
 {
 	http_close(&r->g);
-	if (r->g.auth != NULL)
-		auth_close(&r->g);
+	auth_close(&r->g);
 	backend_close(&r->g);
 	kept_close(&r->g);
 	sse_close(&r->g);

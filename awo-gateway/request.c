@@ -38,10 +38,10 @@ request_uri(const struct request *rq)
 	return evhttp_request_get_uri(rq->http);
 }
 
-bool
-request_has_body(const struct request *rq)
+size_t
+request_body_len(const struct request *rq)
 {
-	return evbuffer_get_length(evhttp_request_get_input_buffer(rq->http)) > 0;
+	return evbuffer_get_length(evhttp_request_get_input_buffer(rq->http));
 }
 
 char *
@@ -366,6 +366,14 @@ fail_argument(struct request *rq, const struct awo_err *err)
 	free(errors);
 }
 
+const char *
+request_error_text(const struct request *rq, const struct awo_err *err)
+{
+	return err->code == AWO_UNAVAILABLE && rq->who.scopes == 0
+		   ? "the work order service is not reachable"
+		   : err->msg;
+}
+
 void
 request_fail(struct request *rq, const struct awo_err *err)
 {
@@ -378,7 +386,7 @@ request_fail(struct request *rq, const struct awo_err *err)
 	if (status == 503 || status == 429)
 		if (!has_answer_header(rq, "Retry-After"))
 			request_add_header(rq, "Retry-After", RETRY_AFTER_S);
-	request_fail_status(rq, status, "%s", err->msg);
+	request_fail_status(rq, status, "%s", request_error_text(rq, err));
 }
 
 /* ---- calls of awod */

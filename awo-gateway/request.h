@@ -72,7 +72,7 @@ struct request {
 const char *request_header(const struct request *rq, const char *name);
 /* The target as it was written. */
 const char *request_uri(const struct request *rq);
-bool request_has_body(const struct request *rq);
+size_t request_body_len(const struct request *rq);
 /* The raw body; at most 1 MiB. NUL-terminated copy that the caller frees. */
 char *request_body(struct request *rq, size_t *len);
 /* Adds a header to the answer that is still to be given. Values with control characters are left
@@ -108,6 +108,8 @@ void request_send(struct request *rq, int status, struct evbuffer *body);
 /* The error's own status and {"detail": ...}: validation errors as a list with type, loc, msg and
  * input. */
 void request_fail(struct request *rq, const struct awo_err *err);
+/* The error's message, as whoever asks may read it: strangers are not told how this host is set up. */
+const char *request_error_text(const struct request *rq, const struct awo_err *err);
 /* Adds what every answer carries, to one that goes on after its headers; http_done() is the
  * caller's then. */
 void request_begin(struct request *rq);

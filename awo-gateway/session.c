@@ -108,6 +108,7 @@ opened(struct request *rq, const struct awo_err *err, void *answer)
 	const struct p_session *k = answer;
 
 	if (k == NULL && err->code == AWO_UNAUTHENTICATED) {
+		auth_count_stranger(rq, 1);
 		answer_page(rq, 401, "This link does not log you in",
 		    "It has been used, it has expired, or it was never made. Type <code>awoctl "
 		    "ui</code> for another one.");
@@ -150,6 +151,8 @@ open_session(struct request *rq, const char *token)
 	/* lent for the encoding */
 	struct p_session_open q = {.login_token = (char *)(uintptr_t)token};
 
+	if (auth_refuses_stranger(rq))
+		return;
 	P_MARK(session_open, &q, login_token);
 	request_call_self(rq, P_M_session_open, &q, opened);
 }
@@ -208,11 +211,13 @@ session_login(struct request *rq)
 static void
 ended(struct request *rq, const struct awo_err *err, void *answer)
 {
-	/* what was over before is over now */
 	if (answer == NULL && err->code != AWO_UNAUTHENTICATED) {
 		request_fail(rq, err);
 		return;
 	}
+	/* what was over before is over now */
+	if (answer == NULL)
+		auth_count_stranger(rq, 1);
 	session_clear_cookie(rq);
 	request_answer_empty(rq, 204);
 }
@@ -234,7 +239,10 @@ session_logout(struct request *rq)
 		request_fail_status(rq, 403, "only the gateway's own pages log a browser out");
 		return;
 	}
-	auth_forget(rq->g, auth);
+	if (!auth_forget(rq->g, auth) && auth_refuses_stranger(rq)) {
+		explicit_bzero(auth, sizeof(auth));
+		return;
+	}
 	P_MARK(session_ref, &q, session);
 	request_call_self(rq, P_M_session_end, &q, ended);
 	explicit_bzero(auth, sizeof(auth));

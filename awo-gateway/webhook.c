@@ -13,6 +13,9 @@
 #define AT_ONCE_MAX 16 /* anybody may send these: what awod reckons signatures of is bounded */
 #define RETRY_AFTER_S "2"
 
+/* A body's signature is reckoned with each secret that it may be of, which takes longer the longer it is. */
+#define COST_BYTES 16384.0
+
 static unsigned at_once;
 
 static void
@@ -25,6 +28,9 @@ delivered(struct request *rq, const struct awo_err *err, void *answer)
 
 	at_once--;
 	if (a == NULL) {
+		/* nobody's secret has signed it, or there is none */
+		if (err->code == AWO_UNAUTHENTICATED || err->code == AWO_FAILED_PRECONDITION)
+			auth_count_stranger(rq, 1 + (double)request_body_len(rq) / COST_BYTES);
 		if (err->code == AWO_INVALID_ARGUMENT)
 			request_fail_status(rq, 400, "%s: %s",
 			    *err->field != '\0' ? err->field : "webhook", err->msg);
@@ -70,6 +76,8 @@ webhook_github(struct request *rq)
 	if ((q.delivery_id = need_header(rq, "X-GitHub-Delivery", 400)) == NULL ||
 	    (q.event = need_header(rq, "X-GitHub-Event", 400)) == NULL ||
 	    (q.signature = need_header(rq, "X-Hub-Signature-256", 401)) == NULL)
+		return;
+	if (auth_refuses_stranger(rq))
 		return;
 	body = request_body(rq, &len);
 	if (len == 0 || !text_is_utf8(body, len)) {

@@ -123,6 +123,7 @@ add_clean(struct buf *b, const char *s, size_t max)
 		text_add_utf8(b, plain.p, plain.len, max - b->len);
 }
 
+/* As GitHub has it: who owns the repository, is of the organization that does, or was invited to it. */
 static bool
 is_collaborator(const char *association)
 {

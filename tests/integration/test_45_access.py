@@ -393,6 +393,63 @@ def test_rate_limit(make_gateway):
     assert gateway.get("/api/v1/session", **bearer(mine)).status == 200
 
 
+def test_strangers_are_limited_by_their_address(make_gateway):
+    """From this host, where a proxy may speak for many, ten times what is configured."""
+    gateway = make_gateway({"gateway": {"auth": "token", "stranger_limit": 3}})
+    mine, unused = token(gateway), token(gateway)
+    jar = cookie(gateway)
+    assert gateway.get("/api/v1/", **bearer(mine)).status == 200
+    wrong = "awo_0000000000000000_" + "0" * 64
+    asks = ({"Authorization": "Basic YTpi"}, bearer(wrong), {}, own(gateway, jar.split("=")[0] + "=awos_" + "0" * 80))
+    statuses = [gateway.request("GET", "/api/v1/", headers=asks[i % 4]).status for i in range(40)]
+    assert statuses[:30] == [401] * 30 and 429 in statuses[30:34] and statuses[-1] == 429, statuses
+    for answer in (gateway.get("/api/v1/", **bearer(wrong)), gateway.get("/api/v1/", **bearer(unused)), gateway.get("/health"),
+                   gateway.get("/ui/login?token=awol_" + "0" * 80),
+                   gateway.request("POST", "/webhooks/github", {"zen": "x"}, {
+                       "X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64})):
+        assert answer.status == 429 and 1 <= int(answer.headers["retry-after"]) <= 3, answer
+        assert "gateway.stranger_limit" in answer.json["detail"]
+    # whoever is known goes on, as do the pages that cost nothing
+    for _ in range(20):
+        assert gateway.get("/api/v1/", **bearer(mine)).status == 200
+    assert gateway.get("/docs").status == 200 and gateway.get("/api/v1/nothing").status in (401, 404, 429)
+    time.sleep(2.1)
+    assert gateway.get("/api/v1/", **bearer(unused)).status == 200
+
+
+def test_a_webhook_that_nobody_signed_costs_by_its_size(make_gateway):
+    gateway = make_gateway({"gateway": {"auth": "token", "stranger_limit": 10}, "webhooks": {"github_secret": "s" * 32}})
+    headers = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64}
+    statuses = [gateway.request("POST", "/webhooks/github", {"zen": "x" * 1000000}, headers).status for _ in range(3)]
+    assert statuses == [401, 401, 429]
+
+
+def test_a_revoked_token_ends_at_once(guarded):
+    """Also where the gateway answers by itself."""
+    made = guarded.instance.call("token.create", {"name": "t"})
+    jar = cookie(guarded)
+    for headers in (bearer(made["token"]), own(guarded, jar)):
+        assert guarded.request("GET", "/api/v1/session", headers=headers).status == 200
+        assert guarded.request("GET", "/api/v1/", headers=headers).status == 200
+    guarded.instance.call("token.revoke", id=made["id"])
+    with as_gateway(guarded) as c:
+        c.call("session.end", session=jar.split("=", 1)[1])
+    for headers in (bearer(made["token"]), own(guarded, jar)):
+        assert guarded.request("GET", "/api/v1/session", headers=headers).status == 401
+        assert guarded.request("GET", "/api/v1/", headers=headers).status == 401
+
+
+def test_strangers_are_not_told_where_awods_socket_is(guarded):
+    wrong = bearer("awo_0000000000000000_" + "0" * 64)
+    assert guarded.get("/api/v1/", **wrong).status == 401
+    guarded.instance.stop()
+    headers = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64}
+    for answer in (guarded.get("/api/v1/", **wrong), guarded.get("/health"), guarded.get("/ui/login?token=awol_" + "0" * 80),
+                   guarded.request("POST", "/webhooks/github", {"zen": "x"}, headers)):
+        assert answer.status == 503 and answer.json["detail"] == "the work order service is not reachable", answer
+    assert str(guarded.instance.socket) in guarded.log()
+
+
 def test_tokens_of_a_user_are_bounded(guarded):
     with Client(str(guarded.instance.socket)) as c:
         for _ in range(20):
