@@ -338,6 +338,8 @@ below(const char *name)
 	return path;
 }
 
+static char *write_names(const char *name, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 static char *
 write_names(const char *name, const char *fmt, ...)
 {
