@@ -342,6 +342,7 @@ static enum end
 wait_for_end(struct run *r)
 {
 	struct order *o = r->o;
+	bool prepared = false;
 
 	while (!inside_done(r->inside)) {
 		int64_t deadline = 0;
@@ -349,6 +350,14 @@ wait_for_end(struct run *r)
 
 		if (o->cancelled)
 			return END_CANCELLED;
+		/*
+		 * While it works: what will look into its work tree, and the next agent's sandbox. Not before it works: on a
+		 * busy processor it would start behind them.
+		 */
+		if (r->inside->running && !prepared) {
+			order_prepare(o, true);
+			prepared = true;
+		}
 		earliest(&deadline, &why, r->began + r->task->seconds * 1000000, END_STEP);
 		earliest(
 		    &deadline, &why, r->last_output + o->job.timeouts.idle * 1000000, END_IDLE);
@@ -553,8 +562,6 @@ agent_run(struct order *o, const struct agent_task *task, struct agent_outcome *
 	p_strv_free(&argv);
 	artifact_open(o, &r.out_file, job->keep_outputs, task->file, ".jsonl");
 	artifact_open(o, &r.err_file, job->keep_outputs, task->file, ".stderr");
-	/* while it works: what will look into its work tree, and the next agent's sandbox */
-	order_prepare(o, true);
 	r.end = wait_for_end(&r);
 	if (r.end != END_ITSELF)
 		ask_to_end(&r);
