@@ -15,6 +15,7 @@
 #include "awod/config.h"
 #include "common/buf.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 
 #define KEEP_US (10 * INT64_C(1000000)) /* what awod said of a token is asked again after this */
@@ -43,12 +44,8 @@ struct auth {
 static struct entry **
 find_slot(struct auth *a, const char *auth)
 {
-	uint64_t h = 1469598103934665603U;
-	struct entry **p;
+	struct entry **p = &a->slots[hash_text(auth) % SLOTS];
 
-	for (const char *s = auth; *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211U;
-	p = &a->slots[h % SLOTS];
 	while (*p != NULL && strcmp((*p)->who.auth, auth) != 0)
 		p = &(*p)->next;
 	return p;
@@ -185,12 +182,6 @@ refuse(struct request *rq, const char *why)
 	request_fail_status(rq, 401, "%s", why);
 }
 
-static const char *
-scope_name(unsigned scope)
-{
-	return scope == P_SCOPE_ADMIN ? "admin" : scope == P_SCOPE_WRITE ? "write" : "read";
-}
-
 /* The one who asks is known: may it ask this, and now? */
 static void
 decide(struct request *rq, struct entry *e, unsigned scope, auth_done *done)
@@ -208,7 +199,7 @@ decide(struct request *rq, struct entry *e, unsigned scope, auth_done *done)
 	if ((rq->who.scopes & scope) == 0) {
 		request_add_header(
 		    rq, "WWW-Authenticate", "Bearer realm=\"awo\", error=\"insufficient_scope\"");
-		request_fail_status(rq, 403, "this needs the scope %s", scope_name(scope));
+		request_fail_status(rq, 403, "this needs the scope %s", p_scope_name(scope));
 	} else {
 		done(rq);
 	}

@@ -51,12 +51,9 @@ escape(struct buf *b, const char *s)
 }
 
 static const char *
-scope_name(unsigned scope)
+access_name(unsigned scope)
 {
-	return (scope & P_SCOPE_ADMIN) != 0   ? "admin"
-	       : (scope & P_SCOPE_WRITE) != 0 ? "write"
-	       : scope != 0		      ? "read"
-					      : "public";
+	return scope != 0 ? p_scope_name(scope) : "public";
 }
 
 static const char *
@@ -106,7 +103,7 @@ route_html(struct buf *b, const struct route *r, const char *prefix)
 	escape(b, path);
 	buf_printf(b, "</code></h3><p>");
 	escape(b, r->help);
-	buf_printf(b, " (%s)</p>", scope_name(r->scope));
+	buf_printf(b, " (%s)</p>", access_name(r->scope));
 	if (r->rpc != NULL && r->rpc->request->nfields > 0) {
 		buf_printf(b, "<details><summary>Parameters (path or %s)</summary><dl>", takes(r));
 		for (size_t i = 0; i < r->rpc->request->nfields; i++) {
@@ -214,7 +211,7 @@ openapi_markdown(struct buf *b)
 			else if (r->rpc != NULL && r->rpc->answer->nfields > 0)
 				buf_printf(b, "[%s](rpc.md#type-%s)", r->rpc->answer->name,
 				    r->rpc->answer->name);
-			buf_printf(b, " | %s | ", scope_name(r->scope));
+			buf_printf(b, " | %s | ", access_name(r->scope));
 			cell(b, r->help);
 			buf_adds(b, " |\n");
 		}

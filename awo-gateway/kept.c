@@ -11,6 +11,7 @@
 #include "awo-gateway/request.h"
 #include "awo-gateway/routes.h"
 #include "common/clock.h"
+#include "common/hash.h"
 
 #define BUCKETS 1024
 #define BYTES_MAX ((size_t)8 << 20)
@@ -110,16 +111,6 @@ make_key(const struct request *rq, char key[KEY_MAX])
 	return n > 0 && n < KEY_MAX;
 }
 
-static size_t
-bucket(const char *key)
-{
-	uint64_t h = 1469598103934665603U;
-
-	for (; *key != '\0'; key++)
-		h = (h ^ (unsigned char)*key) * 1099511628211U;
-	return h % BUCKETS;
-}
-
 static void
 forget(struct kept *k, struct entry *e)
 {
@@ -135,7 +126,7 @@ find(struct kept *k, const char *key)
 {
 	struct entry *e;
 
-	LIST_FOREACH(e, &k->buckets[bucket(key)], bucket)
+	LIST_FOREACH(e, &k->buckets[hash_text(key) % BUCKETS], bucket)
 	if (strcmp(e->key, key) == 0)
 		break;
 	return e;
@@ -187,7 +178,7 @@ put(struct kept *k, const char *key, struct body *b)
 	/* the text once more for its compressed form */
 	e->bytes = 2 * b->text.len + ENTRY_BYTES;
 	e->since_us = clock_mono_us();
-	LIST_INSERT_HEAD(&k->buckets[bucket(key)], e, bucket);
+	LIST_INSERT_HEAD(&k->buckets[hash_text(key) % BUCKETS], e, bucket);
 	TAILQ_INSERT_TAIL(&k->ages, e, age);
 	k->bytes += e->bytes;
 	while (k->bytes > BYTES_MAX)
@@ -273,7 +264,7 @@ kept_ask(struct request *rq, void *params, kept_make *make)
 	/* one whose target is too long shares nothing */
 	if (!make_key(rq, key))
 		key[0] = '\0';
-	asks = &k->asks[bucket(key)];
+	asks = &k->asks[hash_text(key) % BUCKETS];
 	a = key[0] != '\0' ? find_ask(asks, key) : NULL;
 	if (a != NULL) {
 		p_free(m->request, params);

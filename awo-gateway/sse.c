@@ -17,6 +17,7 @@
 #include "awo-gateway/source.h"
 #include "common/clean.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/log.h"
 
 #define FLUSH_MS 20	    /* lines that come together are sent together */
@@ -188,11 +189,7 @@ chunk_offset(const struct chunk *c, int64_t position)
 static size_t
 feed_hash(const struct source_of *of, const char *auth)
 {
-	unsigned h = 0;
-
-	for (const char *p = of->events ? auth : of->id; *p != '\0'; p++)
-		h = h * 31 + (unsigned char)*p;
-	return h % BUCKETS;
+	return hash_text(of->events ? auth : of->id) % BUCKETS;
 }
 
 static bool

@@ -175,12 +175,6 @@ for_whom(struct rpc_call *c, struct p_slice param, struct awo_err *err)
 	return r;
 }
 
-static const char *
-scope_name(unsigned scope)
-{
-	return scope == P_SCOPE_ADMIN ? "admin" : scope == P_SCOPE_WRITE ? "write" : "read";
-}
-
 /* The gateway's connection is everybody's: one user must not have all of it. */
 static int
 check_share(const struct rpc_call *c, struct awo_err *err)
@@ -210,7 +204,7 @@ check_scope(const struct rpc_call *c, struct awo_err *err)
 	if (scope == 0)
 		return ERR(err, PERMISSION_DENIED, "", "%s is for users of this host, on awod's socket", c->method->name);
 	return ERR(err, PERMISSION_DENIED, "", "%s needs the scope %s, which this %.*s does not have", c->method->name,
-	    scope_name(scope), (int)strcspn(c->caller.via, " "), c->caller.via);
+	    p_scope_name(scope), (int)strcspn(c->caller.via, " "), c->caller.via);
 }
 
 static int

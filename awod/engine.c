@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/clean.h"
 #include "common/clock.h"
+#include "common/hash.h"
 #include "common/files.h"
 #include "common/ids.h"
 #include "common/log.h"
@@ -472,16 +473,6 @@ engine_create_delivered(struct engine *e, struct order_row *row, const char *ide
 }
 
 /* ---- the scheduler's turn */
-
-static uint64_t
-hash_text(const char *s)
-{
-	uint64_t h = 1469598103934665603U;
-
-	for (; s != NULL && *s != '\0'; s++)
-		h = (h ^ (unsigned char)*s) * 1099511628211U;
-	return h;
-}
 
 /* A pending order whose creation is not durable yet cannot start. */
 static bool

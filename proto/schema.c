@@ -186,6 +186,12 @@ p_method_scope(const struct p_method *m)
 	return strcmp(m->http_method, "GET") == 0 ? P_SCOPE_READ : P_SCOPE_WRITE;
 }
 
+const char *
+p_scope_name(unsigned scope)
+{
+	return scope == P_SCOPE_ADMIN ? "admin" : scope == P_SCOPE_WRITE ? "write" : "read";
+}
+
 unsigned
 p_scopes(const struct p_strv *names)
 {

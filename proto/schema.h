@@ -210,6 +210,7 @@ extern const struct p_method p_methods[P_M__COUNT];
 unsigned p_method_scope(const struct p_method *m);
 /* The scopes of a list of names, with those that they include; names that are none count nothing. */
 unsigned p_scopes(const struct p_strv *names);
+const char *p_scope_name(unsigned scope);	/* of one P_SCOPE_ bit */
 const struct p_method *p_method_find(const char *name, size_t len);
 
 /* ---- events */
