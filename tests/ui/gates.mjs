@@ -2,20 +2,22 @@
 import assert from 'node:assert/strict';
 import {
   api,
+  base,
   close,
   createOrder,
   eventually,
   noSidewaysScroll,
   noViolations,
+  hold,
+  kept,
   open,
+  orderOf,
   orderPath,
   repository,
   row,
   shot,
   statusBecomes,
 } from './support.mjs';
-
-const orderOf = async (id) => (await api('GET', `/agent-work-orders/${id}`)).agent_work_order;
 
 export const scenarios = {
   async 'a workflow of one’s own, with a checkpoint, becomes an order that waits'(browser) {
@@ -31,15 +33,25 @@ export const scenarios = {
     await dialog.getByRole('button', { name: 'Leave Pull request out' }).click();
     await dialog.getByLabel('Add a step').selectOption('testing');
     await dialog.getByRole('button', { name: 'Move Test up' }).click();
-    // what cannot run is said by the service, and not kept
+    // what cannot run is said by the service, and not kept, however late it says so
+    const judge = await hold(page, '**/workflows/validate');
     await dialog.getByRole('button', { name: 'Leave Plan out' }).click();
+    await dialog.getByRole('button', { name: 'Save workflow' }).click();
+    await judge.asked;
+    judge();
     await dialog.getByText('Planning step must run before execute').waitFor();
+    assert.equal((await kept(page)).workflows, undefined);
+    await page.unroute('**/workflows/validate');
     await dialog.getByLabel('Add a step').selectOption('planning');
     for (let i = 0; i < 3; i++) await dialog.getByRole('button', { name: 'Move Plan up' }).click();
     await dialog.getByText('Planning step must run before execute').waitFor({ state: 'detached' });
     await dialog.getByRole('button', { name: 'Leave Test out' }).click();
     await dialog.getByRole('button', { name: 'Checkpoint after Plan' }).click();
     await dialog.getByText('It waits for your approval after Plan.').waitFor();
+    // taken away, and set again
+    await dialog.getByRole('button', { name: 'Checkpoint after Plan', pressed: true }).click();
+    await dialog.getByText('It runs through.').waitFor();
+    await dialog.getByRole('button', { name: 'Checkpoint after Plan', pressed: false }).click();
     await noViolations(page, 'workflow editor');
     await shot(page, 'workflow-editor');
     await dialog.getByRole('button', { name: 'Save workflow' }).click();
@@ -62,6 +74,8 @@ export const scenarios = {
     assert.deepEqual(order.selected_commands, ['create-branch', 'planning', 'execute', 'commit']);
     assert.deepEqual([order.gates, order.gate], [['planning'], 'planning']);
 
+    // what is done is done: two of four
+    await page.getByText('Plan (2/4) 50%').waitFor();
     // the plan: shown, changed, put in place before the next step
     const preview = page.getByRole('region', { name: 'Plan preview' });
     await preview.getByRole('heading').first().waitFor();
@@ -106,7 +120,7 @@ export const scenarios = {
     const { page } = t;
     await row(page, id).getByText('Waits for your approval after “Plan”.').waitFor();
     await page.locator(`[data-group="attention"] [data-order="${id}"]`).waitFor();
-    await page.goto(new URL(orderPath(id), page.url()).href);
+    await page.goto(base + orderPath(id));
     await page.getByText('then the order waits for you again').waitFor();
     await page.getByRole('textbox', { name: 'Prompt the agent' }).fill('Mention the weather');
     await page.keyboard.press('Control+Enter');

@@ -126,6 +126,7 @@ export const scenarios = {
       await page.getByText(`Could not pause ${id}`).first().waitFor();
       await becomes(page, id, 'running');
       await page.getByRole('alert').getByText('What you see may be old.').waitFor({ timeout: 20_000 });
+      await page.locator('[data-live="false"]').waitFor();
       await shot(page, 'daemon-away');
     } finally {
       await please('start the daemon');

@@ -1,6 +1,7 @@
 // Telling an agent more.
 import assert from 'node:assert/strict';
 import {
+  base,
   close,
   createOrder,
   eventually,
@@ -21,7 +22,7 @@ export const scenarios = {
     const { page } = t;
     // what happened in each phase, and what was done last, is not there when the button is pressed
     const letGo = await hold(page, '**/logs?*');
-    await page.goto(new URL(orderPath(id), process.env.AWO_UI_URL).href);
+    await page.goto(base + orderPath(id));
     const box = page.getByLabel('Prompt the agent');
     await box.fill('/plan');
     await page.getByRole('button', { name: '/planning', exact: true }).hover();
@@ -35,6 +36,21 @@ export const scenarios = {
       .waitFor();
     await page.mouse.up();
     await eventually(() => box.inputValue(), '/planning ');
+    // nor what moves all of the page; who moves the pointer itself has thought better of it
+    const press = async () => {
+      await box.fill('/plan');
+      await page.getByRole('button', { name: '/planning', exact: true }).hover();
+      await page.mouse.down();
+    };
+    await press();
+    await page.evaluate(() => (document.querySelector('main').style.marginTop = '300px'));
+    await page.mouse.up();
+    await eventually(() => box.inputValue(), '/planning ');
+    await press();
+    await page.mouse.move(900, 300);
+    await page.mouse.up();
+    await box.press('End');
+    assert.equal(await box.inputValue(), '/plan');
     await close(t);
   },
 

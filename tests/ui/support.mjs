@@ -94,16 +94,28 @@ export async function shot(page, name) {
   await page.screenshot({ path: join(shots, `${name}.png`), timeout: 60_000 });
 }
 
-/** Holds back what the page asks of addresses that match, until the answer is called. */
-export async function hold(page, pattern) {
-  let release;
-  const released = new Promise((resolve) => (release = resolve));
+/**
+ * Holds back what the page asks of addresses that match, with any method or one, until the answer is called; with false
+ * it is refused then. The answer's asked is the body of the first that was held.
+ */
+export async function hold(page, pattern, method = null) {
+  let letGo;
+  let hear;
+  const released = new Promise((resolve) => (letGo = resolve));
+  const asked = new Promise((resolve) => (hear = resolve));
   await page.route(pattern, async (route) => {
-    await released;
-    await route.continue();
+    if (method !== null && route.request().method() !== method) return route.fallback();
+    hear(route.request().postDataJSON());
+    if ((await released) === false) await route.fulfill({ status: 500, json: { detail: 'not today' } });
+    else await route.continue();
+    return undefined;
   });
-  return release;
+  return Object.assign(letGo, { asked });
 }
+
+/** What the pages keep in this browser. */
+export const kept = (page) =>
+  page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui') ?? '{}'));
 
 /** Speaks with the service as a program would. */
 export async function api(method, path, body) {
@@ -117,6 +129,8 @@ export async function api(method, path, body) {
   assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
   return answer.json();
 }
+
+export const orderOf = async (id) => (await api('GET', `/agent-work-orders/${id}`)).agent_work_order;
 
 export async function createOrder(repository_url, user_request, more = {}) {
   const made = await api('POST', '/agent-work-orders', { repository_url, user_request, ...more });
@@ -168,7 +182,7 @@ export async function choose(page, id, item) {
 export async function statusBecomes(id, ...wanted) {
   const end = Date.now() + 90_000;
   for (;;) {
-    const { agent_work_order: order } = await api('GET', `/agent-work-orders/${id}`);
+    const order = await orderOf(id);
     if (wanted.includes(order.status)) return order;
     assert.ok(
       Date.now() < end,

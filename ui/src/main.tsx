@@ -4,6 +4,7 @@ import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
 import { worthRetrying } from './api/queries';
 import { App } from './app';
+import { keepPresses } from './lib/press';
 import { watchTheme } from './lib/theme';
 import './styles.css';
 
@@ -22,6 +23,7 @@ const client = new QueryClient({
 });
 
 watchTheme();
+keepPresses();
 const root = document.getElementById('root');
 if (root) {
   createRoot(root).render(

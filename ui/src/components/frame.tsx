@@ -41,7 +41,9 @@ const NEXT_THEME: Record<Remembered['theme'], Remembered['theme']> = {
 const THEME_ICON = { system: Monitor, light: Sun, dark: Moon };
 
 function LiveMark() {
-  const live = useLiveState() === 'open';
+  // the gateway keeps the stream open while the daemon behind it is away
+  const isAway = useHealth().isError;
+  const live = useLiveState() === 'open' && !isAway;
   return (
     <span
       role="status"

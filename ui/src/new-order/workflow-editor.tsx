@@ -1,5 +1,5 @@
 // A workflow of one's own: which steps, in which order, and where somebody is asked.
-import { useQuery } from '@tanstack/react-query';
+import { queryOptions, useQuery, useQueryClient } from '@tanstack/react-query';
 import { ArrowDown, ArrowUp, X } from 'lucide-react';
 import { useState, type FormEvent } from 'react';
 import { api } from '../api/client';
@@ -12,14 +12,16 @@ import { STEP_HELP, STEP_ORDER, stepLabel } from '../lib/steps';
 import type { OwnWorkflow } from '../lib/storage';
 import { Checkpoints } from './checkpoints';
 
-/** What the service itself says about a sequence of steps. */
-export function useVerdict(steps: readonly string[]): string[] {
-  const check = useQuery({
+const verdictOn = (steps: readonly string[]) =>
+  queryOptions({
     queryKey: ['validate', steps],
     queryFn: ({ signal }) => api.validateWorkflow([...steps], signal),
-    enabled: steps.length > 0,
     staleTime: 60_000,
   });
+
+/** What the service itself says about a sequence of steps. */
+export function useVerdict(steps: readonly string[]): string[] {
+  const check = useQuery({ ...verdictOn(steps), enabled: steps.length > 0 });
   return check.data?.valid === false ? check.data.errors : [];
 }
 
@@ -37,6 +39,8 @@ export function WorkflowEditor({ workflow, editing, onClose, onKept }: Props) {
   const [own, setOwn] = useState(workflow);
   const [problem, setProblem] = useState<string | null>(null);
   const errors = useVerdict(own.steps);
+  const client = useQueryClient();
+  const [saving, setSaving] = useState(false);
   const offered = [...builtin, ...commands.map((c) => c.name).filter((name) => !builtin.includes(name))];
   const change = (next: Partial<OwnWorkflow>) => {
     setProblem(null);
@@ -44,15 +48,26 @@ export function WorkflowEditor({ workflow, editing, onClose, onKept }: Props) {
   };
   const described = new Map(commands.map((c) => [c.name, c.description]));
 
-  function submit(event: FormEvent): void {
-    event.preventDefault();
-    // the dialog stands in the page's form, but only in React's tree
-    event.stopPropagation();
-    const found = problemOf(own, editing) ?? errors[0] ?? null;
+  /** The service may not have judged the newest sequence yet: nothing is kept before. */
+  async function save(): Promise<void> {
+    let found = problemOf(own, editing);
+    if (!found) {
+      setSaving(true);
+      const verdict = await client.fetchQuery(verdictOn(own.steps)).catch((error: Error) => error);
+      setSaving(false);
+      found = verdict instanceof Error ? verdict.message : (verdict.errors[0] ?? null);
+    }
     setProblem(found);
     if (found) return;
     keepWorkflow(own, editing);
     onKept({ ...own, name: own.name.trim() });
+  }
+
+  function submit(event: FormEvent): void {
+    event.preventDefault();
+    // the dialog stands in the page's form, but only in React's tree
+    event.stopPropagation();
+    void save();
   }
 
   return (
@@ -130,7 +145,7 @@ export function WorkflowEditor({ workflow, editing, onClose, onKept }: Props) {
         </div>
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>Cancel</Button>
-          <Button type="submit" look="primary">
+          <Button type="submit" look="primary" busy={saving}>
             Save workflow
           </Button>
         </div>
