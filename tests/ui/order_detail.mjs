@@ -1,6 +1,7 @@
 // One order's page: numbers that go on, the timeline, and what is known of it.
 import {
-  cancel,
+  api,
+  base,
   close,
   createOrder,
   eventually,
@@ -28,7 +29,7 @@ export const scenarios = {
     const { page } = t;
     await page.clock.install();
     const letGo = await hold(page, `**/api/v1/agent-work-orders/${id}`);
-    await page.goto(new URL(orderPath(id), process.env.AWO_UI_URL).href);
+    await page.goto(base + orderPath(id));
     await page.getByText('Loading the work order…').waitFor();
     letGo();
     const numbers = page.getByRole('region', { name: 'Real-Time Execution' });
@@ -50,8 +51,26 @@ export const scenarios = {
     await page.getByRole('listitem', { name: 'Plan - completed' }).waitFor();
     await page.getByRole('listitem', { name: 'Execute - in progress' }).waitFor();
     await page.getByRole('listitem', { name: 'Pull request - pending' }).waitFor();
+    for (const [phase, state] of [
+      ['planning', 'done'],
+      ['implementing', 'running'],
+      ['testing', 'skipped'],
+      ['completed', 'pending'],
+    ]) {
+      await page.locator(`[data-phase="${phase}"][data-state="${state}"]`).waitFor();
+    }
+    await page.locator('[data-phase="planning"]').getByText('· 1 commit').waitFor();
     await noViolations(page, 'running order');
-    await cancel(id);
+    // stopped and gone on with by keys and buttons, and cancelled, which is asked about
+    await page.locator('h1').click();
+    await page.keyboard.press('p');
+    await page.getByRole('button', { name: 'Resume', exact: true }).waitFor();
+    await statusBecomes(id, 'paused');
+    await page.getByRole('button', { name: 'Resume', exact: true }).click();
+    await statusBecomes(id, 'running');
+    await page.getByRole('button', { name: 'Cancel', exact: true }).click();
+    await page.getByRole('alertdialog').getByRole('button', { name: 'Cancel order' }).click();
+    await statusBecomes(id, 'cancelled');
     await page.getByRole('region', { name: 'Execution Summary' }).waitFor();
     const ended = await page.locator('[data-stats] dd').first().textContent();
     await page.clock.fastForward(5000);
@@ -62,12 +81,29 @@ export const scenarios = {
   async 'an ended order: details, statistics, steps'(browser) {
     const id = await createOrder(repository, 'Say everything there is');
     const order = await statusBecomes(id, 'completed');
-    const t = await open(browser, orderPath(id));
+    const { steps } = await api('GET', `/agent-work-orders/${id}/steps`);
+    const t = await open(browser, '');
     const { page } = t;
-    await page
-      .getByRole('region', { name: 'Execution Summary' })
-      .getByText('Pull request (5/5) 100%')
-      .waitFor();
+    // a log that has been removed meanwhile: what was done last is read from the steps
+    const nothing = { log_entries: [], total: 0, total_count: 0, filtered_total: 0, has_more: false };
+    await page.route('**/logs?*', (route) => route.fulfill({ json: nothing }));
+    await page.goto(base + orderPath(id));
+    const numbers = page.getByRole('region', { name: 'Execution Summary' });
+    await numbers.getByText('Pull request (5/5) 100%').waitFor();
+    await numbers.locator('[data-dot="completed"]').waitFor();
+    await eventually(() => numbers.locator('[data-latest]').textContent(), /: Pull request done$/);
+    const shown = (name) =>
+      numbers.locator('dt', { hasText: new RegExp(`^${name}$`) }).locator('xpath=following-sibling::dd');
+    for (const [name, value] of [
+      ['Commits', `${order.git_commit_count}`],
+      ['Files changed', `${order.git_files_changed}`],
+      ['Lines', `+${order.git_lines_added} −${order.git_lines_removed}`],
+      ['Elapsed', /^\d+s$/],
+      ['Cost', /^(< )?\$\d+\.\d\d$/],
+      ['Tokens in / out', /^[\d.k]+ \/ [\d.k]+$/],
+    ]) {
+      await eventually(() => shown(name).textContent(), value, name);
+    }
     const crumbs = page.getByRole('navigation', { name: 'Breadcrumbs' });
     await crumbs.getByText(id).waitFor();
     await crumbs.getByText(/\/sample$/).waitFor();
@@ -100,7 +136,11 @@ export const scenarios = {
     const plan = page.locator('[data-step="planning"]');
     await plan.getByText('Done', { exact: true }).waitFor();
     await plan.getByText(/^Session \S+$/).waitFor();
+    const planned = steps.find((step) => step.step === 'planning');
+    const year = new Date(planned.timestamp).getFullYear();
+    await plan.getByText(new RegExp(`^Planner · .*${year}.* · \\d+s`)).waitFor();
     const output = plan.locator('details');
+    await eventually(() => output.locator('pre').textContent(), planned.output);
     const isOpen = async () => (await output.getAttribute('open')) !== null;
     const was = await isOpen();
     await output.locator('summary').click();

@@ -38,6 +38,13 @@ try {
   await page
     .locator('[data-order][data-status="completed"]', { hasText: process.env.AWO_UI_ISSUE })
     .waitFor();
+  // its issue, on top of its page and in its details
+  await made.locator('[data-row-link]').click();
+  const issue = /\/octo\/sample\/issues\/\d+$/;
+  assert.match(await page.getByRole('link', { name: /^Issue #\d+$/ }).getAttribute('href'), issue);
+  await page.getByRole('tab', { name: 'Details' }).click();
+  const details = page.getByRole('region', { name: 'Details', exact: true });
+  assert.match(await details.getByRole('link', { name: /^#\d+$/ }).getAttribute('href'), issue);
   await close(t);
   console.log('ok pull request and webhook');
 } finally {

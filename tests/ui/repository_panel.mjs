@@ -8,6 +8,7 @@ import {
   createOrder,
   eventually,
   hold,
+  kept,
   noViolations,
   open,
   repository,
@@ -27,6 +28,11 @@ export const scenarios = {
     const card = (r) => page.locator(`aside [data-repository="${r.id}"]`);
     const gone = (r) => card(r).waitFor({ state: 'detached' });
     await card(greeter).waitFor();
+    await card(greeter).getByText('octo/greeter', { exact: true }).waitFor();
+    await card(greeter).getByTitle('Not verified', { exact: true }).waitFor();
+    for (const title of ['Edit octo/greeter', 'Copy URL of octo/greeter', 'Delete octo/greeter']) {
+      await card(greeter).getByTitle(title, { exact: true }).waitFor();
+    }
 
     // by name, owner and address, in any case; remembered
     const search = page.getByPlaceholder('Search repositories...');
@@ -39,12 +45,14 @@ export const scenarios = {
       await gone(other);
       await card(one).waitFor();
     }
+    await search.fill('nothing like it');
+    await page.locator('aside').getByText('No repositories match your search').waitFor();
+    await search.fill('github.com/octo');
     await page.reload();
     await card(greeter).waitFor();
     await gone(parser);
     await eventually(() => search.inputValue(), 'github.com/octo');
-    const stored = await page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui')));
-    assert.equal(stored.repositorySearch, 'github.com/octo');
+    assert.equal((await kept(page)).repositorySearch, 'github.com/octo');
     await search.fill('');
 
     // what its orders are
@@ -97,6 +105,8 @@ export const scenarios = {
     await page.getByRole('button', { name: 'Repositories on top' }).click();
     await eventually(compact, 'false');
     await eventually(lines, 1);
+    const scrolls = () => page.locator('aside ul').evaluate((list) => getComputedStyle(list).overflowX);
+    await eventually(scrolls, 'auto');
     await noViolations(page, 'repositories on top');
     await page.reload();
     await eventually(compact, 'false');

@@ -1,6 +1,16 @@
 // What an order came to, phase by phase; prompts in words and with a command; pages without a live stream.
 import assert from 'node:assert/strict';
-import { api, close, createOrder, open, orderPath, repository, shot, statusBecomes } from './support.mjs';
+import {
+  api,
+  base,
+  close,
+  createOrder,
+  open,
+  orderPath,
+  repository,
+  shot,
+  statusBecomes,
+} from './support.mjs';
 
 export const scenarios = {
   async 'completion summary, phase notes, and a command as prompt'(browser) {
@@ -62,15 +72,17 @@ export const scenarios = {
     const t = await open(browser, '');
     const { page, context } = t;
     const asked = [];
-    // the stream is refused, as a proxy that buffers or forbids it would
-    await context.route('**/events*', (route) => route.abort());
+    // the streams are refused, as a proxy that buffers or forbids them would
+    await context.route(/\/(events|logs\/stream)\b/, (route) => route.abort());
     page.on('request', (r) => {
       if (r.url().endsWith(`/agent-work-orders/${id}`) && r.resourceType() === 'fetch')
         asked.push(Date.now());
     });
-    await page.goto(new URL(orderPath(id), process.env.AWO_UI_URL).href);
+    await page.goto(base + orderPath(id));
     await page.locator('[data-live="false"]').waitFor();
     await page.getByRole('listitem', { name: 'Plan - in progress' }).waitFor({ timeout: 15_000 });
+    await page.getByRole('region', { name: 'Execution logs' }).getByText('Polling').waitFor();
+    await page.locator('[data-log]').getByText('agent_command_started').last().waitFor();
     await api('POST', `/agent-work-orders/${id}/cancel`, {});
     await page.getByRole('button', { name: 'Retry' }).waitFor({ timeout: 15_000 });
     const between = asked.slice(1).map((at, i) => at - asked[i]);
