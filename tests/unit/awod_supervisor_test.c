@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/fanotify.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -327,8 +328,8 @@ message(enum sup_op op, enum sup_kind kind, const char *id)
 }
 
 /* Sends a SPAWN with the right descriptors; *out becomes the read end of its journal or answer pipe. */
-static struct sup_msg
-spawn(struct sup_msg *m, int *out)
+static void
+ask(struct sup_msg *m, int *out)
 {
 	int p[2], fds[3];
 
@@ -344,6 +345,12 @@ spawn(struct sup_msg *m, int *out)
 		*out = p[0];
 	else
 		close(p[0]);
+}
+
+static struct sup_msg
+spawn(struct sup_msg *m, int *out)
+{
+	ask(m, out);
 	return get_op(SUP_SPAWNED);
 }
 
@@ -932,6 +939,114 @@ test_adopt(void **state)
 	both_modes(body_adopt);
 }
 
+/* What does not come to its program is told as such, and may be asked for again at once. */
+static void
+body_not_started(void)
+{
+	struct sup_msg m = message(SUP_SPAWN, SUP_ORDER, "wo-00000006"), a;
+	CLEAN_FREE char *program = xasprintf("%s/libexec/awo-worker", fx.top), *away = xasprintf("%s/libexec/away", fx.top);
+
+	supervisor_start();
+	broker_meet();
+	get_op(SUP_READY);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(rename(program, away), 0);
+		a = spawn(&m, NULL);
+		assert_int_equal(a.err, ENOENT);
+		assert_int_equal(a.pid, 0);
+		assert_string_equal(a.id, m.id);
+		has(a.what, "exec of awo-worker");
+		assert_int_equal(rename(away, program), 0);
+	}
+	assert_int_equal(spawn(&m, NULL).err, 0);
+	m.op = SUP_KILL;
+	raw_send(&m, sizeof(m), NULL, 0);
+	get_op(SUP_EXITED);
+}
+
+static void
+test_not_started(void **state)
+{
+	(void)state;
+	both_modes(body_not_started);
+}
+
+static struct fanotify_event_metadata
+held(int fan)
+{
+	struct fanotify_event_metadata e;
+	struct pollfd p = {.fd = fan, .events = POLLIN};
+
+	assert_int_equal(poll(&p, 1, WAIT_MS), 1);
+	assert_int_equal(read(fan, &e, sizeof(e)), sizeof(e));
+	return e;
+}
+
+static void
+let_go(int fan, const struct fanotify_event_metadata *e, unsigned int how)
+{
+	const struct fanotify_response r = {.fd = e->fd, .response = how};
+
+	assert_int_equal(write(fan, &r, sizeof(r)), sizeof(r));
+	close(e->fd);
+}
+
+/* Two whose exec is held up are on their way at the same time; a broker that comes meanwhile hears of their ends alone. */
+static void
+test_on_their_way(void **state)
+{
+	struct sup_msg m[2] = {message(SUP_SPAWN, SUP_ORDER, "wo-00000007"), message(SUP_SPAWN, SUP_ORDER, "wo-00000008")};
+	struct fanotify_event_metadata e[2];
+	struct sup_msg adopted, a;
+	CLEAN_FREE char *program = NULL, *copy = NULL;
+	const char *failing = NULL;
+	int fan;
+
+	(void)state;
+	if (geteuid() != 0)
+		skip();
+	fan = fanotify_init(FAN_CLASS_CONTENT | FAN_CLOEXEC, O_RDONLY | O_CLOEXEC);
+	if (fan < 0)
+		skip();
+	prepare(false);
+	/* of its own: the broker's exec is not to be held up */
+	program = xasprintf("%s/libexec/awo-worker", fx.top);
+	copy = xasprintf("cp -L %s %s.new && mv %s.new %s", program, program, program, program);
+	/* a command of this test; NOLINTNEXTLINE(cert-env33-c) */
+	assert_int_equal(system(copy), 0);
+	if (fanotify_mark(fan, FAN_MARK_ADD, FAN_OPEN_EXEC_PERM, AT_FDCWD, program) < 0) {
+		close(fan);
+		end();
+		skip();
+	}
+	supervisor_start();
+	broker_meet();
+	get_op(SUP_READY);
+	for (int i = 0; i < 2; i++)
+		ask(&m[i], NULL);
+	for (int i = 0; i < 2; i++)
+		e[i] = held(fan);
+	assert_int_equal(kill(fx.broker_pid, SIGKILL), 0);
+	broker_meet();
+	for (int i = 0; i < 2; i++) {
+		adopted = get_op(SUP_ADOPTED);
+		if (adopted.pid == e[0].pid)
+			failing = strcmp(adopted.id, m[0].id) == 0 ? m[0].id : m[1].id;
+	}
+	assert_non_null(failing);
+	get_op(SUP_READY);
+	let_go(fan, &e[1], FAN_ALLOW);
+	let_go(fan, &e[0], FAN_DENY);
+	a = get_op(SUP_EXITED);
+	assert_string_equal(a.id, failing);
+	assert_int_equal(a.status, 127);
+	a = message(SUP_KILL, SUP_ORDER, failing == m[0].id ? m[1].id : m[0].id);
+	raw_send(&a, sizeof(a), NULL, 0);
+	assert_int_equal(get_op(SUP_EXITED).status, 128 + SIGKILL);
+	close(fan);
+	end();
+}
+
 /* The supervisor has no number left for a descriptor that comes with a message. */
 static void
 body_no_numbers(void)
@@ -1121,6 +1236,8 @@ main(int argc, char **argv)
 		cmocka_unit_test(test_task),
 		cmocka_unit_test(test_hostile),
 		cmocka_unit_test(test_adopt),
+		cmocka_unit_test(test_not_started),
+		cmocka_unit_test(test_on_their_way),
 		cmocka_unit_test(test_no_numbers),
 		cmocka_unit_test(test_broker),
 		cmocka_unit_test(test_locked),
