@@ -14,9 +14,7 @@ LEGACY = ["/api/agent-work-orders", "/api/agent-work-orders/agent-work-orders"]
 @pytest.fixture
 def order(gateway, repo):
     """A completed order, made over HTTP."""
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "Add a greeting"})
-    assert made.status == 201, made
-    order_id = made.json["agent_work_order"]["agent_work_order_id"]
+    order_id = gateway.create(repo.path)
     gateway.instance.completed(order_id)
     return order_id
 
@@ -155,9 +153,7 @@ def test_states_that_older_clients_ask_for(gateway, repo):
     ids = {}
     for name, request in (("paused", "demo: hang"), ("running", "demo: hang"), ("cancelled", "demo: hang"),
                           ("failed", "demo@create-branch: exit 3"), ("completed", "x")):
-        made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": request,
-                                         "selected_commands": ["create-branch"]})
-        ids[name] = made.json["agent_work_order"]["agent_work_order_id"]
+        ids[name] = gateway.create(repo.path, request, selected_commands=["create-branch"])
         if name == "paused":
             gateway.instance.wait(ids[name], "running")
             assert gateway.post(f"/api/v1/{ids[name]}/pause").status == 200

@@ -164,8 +164,7 @@ def test_orders_that_are_not_there(gateway):
 
 
 def test_states_that_do_not_allow_it(gateway, repo):
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "x"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "x")
     gateway.instance.completed(order)
     for action in ("pause", "resume", "cancel", "retry", "start", "approve"):
         assert "completed" in detail(gateway.post(f"/api/v1/{order}/{action}"), 409)
@@ -178,8 +177,7 @@ def test_fields_that_are_unknown_are_let_pass(gateway, repo):
 
 
 def test_a_success_has_no_error_member(gateway, repo):
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo@planning: exit 3"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "demo@planning: exit 3")
     gateway.instance.wait(order)
     for path in ("", "/steps", "/logs", "/git-progress", "/diff"):
         for base in ("/api/v1", "/api/agent-work-orders"):
@@ -196,8 +194,7 @@ def test_targets_that_are_ambiguous(gateway):
 
 
 def test_awod_away_and_back(gateway, repo):
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "x"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "x")
     gateway.instance.completed(order)
     gateway.instance.stop()
     for path in ("/api/v1/", f"/api/agent-work-orders/{order}"):
@@ -223,8 +220,7 @@ def test_gateway_starts_before_awod(make_gateway, make_instance):
 
 def test_requests_under_way_when_awod_dies(gateway, repo):
     """Whoever waits is told; nothing hangs."""
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     answers = []
     threads = [threading.Thread(target=lambda: answers.append(gateway.post(f"/api/v1/{order}/cancel"))) for _ in range(4)]
@@ -245,8 +241,7 @@ def test_requests_under_way_when_awod_dies(gateway, repo):
 def test_a_request_under_way_is_answered_at_the_end(make_gateway, repo):
     """Told to stop while an agent that obeys nobody is being cancelled: who asked for that still hears of it."""
     gateway = make_gateway({"timeouts": {"kill": 2}})
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: ignore-term"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "demo: ignore-term")
     gateway.instance.wait_event(order, "agent_output")
     answers = []
     thread = threading.Thread(target=lambda: answers.append(gateway.post(f"/api/v1/{order}/cancel")))
@@ -266,8 +261,7 @@ def test_a_request_under_way_is_answered_at_the_end(make_gateway, repo):
 
 def test_stops_gracefully(gateway, repo):
     """What has been asked is answered; new connections are refused; streams end."""
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     stream = gateway.stream(f"/api/v1/{order}/logs/stream")
     assert stream.status == 200

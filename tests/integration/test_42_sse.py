@@ -15,18 +15,12 @@ from awo_testlib.instance import frugal
 from awo_testlib.waiting import until
 
 
-def start(gateway, repo, request="Add a greeting", **more):
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": request, **more})
-    assert made.status == 201, made
-    return made.json["agent_work_order"]["agent_work_order_id"]
-
-
 def path(order, query=""):
     return f"/api/v1/{order}/logs/stream{query}"
 
 
 def test_a_stream_is_the_log(gateway, repo):
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     stream = gateway.stream(path(order))
     assert stream.status == 200 and stream.headers["content-type"] == "text/event-stream"
     live = stream.lines()
@@ -41,7 +35,7 @@ def test_a_stream_is_the_log(gateway, repo):
 
 
 def test_resume_by_id(gateway, repo):
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     gateway.instance.completed(order)
     log = gateway.instance.log(order)
     for at in (0, 1, len(log) // 2, len(log) - 1):
@@ -57,7 +51,7 @@ def test_resume_by_id(gateway, repo):
 
 
 def test_filters(gateway, repo):
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     gateway.instance.completed(order)
     log = gateway.instance.log(order)
     steps = gateway.stream(path(order, "?step=planning")).lines()
@@ -69,14 +63,14 @@ def test_filters(gateway, repo):
 
 
 def test_head_of_a_stream(gateway, repo):
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     head = gateway.request("HEAD", path(order))
     assert head.status == 200 and head.headers["content-type"] == "text/event-stream" and head.body == b""
     gateway.instance.completed(order)
 
 
 def test_lines_come_at_once(gateway, repo):
-    order = start(gateway, repo, "demo: hang")
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     stream = gateway.stream(path(order))
     seen = []
@@ -98,7 +92,7 @@ def test_lines_come_at_once(gateway, repo):
 
 
 def test_keepalive(gateway, repo):
-    order = start(gateway, repo, "demo: hang")
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     stream = gateway.stream(path(order, "?level=error"))
     began = time.monotonic()
@@ -111,7 +105,7 @@ def test_keepalive(gateway, repo):
 
 def test_many_readers_of_one_order(gateway, repo):
     """Readers that come at different times all have the whole log."""
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     results = {}
 
     def read(n):
@@ -166,7 +160,7 @@ class Reader:
 
 def test_a_thousand_reconnects_join_without_gap_or_double(gateway, repo):
     """Broken off by either side, in every manner and place, live and from the file: the pieces are the file."""
-    order = start(gateway, repo, "demo@planning: flood 1400000")
+    order = gateway.create(repo.path, "demo@planning: flood 1400000")
     joined, connections, ended, rnd = [], 0, False, random.Random(5)
     while not ended:
         reader = Reader(gateway, path(order), joined[-1][0].decode() if joined else None)
@@ -197,7 +191,7 @@ def test_many_readers_of_a_log_that_grows_fast(make_gateway, repo):
     gateway = make_gateway(env=frugal())
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, READERS + 1000), hard))
-    order = start(gateway, repo, "demo@planning: sleep 2\ndemo@planning: flood 3000000", selected_commands=["create-branch", "planning"])
+    order = gateway.create(repo.path, "demo@planning: sleep 2\ndemo@planning: flood 3000000", selected_commands=["create-branch", "planning"])
     readers, waits, most = [], selectors.DefaultSelector(), 0
     try:
         for _ in range(READERS):
@@ -226,7 +220,7 @@ def test_many_readers_of_a_log_that_grows_fast(make_gateway, repo):
 
 
 def test_a_restart_of_awod_is_not_seen(gateway, repo):
-    order = start(gateway, repo, "demo: hang")
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     stream = gateway.stream(path(order))
     lines = []
@@ -246,7 +240,7 @@ def test_events_of_all_orders(gateway, repo):
     stream = gateway.stream("/api/v1/events")
     assert stream.status == 200
     time.sleep(0.3)
-    order = start(gateway, repo)
+    order = gateway.create(repo.path)
     seen = []
     for kind, ident, data in stream.events():
         if kind == "message":
@@ -298,9 +292,9 @@ def test_readers_of_events_share_one_stream(gateway, repo):
     others = [gateway.stream("/api/v1/events?agent_work_order_id=wo-00000000") for _ in range(5)]
     assert all(s.status == 200 for s in all_of_it + errors + others)
     assert subscriptions(gateway) == before + 1
-    order = start(gateway, repo, selected_commands=["create-branch"])
+    order = gateway.create(repo.path, selected_commands=["create-branch"])
     gateway.instance.completed(order)
-    failed = start(gateway, repo, "demo: exit 3", selected_commands=["create-branch"])
+    failed = gateway.create(repo.path, "demo: exit 3", selected_commands=["create-branch"])
     gateway.instance.wait(failed, "failed")
     seen = [events_until(s, "agent_work_order_failed") for s in all_of_it]
     assert all(s == seen[0] for s in seen)
@@ -350,8 +344,8 @@ def test_events_come_again_without_gap_or_double(gateway, repo):
     for thread in threads:
         thread.start()
     for _ in range(3):
-        instance.completed(start(gateway, repo, selected_commands=["create-branch"]))
-    hangs = start(gateway, repo, "demo: hang")
+        instance.completed(gateway.create(repo.path, selected_commands=["create-branch"]))
+    hangs = gateway.create(repo.path, "demo: hang")
     instance.wait(hangs, "running")
     instance.stop()
     instance.start()
@@ -372,7 +366,7 @@ STUCK = 20
 def test_those_that_stop_reading_are_cut_off(make_gateway, repo):
     """Until then each costs a megabyte at most, and costs the others nothing."""
     gateway = make_gateway(env=frugal())
-    order = start(gateway, repo, "demo@planning: flood 8000000")
+    order = gateway.create(repo.path, "demo@planning: flood 8000000")
     gateway.instance.wait(order, "running")
     assert gateway.stream(path(order), timeout=60).lines() == gateway.instance.log(order)
     before = gateway.resident()

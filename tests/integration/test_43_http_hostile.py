@@ -239,8 +239,7 @@ def test_answers_before_one_that_ends_the_connection(gateway):
 
 def test_streams_of_clients_that_write_on(gateway, repo):
     """What a client sends on a stream's connection is not gathered."""
-    made = gateway.post("/api/v1/", {"repository_url": str(repo.path), "user_request": "demo: hang"})
-    order = made.json["agent_work_order"]["agent_work_order_id"]
+    order = gateway.create(repo.path, "demo: hang")
     gateway.instance.wait(order, "running")
     before = gateway.resident()
     with socket.create_connection((gateway.host, gateway.port), timeout=1) as s:

@@ -424,7 +424,7 @@ def test_a_webhook_that_nobody_signed_costs_by_its_size(make_gateway):
     assert statuses == [401, 401, 429]
 
 
-def test_a_revoked_token_ends_at_once(guarded):
+def test_an_ended_session_and_a_revoked_token_have_no_answer_left(guarded):
     """Also where the gateway answers by itself."""
     made = guarded.instance.call("token.create", {"name": "t"})
     jar = cookie(guarded)

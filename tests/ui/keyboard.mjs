@@ -41,7 +41,7 @@ export async function orderWithKeys(page, request) {
   await press(page, 'Checkpoint after Plan');
   await page.getByText('It waits for your approval after Plan.').waitFor();
   await press(page, 'Next');
-  await page.getByRole('heading', { name: 'Request' }).waitFor();
+  await page.getByRole('heading', { name: 'Request', exact: true }).waitFor();
   await tabToTag(page, 'TEXTAREA');
   await page.keyboard.type(request);
   await press(page, 'Create Work Order');

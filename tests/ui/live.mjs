@@ -61,9 +61,20 @@ export const scenarios = {
     await api('POST', `/agent-work-orders/${id}/cancel`, {});
     await becomes(page, id, 'cancelled');
     await statusBecomes(id, 'cancelled');
-    await choose(page, id, 'Delete');
-    await page.getByRole('button', { name: 'Delete order' }).click();
-    await row(page, id).waitFor({ state: 'detached' });
+    // gone at once, and back when that is refused
+    const remove = async () => {
+      await choose(page, id, 'Delete');
+      await page.getByRole('button', { name: 'Delete order' }).click();
+      await row(page, id).waitFor({ state: 'detached' });
+    };
+    const refuse = await hold(page, `**/agent-work-orders/${id}`, 'DELETE');
+    await remove();
+    refuse(false);
+    await page.getByText(`Could not delete ${id}`).first().waitFor();
+    await row(page, id).waitFor();
+    await page.unroute(`**/agent-work-orders/${id}`);
+    await remove();
+    await page.getByText(`Deleted ${id}`).first().waitFor();
     await close(t);
   },
 
