@@ -105,7 +105,8 @@ answer_too_many(struct request *rq, int wait, const char *setting)
 
 	snprintf(text, sizeof(text), "%d", wait);
 	request_add_header(rq, "Retry-After", text);
-	request_fail_status(rq, 429, "too many requests: try again in %d seconds (%s)", wait, setting);
+	request_fail_status(
+	    rq, 429, "too many requests: try again in %d seconds (%s)", wait, setting);
 }
 
 /* How many seconds one who is known has to wait; 0: not at all. */
@@ -308,9 +309,7 @@ ask(struct request *rq, const char *auth, bool is_session, unsigned scope, auth_
 void
 auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *done)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"),
-	    .origin = request_header(rq, "Origin"),
-	    .site = request_header(rq, "Sec-Fetch-Site")};
+	struct origin_facts facts = request_origin(rq);
 	bool reads = rq->method == HTTP_GET || rq->method == HTTP_HEAD, is_session = false;
 	char auth[WHO_AUTH_MAX + 1];
 	struct entry *e;
@@ -350,8 +349,10 @@ auth_request(struct gateway *g, struct request *rq, unsigned scope, auth_done *d
 		return;
 	}
 	e = *find_slot(g->auth, auth);
-	/* what awod is not asked for anyway is not answered from here: a token that was revoked ends at once */
-	if (e != NULL && ((e->until_us > clock_mono_us() && rq->route->rpc != NULL) || known_wait(g, e) > 0))
+	/* what awod is not asked for anyway is not answered from here: a token that was revoked
+	 * ends at once */
+	if (e != NULL &&
+	    ((e->until_us > clock_mono_us() && rq->route->rpc != NULL) || known_wait(g, e) > 0))
 		decide(rq, e, scope, done);
 	else if (e != NULL || !auth_refuses_stranger(rq))
 		ask(rq, auth, is_session, scope, done);

@@ -2,7 +2,9 @@
  * arrive, how much waits. */
 #include "awo-gateway/connections.h"
 
+#include <linux/sockios.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -22,6 +24,7 @@
 	    << 20) /* bytes of requests that have not arrived as a whole, of all connections */
 #define ARRIVE_US (20 * INT64_C(1000000)) /* from a request's first byte to its last */
 #define FIRST_US (10 * INT64_C(1000000))  /* from the connection to the first byte */
+#define IDLE_US INT64_C(1000000)	  /* between requests, while there is no room for others */
 #define LAST_US (3 * INT64_C(1000000))	  /* from the last answer to the client's end */
 #define LAST_BYTES ((size_t)1 << 20)	  /* of what the client sends meanwhile */
 #define SWEEP_MS 250
@@ -42,10 +45,10 @@ struct conn {
 	struct bufferevent *bev; /* what it is found by */
 	int fd;			 /* -1: evhttp has not told it to the bufferevent yet */
 	uint64_t cookie;
-	int64_t since_us; /* of the first byte of the request that arrives, or of the connection */
+	int64_t since_us; /* of the connection, the request that arrives, or the last answer */
 	size_t waiting;	  /* bytes of it */
 	bool busy;	  /* a request is being answered */
-	bool idle;	  /* between requests: evhttp's own timeout holds */
+	bool idle;	  /* between requests: evhttp's own timeout holds, unless others wait */
 	bool last;	  /* the last answer is on its way: what arrives is thrown away */
 	size_t thrown;	  /* bytes of it */
 	bool cut;
@@ -173,6 +176,28 @@ conn_find(struct connections *cs, const struct bufferevent *bev)
 	return c;
 }
 
+/* An answer that was handed over is still on its way. */
+static bool
+is_sending(const struct conn *c)
+{
+	int unsent = 0;
+
+	return ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
+}
+
+/* How long a connection that is not being answered may stay as it is. */
+static int64_t
+patience(const struct conn *c)
+{
+	if (c->idle && !c->owner->paused)
+		return INT64_MAX;
+	if (c->idle)
+		return is_sending(c) ? ARRIVE_US : IDLE_US;
+	if (c->last)
+		return LAST_US;
+	return c->waiting > 0 ? ARRIVE_US : FIRST_US;
+}
+
 static void
 sweep(struct connections *cs)
 {
@@ -183,10 +208,7 @@ sweep(struct connections *cs)
 		next = LIST_NEXT(c, all);
 		if (is_gone(c))
 			conn_free(c);
-		else if (!c->busy && !c->idle &&
-			 now - c->since_us > (c->last		  ? LAST_US
-						 : c->waiting > 0 ? ARRIVE_US
-								  : FIRST_US))
+		else if (!c->busy && now - c->since_us > patience(c))
 			cut(c);
 	}
 	if (cs->listener == NULL)
@@ -248,6 +270,7 @@ connections_busy(struct gateway *g, struct bufferevent *bev, bool busy)
 	c->waiting = 0;
 	c->busy = busy;
 	c->idle = !busy;
+	c->since_us = clock_mono_us();
 	/* what a client sends while it is being answered waits in the kernel; a request may be as
 	 * large as evhttp takes it */
 	bufferevent_setwatermark(bev, EV_READ, 0, busy ? READ_AHEAD : 0);

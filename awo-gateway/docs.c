@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "awo-gateway/kept.h"
 #include "awo-gateway/openapi.h"
 #include "awo-gateway/static.h"
 #include "common/clean.h"
@@ -221,10 +222,15 @@ openapi_markdown(struct buf *b)
 void
 serve_docs(struct request *rq)
 {
-	struct buf page CLEAN_BUF = {0};
+	static struct body *body; /* made once, and compressed: the tables do not change */
 
-	openapi_html(&page);
+	if (body == NULL) {
+		struct buf page = {0};
+
+		openapi_html(&page);
+		body = body_new(&page, -1);
+	}
 	static_page_headers(rq);
 	request_add_header(rq, "Cache-Control", "no-cache");
-	request_answer_text(rq, 200, "text/html; charset=utf-8", page.p);
+	request_answer_body(rq, "text/html; charset=utf-8", body);
 }

@@ -94,7 +94,7 @@ answer_kept(struct request *rq)
 	struct body *body = kept_wants(rq) ? kept_find(rq) : NULL;
 
 	if (body != NULL)
-		request_answer_body(rq, body);
+		request_answer_body(rq, "application/json", body);
 	return body != NULL;
 }
 
@@ -161,10 +161,8 @@ create_now(struct request *rq)
 		call_with_args(rq);
 		return;
 	}
-	if (url != NULL && repo_url_parse(url, &parsed, &errors[n].err) != 0) {
-		snprintf(errors[n].err.field, sizeof(errors[n].err.field), "repository_url");
+	if (url != NULL && repo_url_parse(url, &parsed, &errors[n].err) != 0)
 		errors[n++].type = "value_error";
-	}
 	(void)ERR(&errors[n].err, INVALID_ARGUMENT, "user_request",
 	    "user_request is missing: say what is to be done, or give github_issue_number");
 	errors[n++].type = "missing";

@@ -1,4 +1,4 @@
-/* Answers about orders that are kept, ready to be sent, until awod says that something has changed. */
+/* Answers about orders, kept ready to be sent until awod says that something has changed. */
 #include "awo-gateway/kept.h"
 
 #include <stdio.h>
@@ -18,7 +18,7 @@
 #define ANSWER_MAX ((size_t)1 << 20) /* of one */
 #define KEY_MAX 512
 #define ENTRY_BYTES 512 /* what one costs beside its texts, about */
-/* What is no change to awod counts after this: a user who has left the administrators' group, say. */
+/* What is no change to awod counts after this: a user who has left a group, say. */
 #define KEEP_US INT64_C(1000000)
 
 struct entry {
@@ -40,8 +40,8 @@ struct ask {
 	const struct p_method *method;
 	void *params;
 	kept_make *make;
-	uint64_t changes;	  /* as many had been told when it was asked */
-	struct request_list now;  /* have asked before awod was: its answer is theirs, whatever changes meanwhile */
+	uint64_t changes;	 /* as many had been told when it was asked */
+	struct request_list now; /* came before: its answer is theirs, whatever changes meanwhile */
 	struct request_list later; /* came since */
 	char key[];
 };
@@ -233,7 +233,7 @@ on_answer(void *arg, const struct awo_err *err, void *answer)
 	while ((rq = TAILQ_FIRST(&done)) != NULL) {
 		TAILQ_REMOVE(&done, rq, same);
 		if (b != NULL)
-			request_answer_body(rq, b);
+			request_answer_body(rq, "application/json", b);
 		else
 			request_fail(rq, err);
 	}

@@ -16,13 +16,15 @@ int room_wait(struct room *r, double limit, int64_t now_us);
 void room_take(struct room *r, double limit, double cost, int64_t now_us);
 
 /*
- * The rooms of addresses: as many as there are, however many addresses come; two that meet in one share it, and nobody can
- * reckon whose they share. Addresses of version 6 count by their network of 64 bits, which one host may have to itself.
+ * The rooms of addresses: as many as there are, however many addresses come; two that meet in one
+ * share it, and nobody can reckon whose they share. Addresses of version 6 count by their network
+ * of 64 bits, which one host may have to itself.
  */
 struct addresses;
 struct addresses *addresses_new(void);
 void addresses_free(struct addresses *a);
-/* Never NULL. Sets *factor: a loopback address may be a proxy that speaks for many, and has ten times the room. */
+/* Never NULL. Sets *factor: a loopback address may be a proxy that speaks for many, and has ten
+ * times the room. */
 struct room *addresses_room(struct addresses *a, const char *address, double *factor);
 
 #endif

@@ -76,6 +76,7 @@ static const char *const helps[][2] = {
     {"http_answers_total", "answers of the gateway by class of status"},
     {"http_request_seconds", "time that the gateway took to answer a request, streams apart"},
     {"gateway_rpc_seconds", "time that awod took to answer the gateway"},
+    {"http_answers_kept_total", "answers about orders that awod was not asked for"},
     {"http_bytes_sent_total", "bytes of answers and streams that the gateway has sent"},
     {"http_connections", "connections to the gateway"},
     {"http_connections_accepted_total", "connections to the gateway since it started"},

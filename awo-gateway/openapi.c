@@ -6,6 +6,8 @@
 #include <string.h>
 
 #include "awo-gateway/args.h"
+#include "awo-gateway/json_out.h"
+#include "awo-gateway/kept.h"
 #include "awo-gateway/static.h"
 #include "common/clean.h"
 
@@ -394,16 +396,15 @@ openapi_make(void)
 void
 serve_openapi(struct request *rq)
 {
-	static char *text; /* made once; the tables do not change */
-	struct buf copy = {0};
+	static struct body *body; /* made once, and compressed: the tables do not change */
 
-	if (text == NULL) {
+	if (body == NULL) {
 		CLEAN_JSON json_t *root = openapi_make();
+		struct buf text = {0};
 
-		text = json_dumps(root, JSON_COMPACT);
-		AWO_ASSERT(text != NULL);
+		json_out_any(&text, root);
+		body = body_new(&text, -1);
 	}
-	buf_adds(&copy, text);
 	request_add_header(rq, "Cache-Control", "no-cache");
-	request_answer_json(rq, 200, &copy);
+	request_answer_body(rq, "application/json", body);
 }

@@ -32,6 +32,14 @@ request_header(const struct request *rq, const char *name)
 	return evhttp_find_header(evhttp_request_get_input_headers(rq->http), name);
 }
 
+struct origin_facts
+request_origin(const struct request *rq)
+{
+	return (struct origin_facts){.host = request_header(rq, "Host"),
+	    .origin = request_header(rq, "Origin"),
+	    .site = request_header(rq, "Sec-Fetch-Site")};
+}
+
 const char *
 request_uri(const struct request *rq)
 {
@@ -233,7 +241,8 @@ send_body(struct request *rq, struct body *b)
 	}
 	out = evbuffer_new();
 	AWO_ASSERT(out != NULL);
-	if (text->len > 0 && evbuffer_add_reference(out, text->p, text->len, sent, body_ref(b)) != 0)
+	if (text->len > 0 &&
+	    evbuffer_add_reference(out, text->p, text->len, sent, body_ref(b)) != 0)
 		body_release(b);
 	request_send(rq, 200, out);
 	evbuffer_free(out);
@@ -254,11 +263,11 @@ send_tagged(struct request *rq, int status, struct buf *text)
 }
 
 void
-request_answer_body(struct request *rq, struct body *b)
+request_answer_body(struct request *rq, const char *content_type, struct body *b)
 {
 	char number[24];
 
-	request_add_header(rq, "Content-Type", "application/json");
+	request_add_header(rq, "Content-Type", content_type);
 	if (b->total >= 0) {
 		snprintf(number, sizeof(number), "%lld", (long long)b->total);
 		request_add_header(rq, "X-Total-Count", number);
@@ -361,7 +370,8 @@ fail_argument(struct request *rq, const struct awo_err *err)
 
 	for (n = 0; n < ERRORS_MAX && awo_err_part(err, n, &part); n++)
 		args_explain(type, rq->args, &part,
-		    args_origin(type, part.field, has_body(rq), &rq->target, rq->params), &errors[n]);
+		    args_origin(type, part.field, has_body(rq), &rq->target, rq->params),
+		    &errors[n]);
 	request_fail_args(rq, errors, n);
 	free(errors);
 }

@@ -18,6 +18,7 @@
 #include <jansson.h>
 
 #include "awo-gateway/auth.h"
+#include "awo-gateway/origin.h"
 #include "awo-gateway/target.h"
 #include "common/buf.h"
 #include "common/err.h"
@@ -60,9 +61,9 @@ struct request {
 	char peer[64];		     /* address of the client */
 	struct who who;		     /* after auth_request() has let it pass */
 	/* for generic handlers */
-	json_t *args;	/* object made of body, query and path */
-	void *state;	/* the handler's own, freed by it before it answers */
-	bool streaming; /* the answer has begun, and goes on */
+	json_t *args;		   /* object made of body, query and path */
+	void *state;		   /* the handler's own, freed by it before it answers */
+	bool streaming;		   /* the answer has begun, and goes on */
 	TAILQ_ENTRY(request) same; /* of those who wait for the same answer */
 	/* the awod call that is under way, or NULL */
 	void (*called)(struct request *rq, const struct awo_err *err, void *answer);
@@ -70,6 +71,8 @@ struct request {
 
 /* Header of the request, or NULL. */
 const char *request_header(const struct request *rq, const char *name);
+/* What its headers say of where it comes from. */
+struct origin_facts request_origin(const struct request *rq);
 /* The target as it was written. */
 const char *request_uri(const struct request *rq);
 size_t request_body_len(const struct request *rq);
@@ -96,9 +99,9 @@ void request_call_self(
 /* JSON text (taken over, empty afterwards). GETs get an ETag and may become 304; large ones are
  * compressed. */
 void request_answer_json(struct request *rq, int status, struct buf *text);
-/* 200 with what is kept of it, as JSON: by whoever holds a reference. */
+/* 200 with what is kept of it, by whoever holds a reference. */
 struct body;
-void request_answer_body(struct request *rq, struct body *b);
+void request_answer_body(struct request *rq, const char *content_type, struct body *b);
 void request_answer_text(
     struct request *rq, int status, const char *content_type, const char *text);
 /* No body: 204, 303 with a Location that was added, ... */
@@ -108,7 +111,8 @@ void request_send(struct request *rq, int status, struct evbuffer *body);
 /* The error's own status and {"detail": ...}: validation errors as a list with type, loc, msg and
  * input. */
 void request_fail(struct request *rq, const struct awo_err *err);
-/* The error's message, as whoever asks may read it: strangers are not told how this host is set up. */
+/* The error's message, as whoever asks may read it: strangers are not told how this host is set up.
+ */
 const char *request_error_text(const struct request *rq, const struct awo_err *err);
 /* Adds what every answer carries, to one that goes on after its headers; http_done() is the
  * caller's then. */

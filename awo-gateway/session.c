@@ -160,9 +160,7 @@ open_session(struct request *rq, const char *token)
 void
 session_confirm(struct request *rq)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"),
-	    .origin = request_header(rq, "Origin"),
-	    .site = request_header(rq, "Sec-Fetch-Site")};
+	struct origin_facts facts = request_origin(rq);
 	CLEAN_FREE char *body = NULL;
 	size_t len;
 
@@ -225,9 +223,7 @@ ended(struct request *rq, const struct awo_err *err, void *answer)
 void
 session_logout(struct request *rq)
 {
-	struct origin_facts facts = {.host = request_header(rq, "Host"),
-	    .origin = request_header(rq, "Origin"),
-	    .site = request_header(rq, "Sec-Fetch-Site")};
+	struct origin_facts facts = request_origin(rq);
 	char auth[WHO_AUTH_MAX + 1];
 	struct p_session_ref q = {.session = auth};
 

@@ -257,8 +257,10 @@ sources_notify(struct sources *ss, const char *method, struct p_slice param)
 		on_line(ss, param);
 	else if (strcmp(method, "event") == 0)
 		on_event(ss, param);
-	else if (strcmp(method, "stream_end") == 0 || strcmp(method, "stream_overflow") == 0)
-		on_end(ss, method[7] == 'o', param);
+	else if (strcmp(method, "stream_end") == 0)
+		on_end(ss, false, param);
+	else if (strcmp(method, "stream_overflow") == 0)
+		on_end(ss, true, param);
 }
 
 void

@@ -18,11 +18,14 @@
 #include "common/clean.h"
 #include "common/clock.h"
 #include "common/hash.h"
+#include "common/ids.h"
 #include "common/log.h"
 
 #define FLUSH_MS 20	    /* lines that come together are sent together */
 #define CATCH_UP_FLUSH_MS 2 /* those of a replay come in large pieces, and are waited for */
-#define RING_BYTES ((size_t)1 << 20)	 /* newest text of a log that readers share */
+#define RING_BYTES ((size_t)1 << 20) /* newest text of a log that readers share */
+#define RINGS_BYTES                                                                                \
+	((size_t)64 << 20) /* of all logs; beyond that the newest pieces alone are shared */
 #define BACKLOG_HIGH ((size_t)256 << 10) /* unsent bytes of a reader: it gets no more for now */
 #define BACKLOG_LOW ((size_t)64 << 10)
 #define SEND_BUFFER (128 << 10) /* the kernel's */
@@ -113,6 +116,7 @@ struct sse {
 	LIST_HEAD(feed_list, feed) feeds[BUCKETS];
 	LIST_HEAD(all_readers, reader) readers;
 	size_t nreaders;
+	size_t ring_bytes; /* of all feeds */
 	struct event *tick;
 	struct event *flush; /* of the readers' own texts */
 };
@@ -201,15 +205,23 @@ same(const struct source_of *a, const struct source_of *b)
 }
 
 static void
+ring_take(struct feed *f, struct chunk *c)
+{
+	TAILQ_REMOVE(&f->ring, c, link);
+	f->ring_bytes -= c->len;
+	f->s->ring_bytes -= c->len;
+	chunk_release(c);
+}
+
+static void
 feed_free(struct feed *f)
 {
 	struct chunk *c;
 
 	LIST_REMOVE(f, link);
-	while ((c = TAILQ_FIRST(&f->ring)) != NULL) {
-		TAILQ_REMOVE(&f->ring, c, link);
-		chunk_release(c);
-	}
+	while ((c = TAILQ_FIRST(&f->ring)) != NULL)
+		/* each leaves the ring first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
+		ring_take(f, c);
 	source_free(f->source);
 	event_free(f->flush);
 	buf_free(&f->text);
@@ -222,6 +234,7 @@ feed_free(struct feed *f)
 static void
 feed_cut(struct feed *f)
 {
+	struct sse *s = f->s;
 	struct chunk *c;
 
 	if (f->text.len == 0)
@@ -240,16 +253,15 @@ feed_cut(struct feed *f)
 	f->nmarks = f->marks_cap = 0;
 	TAILQ_INSERT_TAIL(&f->ring, c, link);
 	f->ring_bytes += c->len;
-	while (f->ring_bytes > RING_BYTES &&
+	s->ring_bytes += c->len;
+	while ((f->ring_bytes > RING_BYTES || s->ring_bytes > RINGS_BYTES) &&
 	       (c = TAILQ_FIRST(&f->ring)) != TAILQ_LAST(&f->ring, chunk_list)) {
 		/* each leaves the ring first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 		f->first = c->last;
 		for (size_t i = 0; c->labels != NULL && i < c->nmarks; i++)
 			if (c->labels[i].id > 0)
 				f->first_id = c->labels[i].id;
-		f->ring_bytes -= c->len;
-		TAILQ_REMOVE(&f->ring, c, link);
-		chunk_release(c);
+		ring_take(f, c);
 	}
 }
 
@@ -891,12 +903,32 @@ reader_start(struct reader *r)
 	pull(r);
 }
 
+/* However many somebody follows, as many are left for others: who comes later has half of those. */
+static bool
+has_share(const struct sse *s, const struct request *rq)
+{
+	const struct reader *r;
+	size_t mine = 0;
+
+	if (auth_is_none(s->g))
+		return true;
+	LIST_FOREACH(r, &s->readers, link)
+	mine += r->rq != NULL && r->rq->who.uid == rq->who.uid;
+	return mine < READERS_MAX - s->nreaders;
+}
+
 static struct reader *
 reader_new(struct request *rq)
 {
 	struct sse *s = rq->g->sse;
 	struct reader *r;
 
+	if (s->nreaders < READERS_MAX && !has_share(s, rq)) {
+		request_add_header(rq, "Retry-After", "5");
+		request_fail_status(
+		    rq, 429, "you follow as many streams as one user may: end some, or try again");
+		return NULL;
+	}
 	if (s->nreaders >= READERS_MAX) {
 		request_add_header(rq, "Retry-After", "5");
 		request_fail_status(rq, 503,
@@ -1053,6 +1085,14 @@ sse_events(struct request *rq)
 	free(w);
 	id = target_param(&rq->target, "agent_work_order_id");
 	level = target_param(&rq->target, "level");
+	if (id != NULL && *id != '\0' && !ids_is_order(id)) {
+		struct args_error e = {.type = "value_error", .origin = FROM_QUERY};
+
+		(void)ERR(&e.err, INVALID_ARGUMENT, "agent_work_order_id",
+		    "agent_work_order_id must be the id of an order, like wo-1a2b3c4d");
+		request_fail_args(rq, &e, 1);
+		return;
+	}
 	if (level != NULL && *level != '\0' && p_enum_value(&p_enum_log_level, level) == 0) {
 		struct args_error e = {.type = "enum", .origin = FROM_QUERY};
 
@@ -1162,8 +1202,10 @@ sse_close(struct gateway *g)
 			/* each leaves the list first; NOLINTNEXTLINE(clang-analyzer-unix.Malloc) */
 			feed_free(f);
 	sources_close(s->sources);
-	event_free(s->flush);
-	event_free(s->tick);
+	if (s->flush != NULL)
+		event_free(s->flush);
+	if (s->tick != NULL)
+		event_free(s->tick);
 	free(s);
 	g->sse = NULL;
 }

@@ -1,10 +1,10 @@
 /* Webhooks: handed to awod as they came in, which knows the secret and decides. */
 #include "awo-gateway/webhook.h"
 
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "awo-gateway/json_out.h"
 #include "awo-gateway/request.h"
 #include "common/buf.h"
 #include "common/clean.h"
@@ -13,7 +13,8 @@
 #define AT_ONCE_MAX 16 /* anybody may send these: what awod reckons signatures of is bounded */
 #define RETRY_AFTER_S "2"
 
-/* A body's signature is reckoned with each secret that it may be of, which takes longer the longer it is. */
+/* A body's signature is reckoned with each secret that it may be of, which takes longer the longer
+ * it is. */
 #define COST_BYTES 16384.0
 
 static unsigned at_once;
@@ -23,8 +24,6 @@ delivered(struct request *rq, const struct awo_err *err, void *answer)
 {
 	const struct p_webhook_answer *a = answer;
 	struct buf text = {0};
-	json_t *tree;
-	char *dump;
 
 	at_once--;
 	if (a == NULL) {
@@ -38,12 +37,7 @@ delivered(struct request *rq, const struct awo_err *err, void *answer)
 			request_fail(rq, err);
 		return;
 	}
-	tree = p_to_json(&p_type_webhook_answer, a);
-	dump = json_dumps(tree, JSON_COMPACT);
-	json_decref(tree);
-	AWO_ASSERT(dump != NULL);
-	buf_adds(&text, dump);
-	free(dump);
+	json_out(&text, &p_type_webhook_answer, a, false);
 	request_answer_json(rq, a->action == webhook_action_created ? 201 : 200, &text);
 }
 

@@ -72,6 +72,8 @@ def test_all_that_is_wrong_is_said_at_once(gateway):
     assert told(gateway.post("/api/v1/wo-12345678/prompt", {"agent_work_order_id": "wo-00000000", "prompt_text": 5})) == [
         ("string_type", ["body", "prompt_text"]), ("value_error", ["body", "agent_work_order_id"])]
     assert told(gateway.get("/api/v1/events?after_id=x&level=loud")) == [("value_error", ["query", "after_id"])]
+    assert told(gateway.get("/api/v1/events?agent_work_order_id=wo-12345678x")) == [
+        ("value_error", ["query", "agent_work_order_id"])]
     assert told(gateway.get("/api/v1/events?level=loud")) == [("enum", ["query", "level"])]
 
 

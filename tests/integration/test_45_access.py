@@ -417,6 +417,28 @@ def test_strangers_are_limited_by_their_address(make_gateway):
     assert gateway.get("/api/v1/", **bearer(unused)).status == 200
 
 
+@needs_root
+def test_streams_are_left_for_others(guarded):
+    mine, others = token(guarded, ALICE), token(guarded, BOB)
+    sockets = []
+
+    def follow(text):
+        s = socket.create_connection((guarded.host, guarded.port), timeout=10)
+        sockets.append(s)
+        s.sendall(f"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {text}\r\n\r\n".encode())
+        return s
+
+    try:
+        for _ in range(1500):
+            follow(mine)
+        assert all(s.recv(12) == b"HTTP/1.1 200" for s in sockets)
+        assert follow(mine).recv(12) == b"HTTP/1.1 429"
+        assert follow(others).recv(12) == b"HTTP/1.1 200"
+    finally:
+        for s in sockets:
+            s.close()
+
+
 def test_a_webhook_that_nobody_signed_costs_by_its_size(make_gateway):
     gateway = make_gateway({"gateway": {"auth": "token", "stranger_limit": 10}, "webhooks": {"github_secret": "s" * 32}})
     headers = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64}
