@@ -401,20 +401,28 @@ def test_strangers_are_limited_by_their_address(make_gateway):
     assert gateway.get("/api/v1/", **bearer(mine)).status == 200
     wrong = "awo_0000000000000000_" + "0" * 64
     asks = ({"Authorization": "Basic YTpi"}, bearer(wrong), {}, own(gateway, jar.split("=")[0] + "=awos_" + "0" * 80))
-    statuses = [gateway.request("GET", "/api/v1/", headers=asks[i % 4]).status for i in range(40)]
-    assert statuses[:30] == [401] * 30 and 429 in statuses[30:34] and statuses[-1] == 429, statuses
-    for answer in (gateway.get("/api/v1/", **bearer(wrong)), gateway.get("/api/v1/", **bearer(unused)), gateway.get("/health"),
-                   gateway.get("/ui/login?token=awol_" + "0" * 80),
-                   gateway.request("POST", "/webhooks/github", {"zen": "x"}, {
-                       "X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64})):
+    statuses, began = [], time.monotonic()
+    while 429 not in statuses and len(statuses) < 200:
+        statuses.append(gateway.request("GET", "/api/v1/", headers=asks[len(statuses) % 4]).status)
+    assert statuses[:30] == [401] * 30 and len(statuses) <= 32 + (time.monotonic() - began) / 2, statuses
+    signed = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64}
+    for method, path, body, headers in (
+            ("GET", "/api/v1/", None, bearer(wrong)), ("GET", "/health", None, {}),
+            ("GET", "/ui/login?token=awol_" + "0" * 80, None, {}), ("POST", "/webhooks/github", {"zen": "x"}, signed)):
+        for _ in range(5):  # two seconds give room for one
+            answer = gateway.request(method, path, body, headers)
+            if answer.status == 429:
+                break
         assert answer.status == 429 and 1 <= int(answer.headers["retry-after"]) <= 3, answer
         assert "gateway.stranger_limit" in answer.json["detail"]
     # whoever is known goes on, as do the pages that cost nothing
     for _ in range(20):
         assert gateway.get("/api/v1/", **bearer(mine)).status == 200
-    assert gateway.get("/docs").status == 200 and gateway.get("/api/v1/nothing").status in (401, 404, 429)
-    time.sleep(2.1)
-    assert gateway.get("/api/v1/", **bearer(unused)).status == 200
+    assert gateway.get("/docs").status == 200 and gateway.get("/nothing").status == 404
+    end = time.monotonic() + 10
+    while gateway.get("/api/v1/", **bearer(unused)).status != 200:
+        assert time.monotonic() < end
+        time.sleep(0.3)
 
 
 @needs_root
@@ -442,8 +450,8 @@ def test_streams_are_left_for_others(guarded):
 def test_a_webhook_that_nobody_signed_costs_by_its_size(make_gateway):
     gateway = make_gateway({"gateway": {"auth": "token", "stranger_limit": 10}, "webhooks": {"github_secret": "s" * 32}})
     headers = {"X-GitHub-Event": "ping", "X-GitHub-Delivery": "1", "X-Hub-Signature-256": "sha256=" + "0" * 64}
-    statuses = [gateway.request("POST", "/webhooks/github", {"zen": "x" * 1000000}, headers).status for _ in range(3)]
-    assert statuses == [401, 401, 429]
+    statuses = [gateway.request("POST", "/webhooks/github", {"zen": "x" * 1000000}, headers).status for _ in range(10)]
+    assert statuses[:2] == [401, 401] and 429 in statuses, statuses
 
 
 def test_an_ended_session_and_a_revoked_token_have_no_answer_left(guarded):
