@@ -22,6 +22,7 @@
 #define TEXT_MAX 8000	 /* bytes of text in one line of the log */
 #define INPUT_MAX 2000	 /* of a tool's input */
 #define STDERR_KEEP 4096 /* last bytes kept for the message */
+#define CONTINUE_US (500 * 1000LL) /* between two looks at one that was asked to end */
 #define LAST_FACT_US (5 * 1000000LL)
 
 enum end { END_ITSELF, END_STEP, END_IDLE, END_ORDER, END_CANCELLED };
@@ -383,8 +384,14 @@ ask_to_end(struct run *r)
 	if (!r->inside->running)
 		return;
 	inside_signal(r->inside, o->adapter->sigint_cleans ? SIGINT : SIGTERM);
-	while (!inside_done(r->inside) && loop_turn(&o->loop, deadline))
-		;
+	while (!inside_done(r->inside) && loop_now(&o->loop) < deadline) {
+		int64_t next = loop_now(&o->loop) + CONTINUE_US;
+
+		while (!inside_done(r->inside) && loop_turn(&o->loop, next < deadline ? next : deadline))
+			;
+		/* one that stopped itself after it was asked, and before it took note */
+		inside_signal(r->inside, SIGCONT);
+	}
 	o->forced = !inside_done(r->inside);
 }
 

@@ -154,6 +154,26 @@ do_stop(struct demo *d, const char *a)
 	raise(SIGSTOP);
 }
 
+/* As a program that happens to stop itself between the request to end and its taking note. */
+static void
+do_stop_late(struct demo *d, const char *a)
+{
+	sigset_t set;
+	int sig;
+
+	(void)a;
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	sigwait(&set, &sig);
+	/* a SIGCONT that came with it is gone by then */
+	wait_seconds(d, 0.05);
+	raise(SIGSTOP);
+	fprintf(stderr, "awo-demo-agent: told to end\n");
+	_exit(128 + sig);
+}
+
 /* Empty ones, a thousand a directory. */
 static void
 do_files(struct demo *d, const char *a)
@@ -389,6 +409,7 @@ static const struct trick tricks[] = {
 	{"stdout-close", "", "close standard output, then hang", do_stdout_close},
 	{"reopen", "", "close output and errors, open them anew, then work", do_reopen},
 	{"stop", "", "send itself SIGSTOP, then work", do_stop},
+	{"stop-late", "", "wait for a signal, send itself SIGSTOP, then end", do_stop_late},
 	{"flood", "<bytes>", "write so much text, in lines of 1 KiB, then work", do_flood},
 	{"longline", "<bytes>", "write one line with so much text, then work", do_longline},
 	{"noline", "<bytes>", "write so many bytes and no newline among them, then work", do_noline},

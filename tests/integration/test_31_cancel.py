@@ -26,8 +26,8 @@ def cancel(instance, order_id):
     return answer["message"], order, line["clean"]
 
 
-# "stop": what is stopped obeys as soon as it runs again, which is seen to
-@pytest.mark.parametrize("told", ["hang", "stop", "run sleep 1000", "flood 1000000000000", "noline 1000000000000",
+# "stop", and "stop-late" after it was asked: what is stopped obeys as soon as it runs again, which is seen to
+@pytest.mark.parametrize("told", ["hang", "stop", "stop-late", "run sleep 1000", "flood 1000000000000", "noline 1000000000000",
                                   "stdout-close", "files 1000000000"])
 def test_clean_end(make_instance, repo, told):
     instance = make_instance({"timeouts": {"kill": 10}})
