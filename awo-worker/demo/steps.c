@@ -159,6 +159,20 @@ step_create_branch(struct demo *d)
 	return xstrdup("No branch could be made.");
 }
 
+/* Each line of a text behind a mark of Markdown. */
+static void
+add_lines(struct buf *b, const char *mark, const char *text)
+{
+	for (const char *at = text; *at;) {
+		size_t len = strcspn(at, "\n");
+
+		buf_adds(b, mark);
+		buf_add(b, at, len);
+		buf_addc(b, '\n');
+		at += len + (at[len] == '\n');
+	}
+}
+
 static char *
 step_planning(struct demo *d)
 {
@@ -177,18 +191,11 @@ step_planning(struct demo *d)
 	buf_printf(&plan,
 	    "# %s\n\n## Goal\n\nThe repository contains what the request asks for.\n\n", title);
 	buf_adds(&plan, "## Request\n\n");
-	for (const char *at = request; *at;) {
-		size_t len = strcspn(at, "\n");
-
-		buf_adds(&plan, "> ");
-		buf_add(&plan, at, len);
-		buf_addc(&plan, '\n');
-		at += len + (at[len] == '\n');
-	}
-	buf_printf(
-	    &plan, "\n## Context\n\nFiles that are there (the first 20):\n\n    %s\n\n", files);
+	add_lines(&plan, "> ", request);
+	buf_adds(&plan, "\n## Context\n\nFiles that are there (the first 20):\n\n");
+	add_lines(&plan, "    ", files);
 	buf_printf(&plan,
-	    "## Assumptions\n\nA demonstration agent plans by a fixed scheme; it reads no code.\n\n"
+	    "\n## Assumptions\n\nA demonstration agent plans by a fixed scheme; it reads no code.\n\n"
 	    "## Steps\n\n1. Add `awo-demo/%s.md` with the request.\n"
 	    "2. Mention it in `README.md`, when there is one.\n\n"
 	    "## Tests\n\n`test -s awo-demo/%s.md`\n\n## Done when\n\nThat command exits with 0.\n",

@@ -20,6 +20,7 @@ class Agent:
         self.home.mkdir()
         git("init", "-q", "-b", "main", self.work)
         (self.work / "README.md").write_text("# Sample\n")
+        (self.work / "notes.txt").write_text("none yet\n")
         git("add", ".", cwd=self.work)
         git("commit", "-q", "-m", "init", cwd=self.work)
 
@@ -59,7 +60,9 @@ def test_all_steps_leave_what_their_prompts_ask_for(agent):
     assert git("branch", "--show-current", cwd=agent.work) == "feat/add-a-greeting"
     plan = agent.step("planning", "Add a greeting", "#42 A greeting is missing")
     assert plan == "PRPs/add-a-greeting.md"
-    assert "> Add a greeting\n" in git("show", f"HEAD:{plan}", cwd=agent.work) + "\n"
+    text = git("show", f"HEAD:{plan}", cwd=agent.work)
+    assert "> Add a greeting\n" in text
+    assert "".join(f"    {name}\n" for name in git("ls-tree", "-r", "--name-only", "main", cwd=agent.work).split("\n")) in text
     agent.step("execute", plan)
     assert json.loads(agent.step("prp-review", plan))["success"] is True
     agent.step("testing", plan)
