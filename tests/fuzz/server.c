@@ -83,6 +83,7 @@ struct worker {
 	char id[16], nonce[65];
 	struct sup_msg m;
 	int journal, listener, link;
+	bool spawned; /* told: then only its end can be told, and each of them once */
 	struct buf said;
 };
 
@@ -741,10 +742,12 @@ worker(struct fuzz_in *in)
 		return;
 	switch (how % 8) {
 	case 0:
-		tell(&w->m, SUP_SPAWNED, 0, 0);
+		if (!w->spawned)
+			tell(&w->m, SUP_SPAWNED, 0, 0);
+		w->spawned = true;
 		break;
 	case 1:
-		worker_end((size_t)(w - rig.workers), how & 32 ? EAGAIN : EPERM, 0);
+		worker_end((size_t)(w - rig.workers), w->spawned ? 0 : how & 32 ? EAGAIN : EPERM, 0);
 		break;
 	case 2:
 		worker_end((size_t)(w - rig.workers), 0, (int)fuzz_u8(in));
