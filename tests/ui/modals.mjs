@@ -4,10 +4,12 @@ import {
   api,
   base,
   close,
+  createOrder,
   eventually,
   hold,
   noViolations,
   open,
+  orderOf,
   repository,
   statusBecomes,
   titleOf,
@@ -132,6 +134,24 @@ export const scenarios = {
     await page.getByRole('heading', { name: 'Agent Work Orders' }).waitFor();
     // left as it was found, for what comes next
     await api('DELETE', `/repositories/${known.id}`);
+    await close(t);
+  },
+
+  async 'Escape is for the dialog, not for a message that has come up since'(browser) {
+    const id = await createOrder(repository, 'Go wrong\ndemo@planning: sleep 1\ndemo@planning: fail no good');
+    const t = await open(browser, '/ui/repositories');
+    const { page } = t;
+    await page.getByRole('button', { name: 'Add repository' }).click();
+    const add = page.getByRole('dialog', { name: 'Add repository' });
+    await add.getByLabel('Repository URL').fill('octo/sample');
+    const message = page.locator('[data-message]').getByText('Failed: Go wrong');
+    await message.waitFor();
+    await page.keyboard.press('Escape');
+    await add.waitFor({ state: 'detached' });
+    assert.ok(await message.isVisible());
+    await page.keyboard.press('Escape');
+    await message.waitFor({ state: 'detached' });
+    assert.equal((await orderOf(id)).status, 'failed');
     await close(t);
   },
 

@@ -70,6 +70,10 @@ export function App() {
         void client.invalidateQueries({ queryKey: ['order', id], predicate: (q) => q.queryKey.length > 2 });
         void client.invalidateQueries({ queryKey: ['queue'] });
       },
+      onMissed(id) {
+        void client.invalidateQueries({ queryKey: ['order', id] });
+        void client.invalidateQueries({ queryKey: ['orders'] });
+      },
       onOpen: () => void client.invalidateQueries(),
     });
   }, [client, loggedOut]);

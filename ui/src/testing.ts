@@ -1,4 +1,4 @@
-// An order for unit tests.
+// An order, and a stream, for unit tests.
 import type { Order } from './api/types';
 import { DEFAULT_STEPS } from './lib/steps';
 
@@ -46,4 +46,26 @@ export function anOrder(change: Partial<Order> = {}): Order {
     gate: null,
     ...change,
   };
+}
+
+/** An EventSource that says what the test wants. */
+export class FakeSource {
+  static made: FakeSource[] = [];
+  onopen: () => void = () => undefined;
+  onmessage: (event: { data: string; lastEventId: string }) => void = () => undefined;
+  onerror: () => void = () => undefined;
+  closed = false;
+  private readonly named = new Map<string, () => void>();
+  constructor(readonly url: string) {
+    FakeSource.made.push(this);
+  }
+  addEventListener(name: string, listener: () => void) {
+    this.named.set(name, listener);
+  }
+  say(name: string) {
+    this.named.get(name)?.();
+  }
+  close() {
+    this.closed = true;
+  }
 }

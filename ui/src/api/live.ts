@@ -61,6 +61,8 @@ const activities = new Followed<ReadonlyMap<string, Activity>>(new Map());
 export interface LiveHandlers {
   /** An order's record as it is now; null when it is gone. */
   onOrder: (id: string, order: Order | null) => void;
+  /** An event changed the order, but its record could not be read: what is known of it is old. */
+  onMissed: (id: string) => void;
   /** The stream is open (again): everything that was read before may be old. */
   onOpen: () => void;
 }
@@ -84,6 +86,7 @@ export function startLive(handlers: LiveHandlers): () => void {
       handlers.onOrder(id, (await api.order(id)).agent_work_order);
     } catch (error) {
       if ((error as { status?: number }).status === 404) handlers.onOrder(id, null);
+      else handlers.onMissed(id);
     }
     const again = reading.get(id);
     reading.delete(id);

@@ -43,12 +43,28 @@ export interface OrderFilter {
 
 type OrderPages = InfiniteData<OrderListAnswer, string | null>;
 
+/** An answer, or what was read of the order while it was on its way: an event may have overtaken it. */
+function newest(client: QueryClient, answered: Order): Order {
+  const since = client.getQueryData<Order>(['order', answered.agent_work_order_id]);
+  return since && since.updated_at > answered.updated_at ? since : answered;
+}
+
+function newestOf(client: QueryClient, answer: OrderListAnswer, filter: OrderFilter): OrderListAnswer {
+  const orders = answer.agent_work_orders.map((order) => newest(client, order));
+  return {
+    ...answer,
+    agent_work_orders: orders.filter((order) => !filter.status || filter.status === order.status),
+  };
+}
+
 export function useOrders(filter: OrderFilter = {}, enabled = true) {
   const query = useInfiniteQuery({
     enabled,
     queryKey: ['orders', filter],
-    queryFn: ({ pageParam, signal }) =>
-      api.orders({ ...filter, limit: PAGE, cursor: pageParam ?? undefined }, signal),
+    queryFn: async ({ pageParam, signal, client }) => {
+      const answer = await api.orders({ ...filter, limit: PAGE, cursor: pageParam ?? undefined }, signal);
+      return newestOf(client, answer, filter);
+    },
     initialPageParam: null as string | null,
     getNextPageParam: (last) => (last.has_more ? last.next_cursor : null),
     refetchInterval: usePolling(),
@@ -99,7 +115,7 @@ export function useCounts(urls: readonly string[], enabled: boolean) {
 export const useOrder = (id: string) =>
   useQuery({
     queryKey: ['order', id],
-    queryFn: async ({ signal }) => (await api.order(id, signal)).agent_work_order,
+    queryFn: async ({ signal, client }) => newest(client, (await api.order(id, signal)).agent_work_order),
     refetchInterval: usePolling(),
   });
 

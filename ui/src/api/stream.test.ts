@@ -1,26 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { FakeSource } from '../testing';
 import { openStream, type StreamState } from './stream';
-
-class FakeSource {
-  static made: FakeSource[] = [];
-  onopen: () => void = () => undefined;
-  onmessage: (event: { data: string; lastEventId: string }) => void = () => undefined;
-  onerror: () => void = () => undefined;
-  closed = false;
-  private readonly named = new Map<string, () => void>();
-  constructor(readonly url: string) {
-    FakeSource.made.push(this);
-  }
-  addEventListener(name: string, listener: () => void) {
-    this.named.set(name, listener);
-  }
-  say(name: string) {
-    this.named.get(name)?.();
-  }
-  close() {
-    this.closed = true;
-  }
-}
 
 let seq = 0;
 let states: StreamState[];

@@ -3,6 +3,7 @@ import * as Alert from '@radix-ui/react-alert-dialog';
 import * as Radix from '@radix-ui/react-dialog';
 import { X } from 'lucide-react';
 import type { ReactNode } from 'react';
+import { useEscape } from '../lib/escape';
 import { Button, IconButton } from './button';
 
 const OVERLAY = 'fixed inset-0 z-40 bg-black/50';
@@ -19,6 +20,7 @@ interface DialogProps {
 }
 
 export function Dialog({ open, onOpenChange, title, description, wide = false, children }: DialogProps) {
+  useEscape(open, () => onOpenChange(false));
   return (
     <Radix.Root open={open} onOpenChange={onOpenChange}>
       <Radix.Portal>
@@ -57,6 +59,7 @@ interface ConfirmProps {
 }
 
 export function Confirm({ open, onOpenChange, title, text, action, onConfirm }: ConfirmProps) {
+  useEscape(open, () => onOpenChange(false));
   return (
     <Alert.Root open={open} onOpenChange={onOpenChange}>
       <Alert.Portal>

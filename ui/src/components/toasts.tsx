@@ -2,6 +2,7 @@
 import * as Radix from '@radix-ui/react-toast';
 import { CircleAlert, CircleCheck, TriangleAlert, X } from 'lucide-react';
 import { Link } from 'wouter';
+import { escape } from '../lib/escape';
 import { dismiss, useToasts } from '../lib/toasts';
 import { IconButton } from './button';
 
@@ -13,6 +14,12 @@ const LOOK = {
 
 const DURATION = { success: 5000, warning: 12_000, error: Infinity };
 
+/** Only where nothing else is open, or in the message itself, is the key for a message. */
+function onEscape(event: KeyboardEvent): void {
+  const inMessage = event.target instanceof Element && event.target.closest('[data-message]');
+  if (!inMessage && escape()) event.preventDefault();
+}
+
 export function Toasts() {
   const toasts = useToasts();
   return (
@@ -22,6 +29,8 @@ export function Toasts() {
         return (
           <Radix.Root
             key={toast.id}
+            data-message
+            onEscapeKeyDown={onEscape}
             duration={DURATION[toast.kind]}
             type={toast.kind === 'error' ? 'foreground' : 'background'}
             onOpenChange={(open) => !open && dismiss(toast.id)}

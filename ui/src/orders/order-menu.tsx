@@ -1,11 +1,13 @@
 // Everything that can be done with an order, behind one button.
 import * as Menu from '@radix-ui/react-dropdown-menu';
 import { EllipsisVertical } from 'lucide-react';
+import { useState } from 'react';
 import { Link } from 'wouter';
 import type { Order } from '../api/types';
 import { IconButton } from '../components/button';
 import { ACTION_LABEL, allowedActions, type Doing } from '../lib/actions';
 import { copy } from '../lib/copy';
+import { useEscape } from '../lib/escape';
 import { safeLink } from '../lib/format';
 
 const ITEM = 'cursor-pointer rounded-md px-3 py-1.5 outline-none data-highlighted:bg-raised';
@@ -16,10 +18,12 @@ interface Props {
 }
 
 export function OrderMenu({ order, onDo }: Props) {
+  const [open, setOpen] = useState(false);
+  useEscape(open, () => setOpen(false));
   const id = order.agent_work_order_id;
   const pull = safeLink(order.github_pull_request_url);
   return (
-    <Menu.Root modal={false}>
+    <Menu.Root open={open} onOpenChange={setOpen} modal={false}>
       <Menu.Trigger asChild>
         <IconButton label={`More actions for ${id}`}>
           <EllipsisVertical aria-hidden size={18} />
