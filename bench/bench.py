@@ -23,6 +23,12 @@ def machine():
             f"{'root' if os.geteuid() == 0 else 'an ordinary user'}; load before {os.getloadavg()[0]:.1f}")
 
 
+def processors():
+    """Seconds of all processors: those that passed, and those that the host gave to others while they were wanted here."""
+    ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return sum(ticks), ticks[7]
+
+
 def main():
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measures AWO against references of the same run.")
     parser.add_argument("name", nargs="*", help="which ones; default all")
@@ -46,7 +52,7 @@ def main():
     say(f"{machine()}; {args.rounds} rounds, medians (least to most), {time.strftime('%Y-%m-%d')}\n")
     say("| " + " | ".join(HEAD) + " |")
     say("|" + "---|" * len(HEAD))
-    failed = []
+    failed, (passed, stolen) = [], processors()
     for name in args.name or figures.BENCHMARKS:
         setting = Setting(os.environ["AWO_BUILD_DIR"], args.rounds)
         try:
@@ -59,6 +65,8 @@ def main():
             failed.append(f"{name}: {type(e).__name__}: {e}")
         finally:
             setting.close()
+    passed, stolen = processors()[0] - passed, processors()[1] - stolen
+    say(f"\nMeanwhile the host took {100 * stolen / max(passed, 1):.1f} % of the processors' time for its other guests.")
     for text in failed:
         print(f"FAILED {text}", file=sys.stderr)
     if args.output:
