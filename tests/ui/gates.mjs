@@ -68,7 +68,7 @@ export const scenarios = {
     await page.getByRole('button', { name: 'Next' }).click();
     await page.getByLabel('Work Request').fill('Ask me before you build');
     await page.getByRole('button', { name: 'Create Work Order' }).click();
-    await page.getByRole('heading', { name: 'This order waits for you' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('heading', { name: 'This order waits for you' }).waitFor();
     const id = page.url().split('/').at(-1);
     const order = await orderOf(id);
     assert.deepEqual(order.selected_commands, ['create-branch', 'planning', 'execute', 'commit']);
@@ -92,7 +92,7 @@ export const scenarios = {
     await page.getByLabel('Comment').fill('shorter, please');
     await page.getByRole('button', { name: 'Approve and Move to Next Step' }).click();
     await page.getByText(`Approved: ${id}`).first().waitFor();
-    await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('heading', { name: 'Work order complete' }).waitFor();
     const { steps } = await api('GET', `/agent-work-orders/${id}/steps`);
     assert.deepEqual(
       steps.map((s) => s.step),
@@ -124,7 +124,7 @@ export const scenarios = {
     await page.getByText('then the order waits for you again').waitFor();
     await page.getByRole('textbox', { name: 'Prompt the agent' }).fill('Mention the weather');
     await page.keyboard.press('Control+Enter');
-    await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor();
     await page.getByRole('heading', { name: 'This order waits for you' }).waitFor();
     await page.getByRole('button', { name: 'Look at the changes' }).click();
     await page.locator('[data-diff]').getByText('mention the weather').first().waitFor();

@@ -46,9 +46,9 @@ export async function orderWithKeys(page, request) {
   await page.keyboard.type(request);
   await press(page, 'Create Work Order');
   await titleOf(page, request).waitFor();
-  await page.getByRole('heading', { name: 'This order waits for you' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: 'This order waits for you' }).waitFor();
   await press(page, 'Approve and Move to Next Step');
-  await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
+  await page.getByRole('heading', { name: 'Work order complete' }).waitFor();
   await page.keyboard.press('2');
   await page.locator('[data-diff]').waitFor();
   await page.keyboard.press('u');

@@ -136,13 +136,13 @@ export const scenarios = {
       letGo();
       await page.getByText(`Could not pause ${id}`).first().waitFor();
       await becomes(page, id, 'running');
-      await page.getByRole('alert').getByText('What you see may be old.').waitFor({ timeout: 20_000 });
+      await page.getByRole('alert').getByText('What you see may be old.').waitFor();
       await page.locator('[data-live="false"]').waitFor();
       await shot(page, 'daemon-away');
     } finally {
       await please('start the daemon');
     }
-    await page.getByText('What you see may be old.').waitFor({ state: 'detached', timeout: 20_000 });
+    await page.getByText('What you see may be old.').waitFor({ state: 'detached' });
     await page.locator('[data-live="true"]').waitFor();
     await choose(page, id, 'Pause');
     await page.getByText(`Paused: ${id}`).first().waitFor();

@@ -32,7 +32,6 @@ export const scenarios = {
     assert.ok(total > 100_000, `only ${total} lines`);
     const t = await open(browser, orderPath(many));
     const { page } = t;
-    page.setDefaultTimeout(60_000);
     const log = page.locator('[data-log]');
     await page.getByText('Historical').waitFor();
     await page.getByText(`(${total.toLocaleString('en')} entries)`).waitFor();
@@ -115,7 +114,7 @@ export const scenarios = {
     const t = await open(browser, orderPath(id));
     const { page } = t;
     const log = page.locator('[data-log]');
-    await page.getByText('Historical').waitFor({ timeout: 30_000 });
+    await page.getByText('Historical').waitFor();
     const { total } = await api('GET', `/agent-work-orders/${id}/logs?limit=1`);
     assert.ok(total > 500, `only ${total} lines`);
     await page.getByText(`(${total.toLocaleString('en')} entries)`).waitFor();

@@ -67,7 +67,7 @@ export const scenarios = {
     await titleOf(page, 'Add a greeting to the README').waitFor();
     const id = page.url().split('/').at(-1);
     // 4. track, 5. result: all of it without loading the page again
-    await page.getByRole('heading', { name: 'Work order complete' }).waitFor({ timeout: 60_000 });
+    await page.getByRole('heading', { name: 'Work order complete' }).waitFor();
     await page
       .locator('[data-phase="planning"][data-state="done"]')
       .getByText(/^Created PRPs\//)

@@ -33,7 +33,7 @@ export const scenarios = {
     await page.getByText('Loading the work order…').waitFor();
     letGo();
     const numbers = page.getByRole('region', { name: 'Real-Time Execution' });
-    await numbers.getByText('Execute (3/5) 40%').waitFor({ timeout: 30_000 });
+    await numbers.getByText('Execute (3/5) 40%').waitFor();
     await eventually(() => numbers.getByRole('progressbar').getAttribute('aria-valuenow'), '40');
     await numbers.locator('[data-dot="running"]').waitFor();
     await page.getByLabel('Level', { exact: true }).selectOption('error');

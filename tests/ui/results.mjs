@@ -54,7 +54,7 @@ export const scenarios = {
     await page.getByLabel('Prompt the agent').fill('/plan Issue #42');
     await page.getByRole('button', { name: 'Execute', exact: true }).click();
     await page.getByText('Prompt accepted').first().waitFor();
-    await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor({ timeout: 30_000 });
+    await page.getByRole('listitem', { name: 'Prompt - completed' }).waitFor();
     await statusBecomes(id, 'completed');
     const { log_entries: lines } = await api('GET', `/agent-work-orders/${id}/logs?limit=1000`);
     assert.ok(
@@ -80,11 +80,11 @@ export const scenarios = {
     });
     await page.goto(base + orderPath(id));
     await page.locator('[data-live="false"]').waitFor();
-    await page.getByRole('listitem', { name: 'Plan - in progress' }).waitFor({ timeout: 15_000 });
+    await page.getByRole('listitem', { name: 'Plan - in progress' }).waitFor();
     await page.getByRole('region', { name: 'Execution logs' }).getByText('Polling').waitFor();
     await page.locator('[data-log]').getByText('agent_command_started').last().waitFor();
     await api('POST', `/agent-work-orders/${id}/cancel`, {});
-    await page.getByRole('button', { name: 'Retry' }).waitFor({ timeout: 15_000 });
+    await page.getByRole('button', { name: 'Retry' }).waitFor();
     const between = asked.slice(1).map((at, i) => at - asked[i]);
     // at intervals, not all the time
     assert.ok(

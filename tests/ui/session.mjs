@@ -106,7 +106,7 @@ try {
   await page
     .locator('[data-credential="github"] [role="status"]')
     .getByText(/\w+ \w+/)
-    .waitFor({ timeout: 30_000 });
+    .waitFor();
   await page.getByRole('button', { name: 'Remove github' }).click();
   await page.getByRole('alertdialog').getByRole('button', { name: 'Remove' }).click();
   await page.getByText('No credentials stored').waitFor();

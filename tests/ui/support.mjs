@@ -1,36 +1,39 @@
 // A real browser on the real gateway, and what every scenario needs of it.
-import assert from "node:assert/strict";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { isDeepStrictEqual } from "node:util";
+import assert from 'node:assert/strict';
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { isDeepStrictEqual } from 'node:util';
 
 // the packages are those of the UI's own lock file
-const require = createRequire(join(process.env.AWO_UI_MODULES, "package.json"));
-const { chromium } = require("playwright-core");
-const axeSource = readFileSync(require.resolve("axe-core/axe.min.js"), "utf8");
+const require = createRequire(join(process.env.AWO_UI_MODULES, 'package.json'));
+const { chromium } = require('playwright-core');
+const axeSource = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
 
 export const base = process.env.AWO_UI_URL;
 /** Path of a repository on this machine. */
 export const repository = process.env.AWO_UI_REPOSITORY;
-const shots = process.env.AWO_UI_SHOTS ?? "";
+const shots = process.env.AWO_UI_SHOTS ?? '';
+
+/** For what is awaited: a machine may do something else meanwhile. What never comes costs it. */
+const PATIENCE_MS = 60_000;
 
 const ARGS = [
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
+  '--disable-gpu',
+  '--disable-quic',
+  '--no-first-run',
+  '--disable-background-networking',
+  '--disable-component-update',
+  '--disable-sync',
   // its own surface as web pages: a process more for each window, which nobody sees here
-  "--disable-features=InitialWebUI,WebUIReloadButton,WebUIToolbar,PreloadTopChromeWebUI,PaintHolding,HttpsUpgrades,MediaRouter,OptimizationHints",
+  '--disable-features=InitialWebUI,WebUIReloadButton,WebUIToolbar,PreloadTopChromeWebUI,PaintHolding,HttpsUpgrades,MediaRouter,OptimizationHints',
 ];
 
 export async function launch() {
   return chromium.launch({
-    executablePath: process.env.AWO_CHROMIUM ?? "/usr/bin/chromium",
-    args: process.getuid() === 0 ? ["--no-sandbox", ...ARGS] : ARGS,
+    executablePath: process.env.AWO_CHROMIUM ?? '/usr/bin/chromium',
+    args: process.getuid() === 0 ? ['--no-sandbox', ...ARGS] : ARGS,
   });
 }
 
@@ -42,27 +45,23 @@ let asked = 0;
 export async function open(browser, path, options = {}) {
   const context = await browser.newContext({
     viewport: { width: 1280, height: 900 },
-    colorScheme: "light",
-    reducedMotion: "reduce",
+    colorScheme: 'light',
+    reducedMotion: 'reduce',
     ...options,
   });
   const page = await context.newPage();
-  page.setDefaultTimeout(15_000);
+  page.setDefaultTimeout(PATIENCE_MS);
   const complaints = [];
   const own = new URL(base).origin;
-  page.on("request", (request) => {
+  page.on('request', (request) => {
     const url = new URL(request.url());
     asked++;
-    if (url.protocol !== "data:" && url.origin !== own)
-      foreign.push(`${page.url()} asked ${url.href}`);
+    if (url.protocol !== 'data:' && url.origin !== own) foreign.push(`${page.url()} asked ${url.href}`);
   });
-  page.on("pageerror", (error) => complaints.push(`error: ${error.message}`));
-  page.on("console", (message) => {
+  page.on('pageerror', (error) => complaints.push(`error: ${error.message}`));
+  page.on('console', (message) => {
     // the browser itself reports answers like 404 or a gateway that is away: the scenarios look at those
-    if (
-      message.type() === "error" &&
-      !message.text().startsWith("Failed to load resource")
-    ) {
+    if (message.type() === 'error' && !message.text().startsWith('Failed to load resource')) {
       complaints.push(`console: ${message.text()}`);
     }
   });
@@ -80,20 +79,17 @@ export async function noViolations(page, where) {
   await page.evaluate(axeSource);
   // what holds is not gathered, which takes most of the time
   const { violations } = await page.evaluate(() =>
-    globalThis.axe.run(document, { resultTypes: ["violations"] }),
+    globalThis.axe.run(document, { resultTypes: ['violations'] }),
   );
   const said = violations.map(
-    (v) =>
-      `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(" ")).join("\n  ")}`,
+    (v) => `${where}: ${v.id}: ${v.help}\n  ${v.nodes.map((n) => n.target.join(' ')).join('\n  ')}`,
   );
-  assert.equal(said.join("\n"), "");
+  assert.equal(said.join('\n'), '');
 }
 
 export async function noSidewaysScroll(page, where) {
   const over = await page.evaluate(
-    () =>
-      document.documentElement.scrollWidth -
-      document.documentElement.clientWidth,
+    () => document.documentElement.scrollWidth - document.documentElement.clientWidth,
   );
   assert.ok(over <= 0, `${where} is ${over} px wider than the screen`);
 }
@@ -101,7 +97,7 @@ export async function noSidewaysScroll(page, where) {
 export async function shot(page, name) {
   if (!shots) return;
   mkdirSync(shots, { recursive: true });
-  await page.screenshot({ path: join(shots, `${name}.png`), timeout: 60_000 });
+  await page.screenshot({ path: join(shots, `${name}.png`), timeout: PATIENCE_MS });
 }
 
 /**
@@ -114,11 +110,9 @@ export async function hold(page, pattern, method = null) {
   const released = new Promise((resolve) => (letGo = resolve));
   const asked = new Promise((resolve) => (hear = resolve));
   await page.route(pattern, async (route) => {
-    if (method !== null && route.request().method() !== method)
-      return route.fallback();
+    if (method !== null && route.request().method() !== method) return route.fallback();
     hear(route.request().postDataJSON());
-    if ((await released) === false)
-      await route.fulfill({ status: 500, json: { detail: "not today" } });
+    if ((await released) === false) await route.fulfill({ status: 500, json: { detail: 'not today' } });
     else await route.continue();
     return undefined;
   });
@@ -127,32 +121,25 @@ export async function hold(page, pattern, method = null) {
 
 /** What the pages keep in this browser. */
 export const kept = (page) =>
-  page.evaluate(() =>
-    JSON.parse(localStorage.getItem("agent-work-orders-ui") ?? "{}"),
-  );
+  page.evaluate(() => JSON.parse(localStorage.getItem('agent-work-orders-ui') ?? '{}'));
 
 /** Speaks with the service as a program would. */
 export async function api(method, path, body) {
-  const headers = { "Content-Type": "application/json" };
-  if (process.env.AWO_UI_TOKEN)
-    headers.Authorization = `Bearer ${process.env.AWO_UI_TOKEN}`;
+  const headers = { 'Content-Type': 'application/json' };
+  if (process.env.AWO_UI_TOKEN) headers.Authorization = `Bearer ${process.env.AWO_UI_TOKEN}`;
   const answer = await fetch(`${base}/api/v1${path}`, {
     method,
     headers,
     body: body === undefined ? undefined : JSON.stringify(body),
   });
-  assert.ok(
-    answer.ok,
-    `${method} ${path}: ${answer.status} ${await answer.clone().text()}`,
-  );
+  assert.ok(answer.ok, `${method} ${path}: ${answer.status} ${await answer.clone().text()}`);
   return answer.json();
 }
 
-export const orderOf = async (id) =>
-  (await api("GET", `/agent-work-orders/${id}`)).agent_work_order;
+export const orderOf = async (id) => (await api('GET', `/agent-work-orders/${id}`)).agent_work_order;
 
 export async function createOrder(repository_url, user_request, more = {}) {
-  const made = await api("POST", "/agent-work-orders", {
+  const made = await api('POST', '/agent-work-orders', {
     repository_url,
     user_request,
     ...more,
@@ -162,53 +149,32 @@ export async function createOrder(repository_url, user_request, more = {}) {
 
 /** Ends orders that would go on for ever. */
 export async function cancel(...ids) {
-  for (const id of ids)
-    await api("POST", `/agent-work-orders/${id}/cancel`, {});
-  for (const id of ids) await statusBecomes(id, "cancelled");
+  for (const id of ids) await api('POST', `/agent-work-orders/${id}/cancel`, {});
+  for (const id of ids) await statusBecomes(id, 'cancelled');
 }
 
 /** What a scenario that failed has left, so that the next one has a slot, and finds no repository. */
 async function clearUp(browser) {
   for (const context of browser.contexts()) await context.close();
-  for (const status of ["running", "pending", "paused", "waiting"]) {
-    const { agent_work_orders: left } = await api(
-      "GET",
-      `/agent-work-orders?limit=200&status=${status}`,
-    );
+  for (const status of ['running', 'pending', 'paused', 'waiting']) {
+    const { agent_work_orders: left } = await api('GET', `/agent-work-orders?limit=200&status=${status}`);
     for (const { agent_work_order_id: id } of left) {
-      await api("POST", `/agent-work-orders/${id}/cancel`, {}).catch(
-        () => undefined,
-      );
+      await api('POST', `/agent-work-orders/${id}/cancel`, {}).catch(() => undefined);
     }
   }
-  const { repositories } = await api("GET", "/repositories");
-  for (const { id } of repositories) await api("DELETE", `/repositories/${id}`);
+  const { repositories } = await api('GET', '/repositories');
+  for (const { id } of repositories) await api('DELETE', `/repositories/${id}`);
 }
 
 /** What there was to see when a scenario failed. */
 async function tellWhatIs(browser) {
   for (const page of browser.contexts().flatMap((context) => context.pages())) {
-    const text = await page
-      .evaluate(() => document.body.innerText)
-      .catch(String);
-    console.log(
-      `  on ${page.url()}:\n    ${text.replace(/\s*\n\s*/g, " | ").slice(0, 1500)}`,
-    );
+    const text = await page.evaluate(() => document.body.innerText).catch(String);
+    console.log(`  on ${page.url()}:\n    ${text.replace(/\s*\n\s*/g, ' | ').slice(0, 1500)}`);
   }
-  const { agent_work_orders: orders } = await api(
-    "GET",
-    "/agent-work-orders?limit=6",
-  );
-  for (const {
-    agent_work_order_id: id,
-    status,
-    current_step,
-    attempt,
-    error_message,
-  } of orders) {
-    console.log(
-      `  ${id}: ${status}, ${current_step}, attempt ${attempt}, ${error_message}`,
-    );
+  const { agent_work_orders: orders } = await api('GET', '/agent-work-orders?limit=6');
+  for (const { agent_work_order_id: id, status, current_step, attempt, error_message } of orders) {
+    console.log(`  ${id}: ${status}, ${current_step}, attempt ${attempt}, ${error_message}`);
   }
 }
 
@@ -217,29 +183,25 @@ async function tellWhatIs(browser) {
  * as soon as the page or the service comes to it. Behind the deadline it tells the difference.
  */
 export async function eventually(read, wanted, what) {
-  const end = Date.now() + 15_000;
+  const end = Date.now() + PATIENCE_MS;
   for (;;) {
     const is = await read();
     const isPattern = wanted instanceof RegExp;
     if (isPattern ? wanted.test(is) : isDeepStrictEqual(is, wanted)) return;
-    if (Date.now() > end)
-      isPattern
-        ? assert.match(is, wanted, what)
-        : assert.deepEqual(is, wanted, what);
+    if (Date.now() > end) isPattern ? assert.match(is, wanted, what) : assert.deepEqual(is, wanted, what);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
 /** The order's heading on its own page: text that an agent wrote may have headings with the same words. */
-export const titleOf = (page, title) =>
-  page.getByRole("heading", { name: title, level: 1, exact: true });
+export const titleOf = (page, title) => page.getByRole('heading', { name: title, level: 1, exact: true });
 
 /** Opens a row's menu and chooses from it. */
 export async function choose(page, id, item) {
   await row(page, id)
-    .getByRole("button", { name: /More actions/ })
+    .getByRole('button', { name: /More actions/ })
     .click();
-  await page.getByRole("menuitem", { name: item, exact: true }).click();
+  await page.getByRole('menuitem', { name: item, exact: true }).click();
 }
 
 export async function statusBecomes(id, ...wanted) {
@@ -249,7 +211,7 @@ export async function statusBecomes(id, ...wanted) {
     if (wanted.includes(order.status)) return order;
     assert.ok(
       Date.now() < end,
-      `${id} is ${order.status}, not ${wanted.join(" or ")}: ${order.error_message}`,
+      `${id} is ${order.status}, not ${wanted.join(' or ')}: ${order.error_message}`,
     );
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
@@ -272,7 +234,7 @@ export async function please(what) {
   input ??= createInterface({ input: process.stdin })[Symbol.asyncIterator]();
   console.log(`@${what}`);
   const { value } = await input.next();
-  assert.equal(value, "done");
+  assert.equal(value, 'done');
 }
 
 /**
@@ -292,12 +254,8 @@ export async function run(scenarios) {
       } catch (error) {
         failed++;
         console.log(`FAILED ${name}: ${error.stack}`);
-        await tellWhatIs(browser).catch((reason) =>
-          console.log(`could not tell: ${reason}`),
-        );
-        await clearUp(browser).catch((reason) =>
-          console.log(`could not clear up: ${reason}`),
-        );
+        await tellWhatIs(browser).catch((reason) => console.log(`could not tell: ${reason}`));
+        await clearUp(browser).catch((reason) => console.log(`could not clear up: ${reason}`));
         continue;
       }
       console.log(`ok ${name} (${Date.now() - began} ms)`);
@@ -306,6 +264,6 @@ export async function run(scenarios) {
     await browser.close();
   }
   assert.ok(asked > 0);
-  assert.deepEqual(foreign, [], "a page asked another host");
+  assert.deepEqual(foreign, [], 'a page asked another host');
   return failed;
 }
