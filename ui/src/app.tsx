@@ -4,7 +4,7 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { Redirect, Route, Router, Switch, useLocation } from 'wouter';
 import { onLoggedOut } from './api/http';
 import { startLive } from './api/live';
-import { known, putOrder } from './api/queries';
+import { known, putOrder, readAgain } from './api/queries';
 import { tellIfNeeding } from './orders/tell';
 import { ButtonLink } from './components/button';
 import { Frame } from './components/frame';
@@ -67,14 +67,14 @@ export function App() {
         tellIfNeeding(known(client, id), order);
         putOrder(client, id, order);
         // what belongs to the order is read again only where somebody looks at it
-        void client.invalidateQueries({ queryKey: ['order', id], predicate: (q) => q.queryKey.length > 2 });
-        void client.invalidateQueries({ queryKey: ['queue'] });
+        readAgain(client, { queryKey: ['order', id], predicate: (q) => q.queryKey.length > 2 });
+        readAgain(client, { queryKey: ['queue'] });
       },
       onMissed(id) {
-        void client.invalidateQueries({ queryKey: ['order', id] });
-        void client.invalidateQueries({ queryKey: ['orders'] });
+        readAgain(client, { queryKey: ['order', id] });
+        readAgain(client, { queryKey: ['orders'] });
       },
-      onOpen: () => void client.invalidateQueries(),
+      onOpen: () => readAgain(client),
     });
   }, [client, loggedOut]);
 

@@ -2,7 +2,7 @@
 import { MutationCache, QueryClient, QueryClientProvider } from '@tanstack/react-query';
 import { StrictMode } from 'react';
 import { createRoot } from 'react-dom/client';
-import { worthRetrying } from './api/queries';
+import { worthRetrying, readAgain } from './api/queries';
 import { App } from './app';
 import { keepPresses } from './lib/press';
 import { watchTheme } from './lib/theme';
@@ -17,7 +17,7 @@ const client = new QueryClient({
   mutationCache: new MutationCache({
     // what was not refused for itself may tell that nobody is there
     onError: (error) => {
-      if (worthRetrying(0, error)) void client.invalidateQueries({ queryKey: ['health'] });
+      if (worthRetrying(0, error)) readAgain(client, { queryKey: ['health'] });
     },
   }),
 });

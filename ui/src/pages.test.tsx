@@ -1,10 +1,10 @@
-import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { QueryClient, QueryClientProvider, useQuery } from '@tanstack/react-query';
 import { render, screen, waitFor, within } from '@testing-library/react';
 import userEvent from '@testing-library/user-event';
 import type { ReactNode } from 'react';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { errorOf } from './api/http';
-import { putOrder, useOrderAction, useOrders } from './api/queries';
+import { putOrder, readAgain, useOrderAction, useOrders } from './api/queries';
 import type { Order } from './api/types';
 import { ErrorBoundary } from './components/state';
 import { problemsOf, toRequest, type Draft } from './new-order/draft';
@@ -89,6 +89,24 @@ describe('actions', () => {
 });
 
 describe('a list that is on its way', () => {
+  it('is asked for once more when something happened before its first answer', async () => {
+    const said: ((answer: string) => void)[] = [];
+    function Said() {
+      const queryFn = () => new Promise<string>((resolve) => said.push(resolve));
+      return <p>{useQuery({ queryKey: ['said'], queryFn }).data}</p>;
+    }
+    const client = show(<Said />);
+    readAgain(client);
+    readAgain(client, { queryKey: ['said'] });
+    expect(said).toHaveLength(1);
+    said.shift()?.('before');
+    await waitFor(() => expect(said).toHaveLength(1));
+    said.shift()?.('after');
+    await screen.findByText('after');
+    expect(said).toHaveLength(0);
+    readAgain(client, { queryKey: ['said'] });
+    await waitFor(() => expect(said).toHaveLength(1));
+  });
   it('does not take back what was read meanwhile', async () => {
     const old = anOrder({ status: 'running', updated_at: '2026-01-02T11:00:00.000001Z' });
     let answer: (answer: Response) => void = () => undefined;

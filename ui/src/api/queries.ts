@@ -7,6 +7,7 @@ import {
   useQueryClient,
   type InfiniteData,
   type QueryClient,
+  type QueryFilters,
 } from '@tanstack/react-query';
 import { useMemo } from 'react';
 import { toast } from '../lib/toasts';
@@ -25,6 +26,23 @@ import type {
 export const POLL_MS = 3000;
 const PAGE = 200;
 const COUNT_MS = 15_000;
+
+const awaited = new WeakSet<Promise<unknown>>();
+
+/**
+ * What the filters name is read again, as far as somebody looks at it. A first answer that is on its way may be older than
+ * the reason to read again; the library leaves such a request alone, so that it has to be asked for once more.
+ */
+export function readAgain(client: QueryClient, filters: QueryFilters = {}): void {
+  for (const query of client.getQueryCache().findAll({ ...filters, fetchStatus: 'fetching' })) {
+    const first = query.state.data === undefined ? query.promise : undefined;
+    if (!first || awaited.has(first)) continue;
+    awaited.add(first);
+    const again = () => client.invalidateQueries({ queryKey: query.queryKey, exact: true });
+    void first.then(again, () => undefined);
+  }
+  void client.invalidateQueries(filters);
+}
 
 /** How often to ask: not at all while events say when something changed. */
 function usePolling(): number | false {
@@ -306,12 +324,12 @@ export function useOrderAction() {
     },
     onSuccess: ({ agent_work_order, message }, { id, action }) => {
       putOrder(client, id, agent_work_order);
-      void client.invalidateQueries({ queryKey: ['order', id] });
+      readAgain(client, { queryKey: ['order', id] });
       toast.success(`${SAID[action]}: ${id}`, message);
     },
     onError: (error, { id, action }, before) => {
       if (before) putOrder(client, id, before);
-      void client.invalidateQueries({ queryKey: ['order', id] });
+      readAgain(client, { queryKey: ['order', id] });
       toast.error(`Could not ${action} ${id}`, error.message);
     },
   });
@@ -374,7 +392,7 @@ export function useAddRepository() {
         ...(all ?? []).filter((r) => r.id !== UNCHECKED),
         repository,
       ]);
-      void client.invalidateQueries({ queryKey: ['repositories'] });
+      readAgain(client, { queryKey: ['repositories'] });
       if (repository.is_verified)
         toast.success('Repository created successfully', repository.display_name ?? '');
       else
@@ -410,7 +428,7 @@ export function useUpdateRepository() {
       client.setQueryData(['repositories'], before);
       toast.error('Could not update the repository', error.message);
     },
-    onSettled: () => void client.invalidateQueries({ queryKey: ['repositories'] }),
+    onSettled: () => readAgain(client, { queryKey: ['repositories'] }),
   });
 }
 
@@ -428,7 +446,7 @@ export function useDeleteRepository() {
       client.setQueryData(['repositories'], before);
       toast.error('Could not delete the repository', error.message);
     },
-    onSettled: () => void client.invalidateQueries({ queryKey: ['repositories'] }),
+    onSettled: () => readAgain(client, { queryKey: ['repositories'] }),
   });
 }
 
@@ -442,7 +460,7 @@ export function useVerifyRepository() {
       else toast.warning('Repository is not accessible', answer.error_message ?? '');
     },
     onError: (error) => toast.error('Could not verify the repository', error.message),
-    onSettled: () => void client.invalidateQueries({ queryKey: ['repositories'] }),
+    onSettled: () => readAgain(client, { queryKey: ['repositories'] }),
   });
 }
 

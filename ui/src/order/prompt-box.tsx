@@ -3,7 +3,7 @@ import { SendHorizontal } from 'lucide-react';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useRef, useState, type FormEvent } from 'react';
 import { api } from '../api/client';
-import { useCommands } from '../api/queries';
+import { useCommands, readAgain } from '../api/queries';
 import type { Order } from '../api/types';
 import { Button } from '../components/button';
 import { Field } from '../components/field';
@@ -31,7 +31,7 @@ export function PromptBox({ order }: { order: Order }) {
     onMutate: () => setText(''),
     onSuccess: (answer) => {
       toast.success('Prompt accepted', answer.message);
-      void client.invalidateQueries({ queryKey: ['order', id] });
+      readAgain(client, { queryKey: ['order', id] });
     },
     onError: (error, prompt) => {
       setText(prompt);

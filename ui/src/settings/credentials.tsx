@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Trash2 } from 'lucide-react';
 import { useState, type FormEvent } from 'react';
 import { api } from '../api/client';
-import { useCredentials } from '../api/queries';
+import { useCredentials, readAgain } from '../api/queries';
 import { CREDENTIAL_KIND, type Credential, type CredentialKind } from '../api/types';
 import { Button } from '../components/button';
 import { Confirm } from '../components/dialog';
@@ -56,7 +56,7 @@ function CredentialForm() {
     mutationFn: () => api.setCredential({ kind, name: name.trim(), host: host.trim() || undefined, value }),
     onSuccess: (stored) => {
       setValue('');
-      void client.invalidateQueries({ queryKey: ['credentials'] });
+      readAgain(client, { queryKey: ['credentials'] });
       toast.success(`${stored.name} is stored`, stored.masked);
     },
   });
@@ -130,7 +130,7 @@ export function Credentials() {
     mutationFn: api.deleteCredential,
     onSuccess: (_, name) => toast.success(`${name} is removed`),
     onError: (error, name) => toast.error(`Could not remove ${name}`, error.message),
-    onSettled: () => void client.invalidateQueries({ queryKey: ['credentials'] }),
+    onSettled: () => readAgain(client, { queryKey: ['credentials'] }),
   });
   return (
     <div className="space-y-4">

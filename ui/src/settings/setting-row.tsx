@@ -2,6 +2,7 @@
 import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { useState, type FormEvent } from 'react';
 import { api } from '../api/client';
+import { readAgain } from '../api/queries';
 import type { Setting } from '../api/types';
 import { Button } from '../components/button';
 import { Field } from '../components/field';
@@ -59,7 +60,7 @@ export function SettingRow({ setting, readOnly }: Props) {
     onSuccess: (answer) => {
       setText(null);
       setProblem(null);
-      void client.invalidateQueries({ queryKey: ['settings'] });
+      readAgain(client, { queryKey: ['settings'] });
       if (setting.restart_required)
         toast.warning(`${setting.key} is stored`, 'It takes effect after a restart.');
       else

@@ -3,7 +3,7 @@ import { useMutation, useQueryClient } from '@tanstack/react-query';
 import { Copy, Trash2 } from 'lucide-react';
 import { useState, type FormEvent } from 'react';
 import { api } from '../api/client';
-import { useTokens } from '../api/queries';
+import { useTokens, readAgain } from '../api/queries';
 import type { Token } from '../api/types';
 import { Button } from '../components/button';
 import { Confirm } from '../components/dialog';
@@ -33,7 +33,7 @@ function TokenForm({ onMade }: { onMade: (token: Token) => void }) {
     onSuccess: (token) => {
       setName('');
       onMade(token);
-      void client.invalidateQueries({ queryKey: ['tokens'] });
+      readAgain(client, { queryKey: ['tokens'] });
     },
   });
 
@@ -88,7 +88,7 @@ export function Tokens() {
     mutationFn: api.revokeToken,
     onSuccess: () => toast.success('The token is revoked'),
     onError: (error) => toast.error('Could not revoke the token', error.message),
-    onSettled: () => void client.invalidateQueries({ queryKey: ['tokens'] }),
+    onSettled: () => readAgain(client, { queryKey: ['tokens'] }),
   });
   return (
     <div className="space-y-4">
