@@ -356,6 +356,9 @@ take_line(struct live *l, const char *p, size_t len, struct change **change)
 		P_FREE(step, &step);
 	{
 		CLEAN_FREE char *text = xstrndup(p, len);
+
+		/* who hears of it may ask at once, and is not to get what was before */
+		server_changed(l->e->b->server);
 		server_event(l->e->b->server, l->row->owner_uid, 0, text);
 	}
 	json_decref(line);

@@ -28,10 +28,20 @@
 
 /* ---- what the streams would be told: counted */
 static int ended;
+static bool is_known; /* that what was kept of orders holds no more, since the worker's event before */
+static int unknown;   /* events of a worker that came before that word */
 void server_log_grew(struct server *s, const char *id) { (void)s; (void)id; }
 void server_log_ended(struct server *s, const char *id, const char *reason) { (void)s; (void)id; (void)reason; ended++; }
-void server_event(struct server *s, uint32_t uid, int64_t id, const char *line) { (void)s; (void)uid; (void)id; (void)line; }
-void server_changed(struct server *s) { (void)s; }
+void
+server_event(struct server *s, uint32_t uid, int64_t id, const char *line)
+{
+	(void)s, (void)uid, (void)line;
+	if (id != 0)
+		return;
+	unknown += !is_known;
+	is_known = false;
+}
+void server_changed(struct server *s) { (void)s; is_known = true; }
 bool caller_may_see(const struct caller *c, uint32_t uid) { return c->uid == uid; }
 
 #define W64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
@@ -483,6 +493,8 @@ an_order_runs_to_its_end(void **state)
 	assert_true(json_is_true(json_object_get(spec, "fetching")));
 	json_decref(spec);
 	spin(r, 50);
+	is_known = false;
+	unknown = 0;
 	line(r, "sandbox_created", "\"layers\":[\"user_namespace\"]");
 	line(r, "workspace_created", "\"base_branch\":\"trunk\",\"base_sha\":\"1111111111111111111111111111111111111111\"");
 	line(r, "step_started", "\"step\":\"create-branch\",\"agent_name\":\"BranchCreator\",\"step_number\":1,\"total_steps\":2");
@@ -509,6 +521,7 @@ an_order_runs_to_its_end(void **state)
 		assert_int_equal(in_log(r, s.id, key), 1);
 	}
 	assert_int_equal(ended, 1);
+	assert_int_equal(unknown, 0);
 }
 
 static void
