@@ -150,12 +150,12 @@ told(void *arg, const struct awo_err *err, json_t *answer)
 	struct agent_versions *v = q->b->agents;
 	struct agent_version heard;
 	struct entry *e = v != NULL ? find(v, q->key) : NULL;
-	/* a run that did not take place says nothing of the program */
-	bool outdated = q->background ? v != NULL && v->again : err != NULL && err->code == AWO_RESOURCE_EXHAUSTED;
+	/* a run that did not take place says nothing of the program; of what the background has tried, health is told all the same */
+	bool answered = engine_task_answered(err, answer), outdated = q->background ? v != NULL && v->again : !answered;
 
 	understand(err, answer, &heard);
 	if (q->done != NULL)
-		q->done(q->arg, q->name, &heard);
+		q->done(q->arg, q->name, err, answered ? &heard : NULL);
 	if (e != NULL && !outdated) {
 		forget(&e->now);
 		e->now = heard;

@@ -28,8 +28,11 @@ void agent_versions_reloaded(struct agent_versions *v);
  */
 const struct agent_version *agent_versions_get(struct agent_versions *v, const struct config_agent *a);
 
-/* Asks now, as a user's task; what comes is kept for the others, too. */
-typedef void agent_version_done(void *arg, const char *name, const struct agent_version *answer);
+/*
+ * Asks now, as a user's task; what comes is kept for the others, too. answer: NULL when the program was not asked, for the reason
+ * in err, of which nothing is kept.
+ */
+typedef void agent_version_done(void *arg, const char *name, const struct awo_err *err, const struct agent_version *answer);
 void agent_version_ask(struct broker *b, const struct config_agent *a, uint32_t uid, agent_version_done *done, void *arg);
 
 #endif

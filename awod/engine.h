@@ -77,6 +77,16 @@ struct engine_task {
 void engine_cache_name(const char *canonical, char out[65]);
 /* answer: the {"ok":true,...} object, valid during the call; on {"ok":false} err has its message and answer its error object. */
 typedef void engine_task_done(void *arg, const struct awo_err *err, json_t *answer);
+/*
+ * Whether what a task's caller was told says something of what was asked about: its program ran, and has answered or was not done
+ * in time. False when there was no room for it, when it could not be started or was killed, and when it failed on its own: whoever
+ * keeps what tasks find out keeps nothing of such a run.
+ */
+static inline bool
+engine_task_answered(const struct awo_err *err, const json_t *answer)
+{
+	return err == NULL || err->code == AWO_OK || err->code == AWO_DEADLINE_EXCEEDED || (answer != NULL && err->code != AWO_INTERNAL);
+}
 /* done may be called before this returns, when the task cannot be started. */
 void engine_task(struct engine *e, const struct engine_task *t, engine_task_done *done, void *arg);
 

@@ -90,7 +90,8 @@ struct verdict {
 	const char *default_branch; /* or NULL */
 	const char *message;	    /* why not; or, when it is ok, what will not work; or NULL */
 };
-typedef void verified(void *arg, const struct verdict *v);
+/* v: NULL when nobody was asked, for the reason in err; then nothing is known that was not known before. */
+typedef void verified(void *arg, const struct awo_err *err, const struct verdict *v);
 
 struct verify {
 	struct broker *b;
@@ -109,7 +110,7 @@ verify_end(struct verify *v, bool ok, const char *message)
 	    .default_branch = v->branch[0] != '\0' ? v->branch : NULL,
 	    .message = message};
 
-	v->done(v->arg, &verdict);
+	v->done(v->arg, NULL, &verdict);
 	free(v);
 }
 
@@ -123,7 +124,11 @@ forge_told(void *arg, const struct awo_err *err, json_t *answer)
 
 	/* git can read it, so it is accessible; what the API says matters for the end of an order
 	 */
-	if (err != NULL && err->code != AWO_OK) {
+	if (!engine_task_answered(err, answer)) {
+		snprintf(message, sizeof(message),
+		    "git can read it, but the GitHub API could not be asked: %s", err->msg);
+		verify_end(v, true, message);
+	} else if (err != NULL && err->code != AWO_OK) {
 		snprintf(message, sizeof(message), "git can read it, but the GitHub API says: %s",
 		    err->msg);
 		verify_end(v, true, message);
@@ -144,6 +149,11 @@ git_told(void *arg, const struct awo_err *err, json_t *answer)
 	int64_t left = VERIFY_MS - (clock_mono_us() - v->began) / 1000;
 	json_t *q;
 
+	if (!engine_task_answered(err, answer)) {
+		v->done(v->arg, err, NULL);
+		free(v);
+		return;
+	}
 	if (err != NULL && err->code != AWO_OK) {
 		char message[1024];
 
@@ -285,13 +295,20 @@ put(struct putting *p)
 
 /* ---- repository.add */
 
+/* v: NULL also when no verification was asked for; failed: why one did not take place. */
 static void
-added_verified(void *arg, const struct verdict *v)
+added_verified(void *arg, const struct awo_err *failed, const struct verdict *v)
 {
 	struct putting *p = arg;
 	struct p_repository other = {0};
 	struct awo_err err = {0};
 
+	if (failed != NULL) {
+		rpc_fail(p->c, failed);
+		P_FREE(repository, &p->r);
+		free(p);
+		return;
+	}
 	/* somebody may have registered it while the remote was asked */
 	if (store_repository_get(rpc_broker(p->c)->store, (uint32_t)rpc_caller(p->c)->uid,
 		p->r.repository_url, &other, &err) == 0) {
@@ -354,7 +371,7 @@ rpc_repository_add(struct rpc_call *c, const struct p_repository_add *request)
 	P_SET(repository, &p->r, created_at, clock_wall_us());
 	P_SET(repository, &p->r, updated_at, p->r.created_at);
 	if (P_HAS(repository_add, request, verify) && !request->verify)
-		added_verified(p, NULL);
+		added_verified(p, NULL, NULL);
 	else
 		verify_start(b, uid, &u, added_verified, p);
 }
@@ -504,12 +521,19 @@ verdict_stored(void *arg, const struct awo_err *err, const struct store_commit *
 }
 
 static void
-verify_told(void *arg, const struct verdict *v)
+verify_told(void *arg, const struct awo_err *err, const struct verdict *v)
 {
 	struct asking *a = arg;
 	struct p_repository_verify_answer *out = &a->answer;
 	struct store_tx *tx;
 
+	if (v == NULL) {
+		rpc_fail(a->c, err);
+		if (a->registered)
+			P_FREE(repository, &a->r);
+		free(a);
+		return;
+	}
 	P_SET(repository_verify_answer, out, is_accessible, v->ok);
 	P_SET(repository_verify_answer, out, verification_success, v->ok);
 	P_SETS(repository_verify_answer, out, repository_name, a->u.name);

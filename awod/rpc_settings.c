@@ -130,6 +130,10 @@ github_told(void *arg, const struct awo_err *err, json_t *answer)
 	const char *login = json_string_value(json_object_get(answer, "login"));
 	char message[1024];
 
+	if (!engine_task_answered(err, answer)) {
+		rpc_fail(c, err);
+		return;
+	}
 	if (err != NULL && err->code != AWO_OK) {
 		snprintf(message, sizeof(message), "%s", err->msg);
 		answer_test(c, false, message);
@@ -180,11 +184,15 @@ test_github(struct rpc_call *c)
 }
 
 static void
-agent_told(void *arg, const char *name, const struct agent_version *found)
+agent_told(void *arg, const char *name, const struct awo_err *err, const struct agent_version *found)
 {
 	struct p_test_answer answer = {0};
 	CLEAN_FREE char *message = NULL;
 
+	if (found == NULL) {
+		rpc_fail(arg, err);
+		return;
+	}
 	if (found->ok)
 		message = xasprintf("agent %s is there: %s, version %s; whether it is logged in "
 				    "shows the first order",

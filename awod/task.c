@@ -27,6 +27,8 @@ struct task {
 	struct event *deadline;
 	struct buf text;
 	bool exited, timed_out, too_long;
+	bool started;			/* its program runs */
+	bool never_started;		/* not even when its time was over */
 	bool early, asked;		/* as asked for */
 	enum sup_program program;
 	uint32_t owner_uid;
@@ -125,6 +127,8 @@ task_check(struct task *t)
 		ERR(&err, RESOURCE_EXHAUSTED, "", "%s", t->spawn_error);
 	else if (t->spawn_error[0] != '\0')
 		ERR(&err, INTERNAL, "", "%s", t->spawn_error);
+	else if (t->never_started)
+		ERR(&err, UNAVAILABLE, "", "%s could not be started in time: the host is busy; try again", t->verb);
 	else if (t->timed_out)
 		ERR(&err, DEADLINE_EXCEEDED, "", "%s took longer than it may", t->verb);
 	else if (t->too_long)
@@ -199,6 +203,7 @@ on_deadline(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	t->timed_out = true;
+	t->never_started = !t->started;
 	kill_task(t);
 }
 
@@ -298,8 +303,12 @@ task_spawned(struct engine *e, const struct sup_msg *m)
 {
 	struct task *t = task_find(e, m->tag);
 
-	if (t == NULL || m->err == 0)
+	if (t == NULL)
 		return;
+	if (m->err == 0) {
+		t->started = true;
+		return;
+	}
 	snprintf(t->spawn_error, sizeof(t->spawn_error), "cannot start %s: %s: %s", t->verb,
 	    m->what[0] != '\0' ? m->what : "spawn", strerror(m->err));
 	t->spawn_short = is_shortage(m->err);

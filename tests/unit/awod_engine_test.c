@@ -1499,6 +1499,46 @@ an_owner_has_few_tasks_at_once(void **state)
 	assert_int_equal(refused, 1);
 }
 
+static void
+take_failure(void *arg, const struct awo_err *err, json_t *task_answer)
+{
+	struct awo_err *got = arg;
+
+	assert_int_not_equal(err->code, AWO_OK);
+	assert_false(engine_task_answered(err, task_answer) && err->code != AWO_DEADLINE_EXCEEDED);
+	*got = *err;
+}
+
+/* Whoever asked for it is to try again, and learns nothing of what was asked about. */
+static void
+a_task_that_never_started_is_not_one_that_took_too_long(void **state)
+{
+	struct rig *r = *state;
+	struct engine_task t = {.program = SUP_GIT, .verb = "verify", .owner_uid = 1000, .timeout_ms = 100, .asked = true};
+
+	for (int started = 0; started < 2; started++) {
+		struct awo_err got = {0};
+		struct packet p;
+
+		t.request = json_object();
+		engine_task(r->b.engine, &t, take_failure, &got);
+		assert_true(next_packet(r, &p));
+		assert_int_equal(p.m.op, SUP_SPAWN);
+		if (started)
+			answer(r, &p.m, SUP_SPAWNED, 0);
+		spin(r, 300);
+		if (!started)
+			answer(r, &p.m, SUP_SPAWNED, 0);
+		close(p.fds[0]);
+		close(p.fds[1]);
+		answer(r, &p.m, SUP_EXITED, 137);
+		spin(r, 20);
+		assert_int_equal(got.code, started ? AWO_DEADLINE_EXCEEDED : AWO_UNAVAILABLE);
+		assert_true(next_packet(r, &p));
+		assert_int_equal(p.m.op, SUP_KILL);
+	}
+}
+
 /* ---- started out of turn */
 
 static void
@@ -1676,6 +1716,7 @@ main(void)
 		T(awod_may_end_during_a_cleanup),
 		T(messages_wait_for_a_busy_supervisor),
 		T(an_owner_has_few_tasks_at_once),
+		T(a_task_that_never_started_is_not_one_that_took_too_long),
 		T(what_waits_for_a_supervisor_goes_with_awod),
 		T(start_out_of_turn_needs_a_slot),
 		T(start_out_of_turn_needs_ports),

@@ -592,8 +592,8 @@ static void
 repositories_are_registered_once(void **state)
 {
 	struct client *c = client_new(OWNER), *other = client_new(OTHER);
-	json_t *r;
-	char id[37];
+	json_t *r, *answer;
+	char id[37], *verified_at;
 
 	(void)state;
 	rig->task_answer = json_pack("{s:b, s:s}", "ok", 1, "default_branch", "trunk");
@@ -621,6 +621,29 @@ repositories_are_registered_once(void **state)
 	(void)client_ask(c, "repository.update",
 	    json_pack("{s:s, s:[s]}", "id", id, "default_commands", "nothing"));
 	assert_string_equal(client_error(), "invalid_argument");
+	/* a verification that did not take place leaves what is known as it is */
+	r = client_ask(c, "repository.get", json_pack("{s:s}", "id", id));
+	verified_at = strdup(text(r, "last_verified_at"));
+	answer = rig->task_answer;
+	rig->task_answer = NULL;
+	(void)ERR(&rig->task_err, RESOURCE_EXHAUSTED, "", "16 runs are busy");
+	(void)client_ask(c, "repository.verify", json_pack("{s:s}", "id", id));
+	assert_string_equal(client_error(), "resource_exhausted");
+	assert_string_equal(client_message(), "16 runs are busy");
+	(void)client_ask(c, "repository.verify", json_pack("{s:s}", "repository_url", "octo/other"));
+	assert_string_equal(client_error(), "resource_exhausted");
+	(void)client_ask(c, "repository.add", json_pack("{s:s}", "repository_url", "octo/other"));
+	assert_string_equal(client_error(), "resource_exhausted");
+	/* it was killed */
+	(void)ERR(&rig->task_err, UNAVAILABLE, "", "verify was killed by signal 9");
+	(void)client_ask(c, "repository.verify", json_pack("{s:s}", "id", id));
+	assert_string_equal(client_error(), "unavailable");
+	rig->task_err = (struct awo_err){0};
+	rig->task_answer = answer;
+	r = client_ask(c, "repository.get", json_pack("{s:s}", "id", id));
+	assert_true(json_is_true(json_object_get(r, "is_verified")));
+	assert_string_equal(text(r, "last_verified_at"), verified_at);
+	free(verified_at);
 	r = client_ask(c, "repository.list", NULL);
 	assert_int_equal(number(r, "total_count"), 1);
 	/* a failed verification is an answer, and is remembered */
@@ -720,13 +743,18 @@ tests_say_what_is_missing(void **state)
 	assert_true(json_is_false(json_object_get(t, "success")));
 	assert_string_equal(text(t, "message"), "install it or set a path");
 	assert_null(json_object_get(t, "version"));
-	/* no answer at all: the supervisor's words */
+	/* no answer at all is no test that failed: the supervisor's words */
 	json_decref(rig->task_answer);
 	rig->task_answer = NULL;
 	(void)ERR(&rig->task_err, INTERNAL, "", "cannot start version: no more namespaces");
-	t = client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
-	assert_true(json_is_false(json_object_get(t, "success")));
-	assert_string_equal(text(t, "message"), "cannot start version: no more namespaces");
+	(void)client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
+	assert_string_equal(client_error(), "internal");
+	assert_string_equal(client_message(), "cannot start version: no more namespaces");
+	(void)ERR(&rig->task_err, RESOURCE_EXHAUSTED, "", "8 runs are busy");
+	(void)client_ask(c, "settings.test", json_pack("{s:s}", "what", "agent"));
+	assert_string_equal(client_error(), "resource_exhausted");
+	(void)client_ask(c, "settings.test", json_pack("{s:s}", "what", "github"));
+	assert_string_equal(client_error(), "resource_exhausted");
 	rig->task_err = (struct awo_err){0};
 	(void)client_ask(c, "settings.test", json_pack("{s:s, s:s}", "what", "agent", "agent", "nobody"));
 	assert_string_equal(client_field(), "agent");
@@ -742,7 +770,7 @@ credentials_go_in_and_never_out(void **state)
 {
 	struct client *c = client_new(OWNER), *other = client_new(OTHER), *admin = client_new(0);
 	static const char secret[] = "ghp_abcdefghijklmnopqrstuvwxyz";
-	json_t *k, *list;
+	json_t *k, *list, *answer;
 	char *dump;
 
 	(void)state;
@@ -772,6 +800,13 @@ credentials_go_in_and_never_out(void **state)
 	k = client_ask(c, "credential.test", json_pack("{s:s}", "name", "gh"));
 	assert_true(json_is_true(json_object_get(k, "success")));
 	assert_string_equal(text(rig->request, "token"), secret);
+	answer = rig->task_answer;
+	rig->task_answer = NULL;
+	(void)ERR(&rig->task_err, RESOURCE_EXHAUSTED, "", "8 runs are busy");
+	(void)client_ask(c, "credential.test", json_pack("{s:s}", "name", "gh"));
+	assert_string_equal(client_error(), "resource_exhausted");
+	rig->task_answer = answer;
+	rig->task_err = (struct awo_err){0};
 	/* shared ones are administrators' */
 	(void)client_ask(c, "credential.set",
 	    json_pack("{s:s, s:s, s:s, s:b}", "name", "ANTHROPIC_API_KEY", "kind", "agent_key",
