@@ -107,19 +107,6 @@ describe('a list that is on its way', () => {
     readAgain(client, { queryKey: ['said'] });
     await waitFor(() => expect(said).toHaveLength(1));
   });
-  it('does not take back what was read meanwhile', async () => {
-    const old = anOrder({ status: 'running', updated_at: '2026-01-02T11:00:00.000001Z' });
-    let answer: (answer: Response) => void = () => undefined;
-    vi.stubGlobal('fetch', () => new Promise<Response>((resolve) => (answer = resolve)));
-    const client = show(<Probe />);
-    putOrder(client, 'wo-00000001', { ...old, status: 'failed', updated_at: '2026-01-02T11:00:00.000002Z' });
-    answer(new Response(JSON.stringify(list([old]).body)));
-    await screen.findByText('wo-00000001 failed');
-    const later = { ...old, status: 'completed', updated_at: '2026-01-02T11:00:00.000003Z' };
-    void client.invalidateQueries({ queryKey: ['orders'] });
-    answer(new Response(JSON.stringify(list([later as Order]).body)));
-    await screen.findByText('wo-00000001 completed');
-  });
 });
 
 describe('a gate', () => {

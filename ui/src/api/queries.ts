@@ -14,6 +14,7 @@ import { toast } from '../lib/toasts';
 import { api, type OrderAction } from './client';
 import { ApiError, loggedOut } from './http';
 import { useLiveState } from './live';
+import { ofOrder, overtaken, remember } from './overtaken';
 import type {
   Order,
   OrderListAnswer,
@@ -61,28 +62,15 @@ export interface OrderFilter {
 
 type OrderPages = InfiniteData<OrderListAnswer, string | null>;
 
-/** An answer, or what was read of the order while it was on its way: an event may have overtaken it. */
-function newest(client: QueryClient, answered: Order): Order {
-  const since = client.getQueryData<Order>(['order', answered.agent_work_order_id]);
-  return since && since.updated_at > answered.updated_at ? since : answered;
-}
-
-function newestOf(client: QueryClient, answer: OrderListAnswer, filter: OrderFilter): OrderListAnswer {
-  const orders = answer.agent_work_orders.map((order) => newest(client, order));
-  return {
-    ...answer,
-    agent_work_orders: orders.filter((order) => !filter.status || filter.status === order.status),
-  };
-}
-
 export function useOrders(filter: OrderFilter = {}, enabled = true) {
   const query = useInfiniteQuery({
     enabled,
     queryKey: ['orders', filter],
-    queryFn: async ({ pageParam, signal, client }) => {
-      const answer = await api.orders({ ...filter, limit: PAGE, cursor: pageParam ?? undefined }, signal);
-      return newestOf(client, answer, filter);
-    },
+    queryFn: ({ pageParam, signal }) =>
+      overtaken(
+        () => api.orders({ ...filter, limit: PAGE, cursor: pageParam ?? undefined }, signal),
+        (page, id, order) => changePages([page], id, order, filter, pageParam === null)[0] ?? page,
+      ),
     initialPageParam: null as string | null,
     getNextPageParam: (last) => (last.has_more ? last.next_cursor : null),
     refetchInterval: usePolling(),
@@ -133,7 +121,7 @@ export function useCounts(urls: readonly string[], enabled: boolean) {
 export const useOrder = (id: string) =>
   useQuery({
     queryKey: ['order', id],
-    queryFn: async ({ signal, client }) => newest(client, (await api.order(id, signal)).agent_work_order),
+    queryFn: async ({ signal }) => (await ofOrder(id, () => api.order(id, signal))).agent_work_order,
     refetchInterval: usePolling(),
   });
 
@@ -246,9 +234,16 @@ function insert(pages: OrderListAnswer[], order: Order): void {
   pages[at] = { ...page, agent_work_orders: orders, total_count: page.total_count + 1 };
 }
 
-function changePages(pages: OrderPages, id: string, order: Order | null, filter: OrderFilter): OrderPages {
+/** mayCome: whether the order may be added; to a page behind the first that is looked at alone it may not. */
+function changePages(
+  pages: OrderListAnswer[],
+  id: string,
+  order: Order | null,
+  filter: OrderFilter,
+  mayCome = true,
+): OrderListAnswer[] {
   let found = false;
-  const next = pages.pages.map((page) => {
+  const next = pages.map((page) => {
     const at = page.agent_work_orders.findIndex((o) => o.agent_work_order_id === id);
     if (at < 0) return page;
     found = true;
@@ -257,15 +252,18 @@ function changePages(pages: OrderPages, id: string, order: Order | null, filter:
     else orders.splice(at, 1);
     return { ...page, agent_work_orders: orders };
   });
-  if (!found && order && matches(order, filter)) insert(next, order);
-  return { ...pages, pages: next };
+  if (!found && mayCome && order && matches(order, filter)) insert(next, order);
+  return next;
 }
 
 /** Puts an order's record (null: it is gone) into every list and page that has it. */
 export function putOrder(client: QueryClient, id: string, order: Order | null): void {
+  remember(id, order);
   if (order) client.setQueryData<Order>(['order', id], order);
-  for (const [key, pages] of client.getQueriesData<OrderPages>({ queryKey: ['orders'] })) {
-    if (pages) client.setQueryData(key, changePages(pages, id, order, key[1] as OrderFilter));
+  for (const [key, data] of client.getQueriesData<OrderPages>({ queryKey: ['orders'] })) {
+    if (!data) continue;
+    const pages = changePages(data.pages, id, order, key[1] as OrderFilter);
+    client.setQueryData(key, { ...data, pages });
   }
 }
 
@@ -312,10 +310,12 @@ export function useOrderAction() {
   const client = useQueryClient();
   return useMutation({
     mutationFn: ({ id, action, comment, prompt }: ActionRequest) =>
-      api.act(id, action, {
-        ...(comment && (action === 'cancel' ? { reason: comment } : { comment })),
-        ...(prompt && { prompt_text: prompt }),
-      }),
+      ofOrder(id, () =>
+        api.act(id, action, {
+          ...(comment && (action === 'cancel' ? { reason: comment } : { comment })),
+          ...(prompt && { prompt_text: prompt }),
+        }),
+      ),
     onMutate: ({ id, action }) => {
       const before = known(client, id);
       const status = OPTIMISTIC[action];
@@ -328,7 +328,8 @@ export function useOrderAction() {
       toast.success(`${SAID[action]}: ${id}`, message);
     },
     onError: (error, { id, action }, before) => {
-      if (before) putOrder(client, id, before);
+      // unless it was read since
+      if (before && known(client, id)?.updated_at === before.updated_at) putOrder(client, id, before);
       readAgain(client, { queryKey: ['order', id] });
       toast.error(`Could not ${action} ${id}`, error.message);
     },
@@ -340,7 +341,7 @@ export function useDeleteOrder() {
   return useMutation({
     mutationFn: (id: string) => api.deleteOrder(id),
     onMutate: (id) => {
-      const before = client.getQueriesData<OrderPages>({ queryKey: ['orders'] });
+      const before = known(client, id);
       putOrder(client, id, null);
       return before;
     },
@@ -349,7 +350,8 @@ export function useDeleteOrder() {
       toast.success(`Deleted ${id}`);
     },
     onError: (error, id, before) => {
-      before?.forEach(([key, pages]) => client.setQueryData(key, pages));
+      const order = known(client, id) ?? before;
+      if (order) putOrder(client, id, order);
       toast.error(`Could not delete ${id}`, error.message);
     },
   });
