@@ -180,7 +180,7 @@ static void
 ask(struct broker *b, const struct config_agent *a, uint32_t uid, struct question *q)
 {
 	struct engine_task task = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = uid, .timeout_ms = TASK_MS,
-		.asked = !q->background};
+		.asked = !q->background, .asked_by = uid};
 	json_t *paths = json_array();
 
 	for (size_t i = 0; i < a->paths.n; i++)

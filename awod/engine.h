@@ -71,7 +71,8 @@ struct engine_task {
 	json_t *request;
 	int timeout_ms;
 	bool early;			/* success is told before the process has ended, which may hold its cache for a moment */
-	bool asked;			/* somebody asked for it: of these an owner may have few at once (RESOURCE_EXHAUSTED) */
+	bool asked;			/* somebody asked for it: of these one may have few at once (RESOURCE_EXHAUSTED) */
+	uint32_t asked_by;		/* with asked: who, which for what an administrator asks need not be the owner */
 };
 /* The name of a repository's cache: 64 digits of its canonical URL. */
 void engine_cache_name(const char *canonical, char out[65]);

@@ -37,6 +37,7 @@ ask_git(struct rpc_call *c, const char *verb, json_t *request, engine_task_done 
 	    .id = row->pub.agent_work_order_id,
 	    .cache = cache,
 	    .asked = true,
+	    .asked_by = (uint32_t)rpc_caller(c)->uid,
 	    .request = request,
 	    .timeout_ms = GIT_MS};
 

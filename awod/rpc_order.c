@@ -418,6 +418,7 @@ rpc_order_get(struct rpc_call *c, const struct p_order_get *request)
 	    .flags = SUP_NET,
 	    .owner_uid = row->owner_uid,
 	    .asked = true,
+	    .asked_by = (uint32_t)rpc_caller(c)->uid,
 	    .timeout_ms = REFRESH_MS};
 	struct repo_url u;
 	json_t *q;

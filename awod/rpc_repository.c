@@ -145,7 +145,7 @@ git_told(void *arg, const struct awo_err *err, json_t *answer)
 	struct verify *v = arg;
 	const char *branch = json_string_value(json_object_get(answer, "default_branch"));
 	struct engine_task task = {
-	    .program = SUP_FORGE, .verb = "repository", .flags = SUP_NET, .owner_uid = v->uid, .asked = true};
+	    .program = SUP_FORGE, .verb = "repository", .flags = SUP_NET, .owner_uid = v->uid, .asked = true, .asked_by = v->uid};
 	int64_t left = VERIFY_MS - (clock_mono_us() - v->began) / 1000;
 	json_t *q;
 
@@ -190,7 +190,8 @@ verify_start(struct broker *b, uint32_t uid, const struct repo_url *u, verified 
 {
 	struct verify *v = xcalloc(1, sizeof(*v));
 	struct engine_task task = {
-	    .program = SUP_GIT, .verb = "verify", .owner_uid = uid, .asked = true, .timeout_ms = VERIFY_MS};
+	    .program = SUP_GIT, .verb = "verify", .owner_uid = uid, .asked = true, .asked_by = uid,
+	    .timeout_ms = VERIFY_MS};
 
 	*v = (struct verify){
 	    .b = b, .uid = uid, .u = *u, .began = clock_mono_us(), .done = done, .arg = arg};

@@ -153,6 +153,7 @@ test_github_token(struct rpc_call *c, const char *token)
 	    .flags = SUP_NET,
 	    .owner_uid = (uint32_t)rpc_caller(c)->uid,
 	    .asked = true,
+	    .asked_by = (uint32_t)rpc_caller(c)->uid,
 	    .timeout_ms = TEST_MS};
 
 	task.request = json_pack("{s:s, s:s}", "api_url", b->conf->github_api_url, "token", token);

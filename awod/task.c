@@ -31,7 +31,7 @@ struct task {
 	bool never_started;		/* not even when its time was over */
 	bool early, asked;		/* as asked for */
 	enum sup_program program;
-	uint32_t owner_uid;
+	uint32_t asked_by;
 	bool told;			/* it said that it has done its work, and so was its caller */
 	int status;
 	char verb[32];
@@ -217,7 +217,7 @@ check_room(const struct engine *e, const struct engine_task *in, struct awo_err 
 	if (!in->asked)
 		return 0;
 	for (const struct task *t = e->tasks; t != NULL; t = t->next)
-		n += t->asked && t->program == in->program && t->owner_uid == in->owner_uid;
+		n += t->asked && t->program == in->program && t->asked_by == in->asked_by;
 	if (n < at_once[in->program])
 		return 0;
 	return ERR(err, RESOURCE_EXHAUSTED, "",
@@ -247,7 +247,7 @@ engine_task(struct engine *e, const struct engine_task *in, engine_task_done *do
 	t->early = in->early;
 	t->asked = in->asked;
 	t->program = in->program;
-	t->owner_uid = in->owner_uid;
+	t->asked_by = in->asked_by;
 	t->arg = arg;
 	snprintf(t->verb, sizeof(t->verb), "%s", in->verb);
 	t->next = e->tasks;

@@ -1459,26 +1459,35 @@ an_owner_has_few_tasks_at_once(void **state)
 	struct rig *r = *state;
 	unsigned refused = 0;
 	struct packet first, p;
-	struct engine_task t = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = 1000, .timeout_ms = 10000, .asked = true};
+	struct engine_task t = {.program = SUP_AGENT_VERSION, .verb = "version", .owner_uid = 1000, .timeout_ms = 10000, .asked = true,
+	    .asked_by = 1000};
 
 	for (int i = 0; i < 3; i++) {
 		t.request = json_object();
 		engine_task(r->b.engine, &t, count_refused, &refused);
 	}
 	assert_int_equal(refused, 1);
-	/* another program, another owner, and what nobody asked for are not counted with them */
+	/* another program, another who asks, and what nobody asked for are not counted with them */
 	t.request = json_object();
 	t.program = SUP_FORGE;
 	engine_task(r->b.engine, &t, count_refused, &refused);
 	t.request = json_object();
 	t.program = SUP_AGENT_VERSION;
-	t.owner_uid = 1001;
+	t.asked_by = 1001;
 	engine_task(r->b.engine, &t, count_refused, &refused);
 	t.request = json_object();
-	t.owner_uid = 1000;
+	t.asked_by = 1000;
 	t.asked = false;
 	engine_task(r->b.engine, &t, count_refused, &refused);
 	assert_int_equal(refused, 1);
+	/* nor has one more room for what is another's */
+	t.request = json_object();
+	t.owner_uid = 1001;
+	t.asked = true;
+	engine_task(r->b.engine, &t, count_refused, &refused);
+	assert_int_equal(refused, 2);
+	t.owner_uid = 1000;
+	refused = 1;
 	for (int i = 0; i < 5; i++) {
 		assert_true(next_packet(r, &p));
 		assert_int_equal(p.m.op, SUP_SPAWN);
@@ -1494,7 +1503,6 @@ an_owner_has_few_tasks_at_once(void **state)
 	answer(r, &first.m, SUP_EXITED, 0);
 	spin(r, 20);
 	t.request = json_object();
-	t.asked = true;
 	engine_task(r->b.engine, &t, count_refused, &refused);
 	assert_int_equal(refused, 1);
 }

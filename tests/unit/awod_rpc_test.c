@@ -501,7 +501,7 @@ static void
 progress_comes_from_git_or_the_record(void **state)
 {
 	static const char sha[] = "0123456789012345678901234567890123456789";
-	struct client *c = client_new(OWNER);
+	struct client *c = client_new(OWNER), *admin = client_new(0);
 	struct order_row *r = rig_order("wo-00000001", OWNER, order_status_running);
 	json_t *g;
 
@@ -530,8 +530,13 @@ progress_comes_from_git_or_the_record(void **state)
 	assert_string_equal(text(rig->request, "head"), sha);
 	/* no commits: the phase of the running step */
 	assert_string_equal(text(g, "current_phase"), "planning");
+	/* what an administrator asks is run for the owner, whose own calls it takes no room from */
+	(void)client_ask(admin, "order.progress", id_of("wo-00000001"));
+	assert_int_equal(rig->task_owner, OWNER);
+	assert_int_equal(rig->asked_by, 0);
 	r->pub.status = order_status_completed;
 	g = client_ask(c, "order.progress", id_of("wo-00000001"));
+	assert_int_equal(rig->asked_by, OWNER);
 	assert_string_equal(text(g, "current_phase"), "completed");
 	/* what awo-git answers is not believed to be well-formed */
 	json_object_set_new(rig->task_answer, "git_commit_count", json_string("many"));
@@ -557,12 +562,13 @@ progress_comes_from_git_or_the_record(void **state)
 	(void)client_ask(c, "order.diff", id_of("wo-00000001"));
 	assert_string_equal(client_error(), "failed_precondition");
 	client_free(c);
+	client_free(admin);
 }
 
 static void
 refresh_asks_github(void **state)
 {
-	struct client *c = client_new(OWNER);
+	struct client *c = client_new(OWNER), *admin = client_new(0);
 	struct order_row *r = rig_order("wo-00000001", OWNER, order_status_completed);
 	json_t *o;
 
@@ -575,6 +581,10 @@ refresh_asks_github(void **state)
 	    json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
 	assert_string_equal(
 	    text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
+	assert_int_equal(rig->asked_by, OWNER);
+	(void)client_ask(admin, "order.get", json_pack("{s:s, s:b}", "agent_work_order_id", "wo-00000001", "refresh", 1));
+	assert_int_equal(rig->task_owner, OWNER);
+	assert_int_equal(rig->asked_by, 0);
 	assert_int_equal(number(rig->request, "number"), 12);
 	assert_string_equal(text(rig->request, "owner"), "octo");
 	(void)ERR(&rig->task_err, UNAVAILABLE, "", "rate limit");
@@ -584,6 +594,7 @@ refresh_asks_github(void **state)
 	assert_string_equal(
 	    text(json_object_get(o, "agent_work_order"), "github_pull_request_state"), "merged");
 	client_free(c);
+	client_free(admin);
 }
 
 /* ---- repositories */

@@ -239,6 +239,8 @@ engine_task(struct engine *e, const struct engine_task *t, engine_task_done *don
 	snprintf(rig->verb, sizeof(rig->verb), "%s", t->verb);
 	rig->program = t->program;
 	rig->flags = t->flags;
+	rig->task_owner = t->owner_uid;
+	rig->asked_by = t->asked_by;
 	rig->tasks++;
 	json_decref(rig->request);
 	rig->request = t->request;

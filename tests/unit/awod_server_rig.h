@@ -31,7 +31,7 @@ struct rig {
 	struct held held[256];
 	size_t nheld;
 	char verb[32]; /* of the last task */
-	uint32_t program, flags;
+	uint32_t program, flags, task_owner, asked_by;
 	json_t *request;
 	json_t *task_answer; /* what the next tasks answer */
 	struct awo_err task_err;
