@@ -138,12 +138,14 @@ export const scenarios = {
   },
 
   async 'Escape is for the dialog, not for a message that has come up since'(browser) {
-    const id = await createOrder(repository, 'Go wrong\ndemo@planning: sleep 1\ndemo@planning: fail no good');
     const t = await open(browser, '/ui/repositories');
     const { page } = t;
+    await page.getByText('Live', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Add repository' }).click();
     const add = page.getByRole('dialog', { name: 'Add repository' });
     await add.getByLabel('Repository URL').fill('octo/sample');
+    // of one that the page has seen running
+    const id = await createOrder(repository, 'Go wrong\ndemo@planning: sleep 3\ndemo@planning: fail no good');
     const message = page.locator('[data-message]').getByText('Failed: Go wrong');
     await message.waitFor();
     await page.keyboard.press('Escape');
