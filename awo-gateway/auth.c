@@ -28,6 +28,7 @@ struct entry {
 	struct entry *next;
 	struct who who;
 	int64_t until_us; /* monotonic: believed so long */
+	int64_t used_us;  /* monotonic: when it was last asked with */
 	struct room room;
 };
 
@@ -71,7 +72,7 @@ sweep(struct auth *a, int64_t now, bool all)
 	a->swept_us = now;
 	for (size_t i = 0; i < SLOTS; i++)
 		for (struct entry **p = &a->slots[i]; *p != NULL;)
-			if (all || now - (*p)->room.filled_us > MINUTE_US)
+			if (all || now - (*p)->used_us > MINUTE_US)
 				drop(a, p);
 			else
 				p = &(*p)->next;
@@ -87,11 +88,10 @@ keep(struct gateway *g, const struct who *who, int64_t ends_us)
 	p = find_slot(g->auth, who->auth);
 	if (*p == NULL) {
 		*p = xcalloc(1, sizeof(**p));
-		(*p)->room.filled_us = now; /* for sweep() */
-		(*p)->room.left = (double)g->conf->gateway_rate_limit;
 		g->auth->n++;
 	}
 	(*p)->who = *who;
+	(*p)->used_us = now;
 	(*p)->until_us = now + (left < KEEP_US ? left : KEEP_US);
 	return *p;
 }
@@ -191,6 +191,7 @@ decide(struct request *rq, struct entry *e, unsigned scope, auth_done *done)
 	int wait = known_wait(rq->g, e);
 
 	rq->who = e->who;
+	e->used_us = clock_mono_us();
 	if (wait > 0) {
 		answer_too_many(rq, wait, "gateway.rate_limit");
 		return;
