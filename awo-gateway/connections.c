@@ -24,9 +24,14 @@
 	    << 20) /* bytes of requests that have not arrived as a whole, of all connections */
 #define ARRIVE_US (20 * INT64_C(1000000)) /* from a request's first byte to its last */
 #define FIRST_US (10 * INT64_C(1000000))  /* from the connection to the first byte */
-#define IDLE_US INT64_C(1000000)	  /* between requests, while there is no room for others */
-#define LAST_US (3 * INT64_C(1000000))	  /* from the last answer to the client's end */
-#define LAST_BYTES ((size_t)1 << 20)	  /* of what the client sends meanwhile */
+#define TAKE_US (20 * INT64_C(1000000))	  /* an answer is there, and nothing of it is taken */
+/* While there is no room for others: who asks for least is not to stay longest. An honest client
+ * sends its request with the connection, and one that is cut between two connects again. */
+#define CROWDED_ARRIVE_US (5 * INT64_C(1000000))
+#define CROWDED_FIRST_US INT64_C(1000000)
+#define CROWDED_IDLE_US INT64_C(1000000) /* between requests */
+#define LAST_US (3 * INT64_C(1000000))	 /* from the last answer to the client's end */
+#define LAST_BYTES ((size_t)1 << 20)	 /* of what the client sends meanwhile */
 #define SWEEP_MS 250
 #define READ_AHEAD ((size_t)64 << 10)
 #define BUCKETS 1024
@@ -45,7 +50,11 @@ struct conn {
 	struct bufferevent *bev; /* what it is found by */
 	int fd;			 /* -1: evhttp has not told it to the bufferevent yet */
 	uint64_t cookie;
-	int64_t since_us; /* of the connection, the request that arrives, or the last answer */
+	int64_t since_us; /* of the connection, the request that arrives, the last answer, or when
+			     the client was last seen to take some of one */
+	uint64_t written; /* bytes of all answers */
+	uint64_t passed;  /* of them the kernel has */
+	uint64_t taken;	  /* of these the client has, as far as was seen */
 	size_t waiting;	  /* bytes of it */
 	bool busy;	  /* a request is being answered */
 	bool idle;	  /* between requests: evhttp's own timeout holds, unless others wait */
@@ -154,6 +163,16 @@ arrived(struct evbuffer *input, const struct evbuffer_cb_info *info, void *arg)
 }
 
 static void
+answered(struct evbuffer *output, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct conn *c = arg;
+
+	(void)output;
+	c->written += info->n_added;
+	c->passed += info->n_deleted;
+}
+
+static void
 conn_free(struct conn *c)
 {
 	struct connections *cs = c->owner;
@@ -180,22 +199,43 @@ conn_find(struct connections *cs, const struct bufferevent *bev)
 static bool
 is_sending(const struct conn *c)
 {
+	return c->taken < c->written;
+}
+
+/* A slow client that reads is patient enough for us: its time starts anew with whatever it takes.
+ */
+static void
+see_taken(struct conn *c, int64_t now)
+{
 	int unsent = 0;
 
-	return ioctl(c->fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
+	if (!is_sending(c) || c->fd < 0 || ioctl(c->fd, SIOCOUTQ, &unsent) != 0)
+		return;
+	/* an end that was sent counts as a byte */
+	if ((uint64_t)unsent < c->passed && c->passed - (uint64_t)unsent > c->taken) {
+		c->taken = c->passed - (uint64_t)unsent;
+		c->since_us = now;
+	}
 }
 
 /* How long a connection that is not being answered may stay as it is. */
 static int64_t
 patience(const struct conn *c)
 {
-	if (c->idle && !c->owner->paused)
+	bool crowded = c->owner->paused;
+
+	if (c->idle && !crowded)
 		return INT64_MAX;
-	if (c->idle)
-		return is_sending(c) ? ARRIVE_US : IDLE_US;
-	if (c->last)
+	if (c->last && !c->idle)
 		return LAST_US;
-	return c->waiting > 0 ? ARRIVE_US : FIRST_US;
+	/* what it asks next is not read before */
+	if (is_sending(c))
+		return TAKE_US;
+	if (c->idle)
+		return CROWDED_IDLE_US;
+	if (c->waiting > 0)
+		return crowded ? CROWDED_ARRIVE_US : ARRIVE_US;
+	return crowded ? CROWDED_FIRST_US : FIRST_US;
 }
 
 static void
@@ -206,9 +246,14 @@ sweep(struct connections *cs)
 
 	for (c = LIST_FIRST(&cs->all); c != NULL; c = next) {
 		next = LIST_NEXT(c, all);
-		if (is_gone(c))
+		if (is_gone(c)) {
 			conn_free(c);
-		else if (!c->busy && now - c->since_us > patience(c))
+			continue;
+		}
+		if (c->busy)
+			continue;
+		see_taken(c, now);
+		if (now - c->since_us > patience(c))
 			cut(c);
 	}
 	if (cs->listener == NULL)
@@ -252,6 +297,7 @@ connections_new(struct event_base *base, void *arg)
 	LIST_INSERT_HEAD(&cs->all, c, all);
 	LIST_INSERT_HEAD(bucket_of(cs, bev), c, bucket);
 	evbuffer_add_cb(bufferevent_get_input(bev), arrived, c);
+	evbuffer_add_cb(bufferevent_get_output(bev), answered, c);
 	g->count.connections++;
 	if (++cs->n >= cs->max && !cs->paused)
 		sweep(cs);
