@@ -226,11 +226,11 @@ patience(const struct conn *c)
 
 	if (c->idle && !crowded)
 		return INT64_MAX;
-	if (c->last && !c->idle)
-		return LAST_US;
 	/* what it asks next is not read before */
 	if (is_sending(c))
 		return TAKE_US;
+	if (c->last && !c->idle)
+		return LAST_US;
 	if (c->idle)
 		return CROWDED_IDLE_US;
 	if (c->waiting > 0)
