@@ -100,7 +100,8 @@ name_branch(struct task *t, const char *there, json_t *answer)
 	if (there != NULL && repo_branch_ok(there) && (base == NULL || strcmp(there, base) != 0)) {
 		if (append == NULL || strstr(there, append) != NULL)
 			return;
-		name = longer = xasprintf("%.200s-%s", there, append);
+		longer = xasprintf("%.200s-%s", there, append);
+		name = longer;
 	}
 	if (strlen(name) > REPO_BRANCH_MAX - 4 || make_branch(t, name, false, answer) < 0) {
 		t->err = (struct task_err){0};
