@@ -24,7 +24,7 @@ def machine():
 
 
 def processors():
-    """Seconds of all processors: those that passed, and those that the host gave to others while they were wanted here."""
+    """Ticks of all processors: those that passed, and those that the host gave to others while they were wanted here."""
     ticks = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     return sum(ticks), ticks[7]
 

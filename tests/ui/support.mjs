@@ -139,11 +139,7 @@ export async function api(method, path, body) {
 export const orderOf = async (id) => (await api('GET', `/agent-work-orders/${id}`)).agent_work_order;
 
 export async function createOrder(repository_url, user_request, more = {}) {
-  const made = await api('POST', '/agent-work-orders', {
-    repository_url,
-    user_request,
-    ...more,
-  });
+  const made = await api('POST', '/agent-work-orders', { repository_url, user_request, ...more });
   return made.agent_work_order.agent_work_order_id;
 }
 

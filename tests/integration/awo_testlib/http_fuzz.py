@@ -133,9 +133,10 @@ def answers(data, methods):
         assert re.fullmatch(r"HTTP/1\.[01] \d{3} [A-Za-z ]+", first), first
         headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in lines)}
         status = int(first.split(" ")[1])
-        # of one whose first line is longer than may be the method is not known
-        unread = status == 400 and headers.get("connection") == "close" and not data.startswith(b"HTTP/1.", end + 4)
-        bare = (methods[len(out)] == "HEAD" and not (unread and data[end + 4:])) or status in (204, 304)
+        bare = methods[len(out)] == "HEAD" or status in (204, 304)
+        # of one whose first line is longer than may be nobody has read the method
+        if status == 400 and headers.get("connection") == "close" and data[end + 4:]:
+            bare = False
         size = 0 if bare else int(headers["content-length"])
         body = data[end + 4:end + 4 + size]
         assert len(body) == size, "an answer breaks off"
