@@ -320,7 +320,7 @@ ssh_serve(void **state)
 {
 	if (fresh(state) < 0)
 		return -1;
-	if (sh_status("test -x /usr/sbin/sshd && command -v ssh-keygen >/dev/null") != 0)
+	if (sh_status("test -x /usr/sbin/sshd && command -v ssh-keygen >/dev/null && id -un >/dev/null 2>&1") != 0)
 		return 0;
 	sh("rm -rf ssh && mkdir -m 700 ssh && cd ssh && ssh-keygen -q -t ed25519 -N '' -f host && "
 	   "ssh-keygen -q -t ecdsa -N '' -f host2 && "
@@ -388,7 +388,7 @@ ssh(void **state)
 
 	(void)state;
 	if (sh_status("test -f ssh/port") != 0) {
-		print_message("SKIPPED: no sshd here\n");
+		print_message("SKIPPED: no sshd here, or no account for it to log in\n");
 		skip();
 	}
 	(void)snprintf(
