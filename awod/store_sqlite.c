@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "awod/migrations.h"
+#include "awod/sqlite_log.h"
 #include "awod/store.h"
 #include "common/buf.h"
 #include "common/clean.h"
@@ -2587,21 +2588,23 @@ get_number(sqlite3 *db, const char *sql, int64_t *out, struct awo_err *err)
 }
 
 static int
-open_conn(struct store *s, const char *uri, struct conn *c, int cache_kib, struct awo_err *err)
+open_conn(struct store *s, const char *uri, const char *vfs, struct conn *c, int cache_kib,
+    struct awo_err *err)
 {
-	char sql[80];
+	char sql[120];
 	int rc;
 
 	rc = sqlite3_open_v2(uri, &c->db,
 	    SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_URI,
-	    NULL);
+	    vfs);
 	if (rc != SQLITE_OK)
 		return sqlite_error(c->db, rc, s->path ? s->path : "memory", err);
 	sqlite3_extended_result_codes(c->db, 1);
 	sqlite3_busy_timeout(c->db, 5000);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-	snprintf(sql, sizeof(sql), "PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY", cache_kib);
+	snprintf(sql, sizeof(sql),
+	    "PRAGMA synchronous = FULL; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY", cache_kib);
 	return exec(c->db, sql, "cannot use the database", err);
 }
 
@@ -2631,8 +2634,7 @@ set_journal(struct store *s, struct awo_err *err)
 	 * Once the log has its full size, a sync does not wait for the file's own growth, which takes half as long again: 2000
 	 * pages are reached soon, and the copying that they put off is still shared by hundreds of commits.
 	 */
-	return exec(s->writer.db, "PRAGMA synchronous = FULL; PRAGMA wal_autocheckpoint = 2000",
-	    s->path, err);
+	return exec(s->writer.db, "PRAGMA wal_autocheckpoint = 2000", s->path, err);
 }
 
 static int
@@ -2838,10 +2840,15 @@ store_open(struct event_base *base, const struct store_options *o, struct awo_er
 		ids_hex(name, 8);
 		uri = xasprintf("file:/awo-%s?vfs=memdb", name);
 	}
-	if (open_conn(s, uri, &s->writer, WRITER_CACHE_KIB, err) < 0 || check_database(s, &version, err) < 0 ||
+	if (sqlite_log_register() != SQLITE_OK) {
+		ERR(err, RESOURCE_EXHAUSTED, "", "SQLite cannot be initialised");
+		goto fail;
+	}
+	/* a database in memory has a VFS of its own: what the URI says comes first */
+	if (open_conn(s, uri, SQLITE_LOG_VFS, &s->writer, WRITER_CACHE_KIB, err) < 0 || check_database(s, &version, err) < 0 ||
 	    set_journal(s, err) < 0 || migrate(s, version, o->backup_dir, err) < 0 ||
 	    load_counts(s, err) < 0 || load_numbers(s, err) < 0 ||
-	    open_conn(s, uri, &s->reader, READER_CACHE_KIB, err) < 0 ||
+	    open_conn(s, uri, NULL, &s->reader, READER_CACHE_KIB, err) < 0 ||
 	    exec(s->reader.db, "PRAGMA query_only = 1", "cannot use the database", err) < 0 ||
 	    start(s, base, err) < 0)
 		goto fail;
