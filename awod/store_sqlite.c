@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <sqlite3.h>
 #include <stdatomic.h>
@@ -35,6 +36,7 @@
 #define RECENT 64	/* orders that were asked for lately, kept as they were read */
 #define RECENT_TEXT 8192 /* bytes of request and error that such an order may have */
 #define RECENT_REPOSITORIES 16
+#define SOON_US 200 /* a job that comes within it finds the thread awake */
 
 /* ---- errors: the only place that knows SQLite's codes */
 
@@ -994,6 +996,7 @@ struct store {
 	struct job *out, **out_last;
 	size_t busy;  /* jobs that the thread has taken and not yet handed back */
 	bool waiting; /* the thread, for its bell */
+	atomic_bool has_in; /* the same as in != NULL, for the thread when it watches for it without the lock */
 	bool stop;
 	struct bell jobs, answers;
 	struct event *ev;
@@ -1384,6 +1387,7 @@ enqueue(struct store *s, struct job *job)
 	job->next = NULL;
 	*s->in_last = job;
 	s->in_last = &job->next;
+	atomic_store_explicit(&s->has_in, true, memory_order_relaxed);
 	waiting = s->waiting;
 	s->waiting = false;
 	pthread_mutex_unlock(&s->lock);
@@ -2342,16 +2346,40 @@ do_jobs(struct store *s, struct job *first)
 	return end;
 }
 
+/*
+ * Who hands in one job after the other, and awaits each, would find the thread asleep each time, and its processor with it: to
+ * wake both takes longer than the job. So a thread whose last job came soon watches for the next one, for as long.
+ */
+static void
+watch(struct store *s, int64_t until)
+{
+	while (!atomic_load_explicit(&s->has_in, memory_order_relaxed) && clock_mono_us() < until)
+		;
+}
+
+/* Whether another processor can be at work while this thread watches. */
+static bool
+may_watch(void)
+{
+	cpu_set_t set;
+
+	return sched_getaffinity(0, sizeof(set), &set) == 0 && CPU_COUNT(&set) > 1;
+}
+
 static void *
 store_thread(void *arg)
 {
 	struct store *s = arg;
+	bool may = may_watch(), soon = false;
 
 	pthread_setname_np(pthread_self(), "store");
 	for (;;) {
+		int64_t idle_since = clock_mono_us();
 		struct job *jobs;
 		size_t n = 0;
 
+		if (may && soon && !s->backup)
+			watch(s, idle_since + SOON_US);
 		pthread_mutex_lock(&s->lock);
 		while (!s->in && !s->stop && !s->backup) {
 			s->waiting = true;
@@ -2360,8 +2388,10 @@ store_thread(void *arg)
 			pthread_mutex_lock(&s->lock);
 		}
 		s->waiting = false;
+		soon = clock_mono_us() - idle_since < SOON_US;
 		jobs = s->in;
 		s->in = NULL;
+		atomic_store_explicit(&s->has_in, false, memory_order_relaxed);
 		s->in_last = &s->in;
 		for (struct job *j = jobs; j; j = j->next)
 			n++;

@@ -15,6 +15,7 @@
 #include "awod/store.h"
 #include "common/buf.h"
 #include "common/clean.h"
+#include "common/clock.h"
 #include "common/files.h"
 #include "common/ids.h"
 #include "common/log.h"
@@ -404,6 +405,27 @@ test_shared_commit(void **state)
 	store_counts(p->s, counts);
 	assert_int_equal(counts[order_status_none], MANY * 9 / 10);
 	assert_int_equal(counts[order_status_pending], MANY * 9 / 10);
+}
+
+/* The thread watches for a job for a while, then sleeps: at any moment of it a job is seen. */
+static void
+test_one_after_the_other(void **state)
+{
+	enum { MANY = 500 };
+	struct place *p = *state;
+	unsigned seed = (unsigned)clock_mono_us();
+	int64_t counts[order_status_cancelled + 1];
+
+	print_message("seed %u\n", seed);
+	for (int i = 0; i < MANY; i++) {
+		char id[12];
+
+		snprintf(id, sizeof(id), "wo-%08x", (unsigned)i);
+		insert(p, id, 1, order_status_pending);
+		usleep((useconds_t)rand_r(&seed) % 500);
+	}
+	store_counts(p->s, counts);
+	assert_int_equal(counts[order_status_pending], MANY);
 }
 
 /* Lists of words come back as they were, plain ones and those that JSON escapes. */
@@ -1793,6 +1815,7 @@ main(void)
 	    BOTH(test_order_round_trip),
 	    BOTH(test_not_found),
 	    BOTH(test_shared_commit),
+	    BOTH(test_one_after_the_other),
 	    BOTH(test_idempotency_key),
 	    BOTH(test_words),
 	    BOTH(test_lend),
