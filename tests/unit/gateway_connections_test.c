@@ -13,6 +13,7 @@
 #include <event2/buffer.h>
 #include <event2/event.h>
 #include <event2/http.h>
+#include <event2/http_struct.h>
 
 #include "tests/unit/cmocka_all.h"
 
@@ -24,6 +25,7 @@
 #define SWEEPS_MS 400 /* time for a look at all connections */
 #define CONNECTIONS_MAX 4096
 #define ANSWER ((size_t)4 << 20)
+#define LAST_ANSWER 40000
 
 /* the linker's name for what stands in; NOLINTNEXTLINE(bugprone-reserved-identifier) */
 int64_t __wrap_clock_mono_us(void);
@@ -44,7 +46,8 @@ struct rig {
 	size_t got; /* bytes of answers, of all clients */
 };
 
-/* /large gets an answer that no buffer of the kernel holds, everything else a small one. */
+/* /large gets an answer that no buffer of the kernel holds, /last one that it does hold and that is the connection's last,
+ * everything else a small one. */
 static void
 on_request(struct evhttp_request *http, void *arg)
 {
@@ -52,16 +55,24 @@ on_request(struct evhttp_request *http, void *arg)
 	struct bufferevent *bev =
 	    evhttp_connection_get_bufferevent(evhttp_request_get_connection(http));
 	bool is_large = strcmp(evhttp_request_get_uri(http), "/large") == 0;
+	bool is_last = strcmp(evhttp_request_get_uri(http), "/last") == 0;
 	struct evbuffer *body = evbuffer_new();
-	const int size = 4096;
+	const int size = is_last ? 2 * LAST_ANSWER : 4096;
 	char *text = xcalloc(1, ANSWER);
 
 	assert_non_null(body);
 	memset(text, 'x', ANSWER);
 	connections_busy(&r->g, bev, true);
 	(void)setsockopt(bufferevent_getfd(bev), SOL_SOCKET, SO_SNDBUF, &size, sizeof(size));
-	evbuffer_add(body, text, is_large ? ANSWER : 10);
-	evhttp_send_reply(http, 200, "OK", body);
+	evbuffer_add(body, text, is_large ? ANSWER : is_last ? LAST_ANSWER : 10);
+	if (is_last) {
+		evhttp_send_reply_start(http, 200, "OK");
+		evhttp_send_reply_chunk(http, body);
+		http->userdone = 1;
+		connections_last(&r->g, bev);
+	} else {
+		evhttp_send_reply(http, 200, "OK", body);
+	}
 	connections_busy(&r->g, bev, false);
 	evbuffer_free(body);
 	free(text);
@@ -243,6 +254,23 @@ an_answer_that_is_being_taken_has_its_time(void **state)
 	}
 }
 
+/* Who still sends, as a client that pipelines does, would lose what is left of the answer with the connection. */
+static void
+the_last_answer_has_its_time_too(void **state)
+{
+	struct rig *r = *state;
+	int reader = client(r, REQUEST("/last"));
+
+	for (int i = 0; i < 10; i++) {
+		pass(r, 5 * SECOND, reader, 5000);
+		(void)send(reader, "G", 1, MSG_NOSIGNAL);
+	}
+	assert_true(r->got > LAST_ANSWER);
+	pass(r, 4 * SECOND, reader, 0);
+	assert_true(is_cut(reader));
+	close(reader);
+}
+
 int
 main(void)
 {
@@ -253,6 +281,7 @@ main(void)
 		a_request_that_drips_is_not_waited_for, setup, teardown),
 	    cmocka_unit_test_setup_teardown(
 		an_answer_that_is_being_taken_has_its_time, setup, teardown),
+	    cmocka_unit_test_setup_teardown(the_last_answer_has_its_time_too, setup, teardown),
 	};
 
 	/* as in the gateway */
