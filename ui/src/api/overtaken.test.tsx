@@ -4,7 +4,9 @@ import userEvent from '@testing-library/user-event';
 import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { anOrder, FakeSource } from '../testing';
 import { startLive } from './live';
-import { putOrder, useDeleteOrder, useOrderAction, useOrders, useUnfinished } from './queries';
+import { useAddRepository, useDeleteOrder, useOrderAction } from './actions';
+import { putOrder } from './orders';
+import { useOrders, useRepositories, useUnfinished } from './queries';
 import type { Order } from './types';
 
 const ID = 'wo-00000001';
@@ -65,9 +67,28 @@ function Unfinished() {
   return <p data-testid="shown">{told(useUnfinished({}, true))}</p>;
 }
 
-function show(what: 'all' | 'unfinished') {
+function Repositories() {
+  const adding = useAddRepository();
+  return (
+    <>
+      <p data-testid="shown">
+        {useRepositories()
+          .data?.map((r) => r.repository_url)
+          .join(', ') ?? 'not read'}
+      </p>
+      <button onClick={() => adding.mutate({ repository_url: 'https://git.example/a' })}>add</button>
+    </>
+  );
+}
+
+const PARTS = { all: All, unfinished: Unfinished, repositories: Repositories };
+
+function show(what: keyof typeof PARTS) {
+  const Part = PARTS[what];
   render(
-    <QueryClientProvider client={client}>{what === 'all' ? <All /> : <Unfinished />}</QueryClientProvider>,
+    <QueryClientProvider client={client}>
+      <Part />
+    </QueryClientProvider>,
   );
 }
 
@@ -148,5 +169,17 @@ describe('an event that overtakes an action', () => {
     act(() => putOrder(client, other.agent_work_order_id, anOrder({ ...completed, ...other })));
     await deleting.answer({ detail: 'it runs' }, 409);
     await shows('1 running, 2 completed');
+  });
+});
+
+describe('a repository that is refused', () => {
+  it('goes also from a list that could not be read', async () => {
+    show('repositories');
+    await (await next('GET')).answer({ detail: 'no' }, 500);
+    await userEvent.click(screen.getByText('add'));
+    await shows('https://git.example/a');
+    await (await next('POST')).answer({ detail: 'it is there already' }, 409);
+    await (await next('GET')).answer({ repositories: [] });
+    await shows('');
   });
 });

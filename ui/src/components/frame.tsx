@@ -16,7 +16,8 @@ import {
 import { useLayoutEffect, useState, type ReactNode } from 'react';
 import { Link, useLocation } from 'wouter';
 import { useLiveState } from '../api/live';
-import { useHealth, useLogOut, useSession } from '../api/queries';
+import { useLogOut } from '../api/actions';
+import { useHealth, useSession } from '../api/queries';
 import { listenForKeys, useKeys } from '../lib/keys';
 import { useRemembered, type Remembered } from '../lib/storage';
 import { setTheme } from '../lib/theme';

@@ -1,6 +1,6 @@
 // Does things to orders, and asks first where they cannot be undone.
 import { useState, type ReactNode } from 'react';
-import { useDeleteOrder, useOrderAction } from '../api/queries';
+import { useDeleteOrder, useOrderAction } from '../api/actions';
 import { Confirm } from '../components/dialog';
 import type { Doing } from '../lib/actions';
 

@@ -1,7 +1,8 @@
 // The repositories that orders can be made for by name.
 import { BadgeCheck, Copy, Pencil, Plus, ShieldCheck, Trash2, TriangleAlert } from 'lucide-react';
 import { useState } from 'react';
-import { UNCHECKED, useRepositories, useVerifyRepository } from '../api/queries';
+import { UNCHECKED, useVerifyRepository } from '../api/actions';
+import { useRepositories } from '../api/queries';
 import type { Repository } from '../api/types';
 import { Button, ButtonLink, IconButton } from '../components/button';
 import { Empty, Loading, Problem } from '../components/state';

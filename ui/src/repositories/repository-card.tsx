@@ -1,6 +1,6 @@
 // One repository: how many orders it has, and what can be done with it.
 import { BadgeCheck, Copy, LoaderCircle, Pencil, Trash2, TriangleAlert } from 'lucide-react';
-import { UNCHECKED } from '../api/queries';
+import { UNCHECKED } from '../api/actions';
 import type { Repository } from '../api/types';
 import { IconButton } from '../components/button';
 import { copy } from '../lib/copy';

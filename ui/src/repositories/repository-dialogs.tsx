@@ -1,6 +1,7 @@
 // Adding, changing and removing a repository.
 import { useState, type FormEvent } from 'react';
-import { useAddRepository, useDeleteRepository, useInfo, useUpdateRepository } from '../api/queries';
+import { useAddRepository, useDeleteRepository, useUpdateRepository } from '../api/actions';
+import { useInfo } from '../api/queries';
 import type { Repository, SandboxType } from '../api/types';
 import { Button } from '../components/button';
 import { Confirm, Dialog } from '../components/dialog';
