@@ -3,7 +3,6 @@
 #define GATEWAY_SSE_H
 
 #include "awo-gateway/routes.h"
-#include "common/buf.h"
 #include "proto/msgpack.h"
 
 int sse_open(struct gateway *g);
@@ -19,8 +18,5 @@ void sse_backend_lost(struct gateway *g);
 void sse_backend_back(struct gateway *g);
 
 size_t sse_readers(const struct gateway *g);
-/* Appends one event: id (when it is over 0) and the line as data, with a member seq in front when
- * with_seq. */
-void sse_frame(struct buf *b, int64_t id, const char *line, size_t len, bool with_seq);
 
 #endif

@@ -1,4 +1,4 @@
-foreach(module target head routes args shapes encode sse openapi options origin limit)
+foreach(module target head routes args shapes encode feed openapi options origin limit)
 	awo_unit_test(gateway_${module}_test SOURCES unit/gateway_${module}_test.c LIBS awo_gateway_parts)
 endforeach()
 awo_unit_test(gateway_connections_test SOURCES unit/gateway_connections_test.c LIBS awo_gateway_parts)

@@ -3,7 +3,7 @@
 
 #include "tests/unit/cmocka_all.h"
 
-#include "awo-gateway/sse.h"
+#include "awo-gateway/feed.h"
 
 static void
 lines_become_events(void **state)
@@ -28,7 +28,7 @@ lines_become_events(void **state)
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct buf b CLEAN_BUF = {0};
 
-		sse_frame(&b, rows[i].id, rows[i].line, strlen(rows[i].line), rows[i].with_seq);
+		feed_frame(&b, rows[i].id, rows[i].line, strlen(rows[i].line), rows[i].with_seq);
 		assert_string_equal(b.p, rows[i].want);
 	}
 }
