@@ -389,7 +389,9 @@ feed_ended(void *arg, const struct awo_err *err, const char *reason)
 			sub->calls->ended(sub->arg, err, reason);
 	}
 	sub = TAILQ_FIRST(&f->subscribers);
-	if (sub != NULL && !f->ended) {
+	if (sub == NULL)
+		f->ended = true; /* until it goes: nobody asks awod any more */
+	else if (!f->ended) {
 		snprintf(f->auth, sizeof(f->auth), "%s", sub->auth);
 		source_start(f->source, f->auth, f->last, true);
 	}
