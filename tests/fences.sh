@@ -29,7 +29,8 @@ trap 'rm -f "$lines"' EXIT
 grep -rnE --include='*.c' --include='*.h' '#[[:space:]]*include|fork|clone|spawn|popen|system' $tree >"$lines"
 include='#[[:space:]]*include[[:space:]]*'
 
-fence "SQLite" "${include}<sqlite3\.h" 'awod/(store_[a-z]+|sqlite_log)\.c' 'awod/engine.c:1:#include <sqlite3.h>'
+fence "SQLite" "${include}<sqlite3\.h" 'awod/(store_priv\.h|sqlite_log\.c)' 'awod/engine.c:1:#include <sqlite3.h>'
+fence "the store's own header" "${include}\"awod/store_priv\.h" 'awod/store_[a-z]+\.c' 'awod/engine.c:1:#include "awod/store_priv.h"'
 fence "msgpack-c" "${include}<msgpack" 'proto/msgpack\.c' 'proto/scan.c:1:# include <msgpack.h>'
 fence "libgit2" "${include}<git2" 'awo-worker/git/[^:]*' 'awo-worker/main.c:1:#include <git2/sys/odb_backend.h>'
 fence "libcurl" "${include}<curl/" 'awo-worker/forge/[^:]*' 'awo-worker/git/fetch.c:1:#include <curl/curl.h>'
