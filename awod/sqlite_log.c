@@ -1,39 +1,32 @@
 /* Gathers what SQLite writes to its write-ahead log: two small writes a page become one a commit. */
 #include <pthread.h>
 #include <sqlite3.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "awod/sqlite_log.h"
 
-#define ROOM (128 * 1024) /* of one write: about thirty pages */
+#define ROOM (30 * (24 + 4096)) /* of one write: pages with their headers */
 
 struct log_file {
 	sqlite3_file base;
 	char *bytes; /* ROOM, of which `used` are to be written at `at` */
 	int used;
 	sqlite3_int64 at;
-	bool failed; /* to write them */
 	sqlite3_file *real; /* behind this, in memory that SQLite gives */
 };
 
 static sqlite3_vfs vfs;
 static sqlite3_vfs *real_vfs;
 
-/*
- * What cannot be written is kept: a transaction that wanted to read of it may go on, and commit. Most do not, and the next one
- * is written over it.
- */
+/* What cannot be written is dropped: the commit fails, and whoever commits next writes in its place. */
 static int
 hand_over(struct log_file *f)
 {
-	int rc = f->used == 0 ? SQLITE_OK : f->real->pMethods->xWrite(f->real, f->bytes, f->used, f->at);
+	int n = f->used;
 
-	f->failed = rc != SQLITE_OK;
-	if (!f->failed)
-		f->used = 0;
-	return rc;
+	f->used = 0;
+	return n == 0 ? SQLITE_OK : f->real->pMethods->xWrite(f->real, f->bytes, n, f->at);
 }
 
 static int
@@ -41,8 +34,6 @@ log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 at)
 {
 	struct log_file *f = (struct log_file *)file;
 
-	if (f->failed && at <= f->at)
-		f->used = 0;
 	if (at != f->at + f->used || n > ROOM - f->used) {
 		int rc = hand_over(f);
 
@@ -58,18 +49,6 @@ log_write(sqlite3_file *file, const void *from, int n, sqlite3_int64 at)
 }
 
 static int
-log_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
-{
-	struct log_file *f = (struct log_file *)file;
-	int rc = SQLITE_OK;
-
-	/* what was committed is read whatever became of the rest */
-	if (at < f->at + f->used && at + n > f->at)
-		rc = hand_over(f);
-	return rc != SQLITE_OK ? rc : f->real->pMethods->xRead(f->real, to, n, at);
-}
-
-static int
 log_sync(sqlite3_file *file, int flags)
 {
 	struct log_file *f = (struct log_file *)file;
@@ -78,20 +57,22 @@ log_sync(sqlite3_file *file, int flags)
 	return rc != SQLITE_OK ? rc : f->real->pMethods->xSync(f->real, flags);
 }
 
-/* Before the log is measured or cut off, which is done between transactions: what failed is nobody's by then. */
+/* ---- between commits, when nothing is gathered */
+
 static int
-settle(struct log_file *f)
+log_read(sqlite3_file *file, void *to, int n, sqlite3_int64 at)
 {
-	if (f->failed)
-		f->used = 0;
-	return hand_over(f);
+	struct log_file *f = (struct log_file *)file;
+	int rc = hand_over(f);
+
+	return rc != SQLITE_OK ? rc : f->real->pMethods->xRead(f->real, to, n, at);
 }
 
 static int
 log_truncate(sqlite3_file *file, sqlite3_int64 size)
 {
 	struct log_file *f = (struct log_file *)file;
-	int rc = settle(f);
+	int rc = hand_over(f);
 
 	return rc != SQLITE_OK ? rc : f->real->pMethods->xTruncate(f->real, size);
 }
@@ -100,7 +81,7 @@ static int
 log_size(sqlite3_file *file, sqlite3_int64 *size)
 {
 	struct log_file *f = (struct log_file *)file;
-	int rc = settle(f);
+	int rc = hand_over(f);
 
 	return rc != SQLITE_OK ? rc : f->real->pMethods->xFileSize(f->real, size);
 }

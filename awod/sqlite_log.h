@@ -5,9 +5,11 @@
 #define SQLITE_LOG_VFS "awo-log"
 
 /*
- * Registers the VFS named above, which is the process's default one but for the log's writes: they are gathered until the log
- * is synced, read or looked at. For a connection with synchronous=FULL only: it syncs each commit before other connections are
- * told of it. To be called after others that register a default VFS; more calls do nothing. Returns SQLite's result code.
+ * Registers the VFS named above, which is the process's default one but for the log's writes: what a commit writes is gathered
+ * until the log is synced. For a connection with synchronous=FULL, which syncs each commit before others are told of it, and
+ * with cache_spill=OFF, so that nothing but a commit writes to the log: then nothing is gathered between two commits, whatever
+ * became of them. Not with psow=0. To be called after others that register a default VFS; more calls do nothing. Returns
+ * SQLite's result code.
  */
 int sqlite_log_register(void);
 

@@ -5,7 +5,7 @@
 #include "common/buf.h"
 #include "common/clock.h"
 
-#define BATCH_MAX 4096 /* transactions that share one commit */
+#define BATCH_MAX 1024 /* transactions that share one commit: until then all pages that they change are in memory */
 #define DELIVERY_DAYS 90 /* a webhook that comes again later than that is taken for a new one */
 
 /* Steps a statement that answers nothing. Returns SQLite's code, 0 when it was done. */

@@ -53,7 +53,7 @@ static int
 open_conn(struct store *s, const char *uri, const char *vfs, struct conn *c, int cache_kib,
     struct awo_err *err)
 {
-	char sql[120];
+	char sql[160];
 	int rc;
 
 	rc = sqlite3_open_v2(uri, &c->db,
@@ -65,8 +65,14 @@ open_conn(struct store *s, const char *uri, const char *vfs, struct conn *c, int
 	sqlite3_busy_timeout(c->db, 5000);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
 	sqlite3_db_config(c->db, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+	/*
+	 * Pages leave the cache with their commit, and not before: the log's VFS relies on that, and SQLite itself, up to a
+	 * version after 3.40, loses commits when awod is killed after a transaction that left it in part was undone in part.
+	 */
 	snprintf(sql, sizeof(sql),
-	    "PRAGMA synchronous = FULL; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY", cache_kib);
+	    "PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; PRAGMA cache_size = -%d; "
+	    "PRAGMA temp_store = MEMORY",
+	    cache_kib);
 	return exec(c->db, sql, "cannot use the database", err);
 }
 

@@ -96,7 +96,7 @@ open_at(const char *dir, const char *name, const char *vfs)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	assert_int_equal(
 	    sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs), SQLITE_OK);
-	run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL");
+	run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; PRAGMA cache_size = 10");
 	return db;
 }
 
@@ -182,8 +182,10 @@ test_more_than_is_gathered(void **state)
 	struct place *p = *state;
 	sqlite3 *other = open_at(p->dir, "a.db", NULL);
 
-	run(p->db, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000) "
+	run(p->db, "BEGIN; WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 1000) "
 		   "INSERT INTO t SELECT n, zeroblob(1000) FROM c");
+	assert_int_equal(disk.writes, 0);
+	run(p->db, "COMMIT");
 	assert_true(disk.bytes > 1000000);
 	assert_true(disk.writes > 1);
 	assert_true(disk.writes < 20);
@@ -244,27 +246,6 @@ test_full_disk(void **state)
 	assert_answer(p->db, "SELECT n, v FROM t", "1 before, after, after, after ");
 }
 
-/* A transaction that could not read a page that left its cache goes on, and has all its pages. */
-static void
-test_transaction_that_goes_on(void **state)
-{
-	struct place *p = *state;
-
-	run(p->db, "PRAGMA cache_size = 10; BEGIN");
-	run(p->db, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 100) "
-		   "INSERT INTO t SELECT n, zeroblob(1000) FROM c");
-	disk.fail = SQLITE_FULL;
-	/* of such a statement SQLite undoes the statement alone */
-	assert_int_equal(
-	    sqlite3_exec(p->db, "INSERT INTO t SELECT n + 500, v FROM t", NULL, NULL, NULL), SQLITE_FULL);
-	run(p->db, "INSERT INTO t VALUES (1000, 'more'); COMMIT");
-	assert_int_equal(disk.fail, SQLITE_OK);
-	sqlite3_close(p->db);
-	p->db = open_at(p->dir, "a.db", NULL);
-	assert_answer(p->db, "SELECT count(*), sum(length(v)) FROM t", "101 100004 ");
-	assert_answer(p->db, "PRAGMA integrity_check", "ok ");
-}
-
 static void
 copy(const char *dir, const char *from, const char *to)
 {
@@ -284,23 +265,62 @@ copy(const char *dir, const char *from, const char *to)
 	free(bytes);
 }
 
-/* Pages that leave the cache before their commit are in the log, and are nobody's when the program ends there. */
-static void
-test_program_that_ends_in_a_transaction(void **state)
+/* The database as it would be after a power cut or a kill at this moment. */
+static sqlite3 *
+recovered(const char *dir)
 {
-	struct place *p = *state;
-	sqlite3 *copied;
+	copy(dir, "a.db", "b.db");
+	copy(dir, "a.db-wal", "b.db-wal");
+	return open_at(dir, "b.db", NULL);
+}
 
-	run(p->db, "INSERT INTO t VALUES (1, 'kept'); PRAGMA cache_size = 10; BEGIN");
-	run(p->db, "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 500) "
-		   "INSERT INTO t SELECT n, zeroblob(1000) FROM c");
-	assert_true(disk.writes > 1);
-	copy(p->dir, "a.db", "b.db");
-	copy(p->dir, "a.db-wal", "b.db-wal");
-	copied = open_at(p->dir, "b.db", NULL);
-	assert_answer(copied, "SELECT n, v FROM t", "1 kept ");
+static void
+assert_recovers(const char *dir, const char *sql, const char *expected)
+{
+	sqlite3 *copied = recovered(dir);
+
+	assert_answer(copied, sql, expected);
 	assert_answer(copied, "PRAGMA integrity_check", "ok ");
 	sqlite3_close(copied);
+}
+
+/* Of a commit that failed nothing is written later: not over what others have committed since, and not with a checkpoint. */
+static void
+test_others_after_a_failure(void **state)
+{
+	struct place *p = *state;
+	sqlite3 *other = open_at(p->dir, "a.db", NULL);
+
+	run(p->db, "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 50) "
+		   "INSERT INTO t SELECT n, zeroblob(1000) FROM c");
+	for (int i = 0; i < 3; i++) {
+		disk.fail = SQLITE_FULL;
+		assert_int_equal(
+		    sqlite3_exec(p->db, "UPDATE t SET v = zeroblob(1001)", NULL, NULL, NULL), SQLITE_FULL);
+		if (i == 1)
+			run(p->db, "PRAGMA wal_checkpoint");
+		if (i == 2)
+			run(other, "UPDATE t SET v = zeroblob(1002) WHERE n <= 25");
+		else
+			assert_recovers(p->dir, "SELECT count(*), sum(length(v)) FROM t", "50 50000 ");
+	}
+	assert_answer(p->db, "SELECT count(*), sum(length(v)) FROM t", "50 50050 ");
+	run(p->db, "DELETE FROM t WHERE n = 50");
+	assert_answer(other, "SELECT count(*), sum(length(v)) FROM t", "49 49050 ");
+	assert_recovers(p->dir, "SELECT count(*), sum(length(v)) FROM t", "49 49050 ");
+	sqlite3_close(other);
+}
+
+/* A program that ends in a transaction has written nothing of it. */
+static void
+test_end_in_a_transaction(void **state)
+{
+	struct place *p = *state;
+
+	run(p->db, "INSERT INTO t VALUES (1, 'kept'); BEGIN");
+	run(p->db, "WITH RECURSIVE c(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM c WHERE n < 500) "
+		   "INSERT INTO t SELECT n, zeroblob(1000) FROM c");
+	assert_recovers(p->dir, "SELECT n, v FROM t", "1 kept ");
 	run(p->db, "ROLLBACK");
 	assert_answer(p->db, "SELECT n, v FROM t", "1 kept ");
 }
@@ -336,7 +356,7 @@ assert_same(sqlite3 *a, sqlite3 *b)
 	assert_string_equal(one, other);
 }
 
-/* Whatever is done, a database with a small cache has afterwards what one without the VFS has. */
+/* Whatever is done, a database has afterwards what one without the VFS has. */
 static void
 test_random_transactions(void **state)
 {
@@ -346,7 +366,7 @@ test_random_transactions(void **state)
 
 	print_message("seed %u\n", seed);
 	run(plain, "CREATE TABLE t (n INTEGER PRIMARY KEY, v)");
-	run(p->db, "PRAGMA cache_size = 10; PRAGMA wal_autocheckpoint = 100");
+	run(p->db, "PRAGMA wal_autocheckpoint = 100");
 	for (int i = 0; i < 3000; i++) {
 		unsigned which = (unsigned)rand_r(&seed) % (sizeof(statements) / sizeof(statements[0]));
 		int number = rand_r(&seed) % 2000;
@@ -364,7 +384,7 @@ test_random_transactions(void **state)
 	sqlite3_close(plain);
 }
 
-/* Whatever fails, what is committed is whole, and others see the same. */
+/* Whatever fails, what is committed is whole, by whomever; others see the same, and so would a program after a kill. */
 static void
 test_random_failures(void **state)
 {
@@ -374,7 +394,7 @@ test_random_failures(void **state)
 	int failed = 0;
 
 	print_message("seed %u\n", seed);
-	run(p->db, "PRAGMA cache_size = 10; PRAGMA wal_autocheckpoint = 100");
+	run(p->db, "PRAGMA wal_autocheckpoint = 100");
 	for (int i = 0; i < 3000; i++) {
 		unsigned which = (unsigned)rand_r(&seed) % (sizeof(statements) / sizeof(statements[0]));
 		int rc;
@@ -384,8 +404,14 @@ test_random_failures(void **state)
 		failed += rc == SQLITE_FULL || rc == SQLITE_IOERR;
 		disk.fail = SQLITE_OK;
 		if (i % 20 == 0 && sqlite3_get_autocommit(p->db)) {
+			sqlite3 *copied = recovered(p->dir);
+
+			run(other, "UPDATE t SET v = zeroblob(7) WHERE n % 11 = 0");
 			assert_same(p->db, other);
+			run(copied, "UPDATE t SET v = zeroblob(7) WHERE n % 11 = 0");
+			assert_same(copied, other);
 			assert_answer(other, "PRAGMA integrity_check", "ok ");
+			sqlite3_close(copied);
 		}
 	}
 	assert_true(failed > 0);
@@ -407,8 +433,8 @@ main(void)
 	    cmocka_unit_test_setup_teardown(test_more_than_is_gathered, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_commit_that_cannot_be_written, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_full_disk, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_transaction_that_goes_on, set_up, tear_down),
-	    cmocka_unit_test_setup_teardown(test_program_that_ends_in_a_transaction, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_others_after_a_failure, set_up, tear_down),
+	    cmocka_unit_test_setup_teardown(test_end_in_a_transaction, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_random_transactions, set_up, tear_down),
 	    cmocka_unit_test_setup_teardown(test_random_failures, set_up, tear_down),
 	};
