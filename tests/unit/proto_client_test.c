@@ -724,9 +724,9 @@ five_lines_later(void *arg)
 	assert_true(fd >= 0);
 	usleep(50000);
 	add_lines(&out, 0, 5, 10);
-	(void)write(fd, out.p, out.len);
+	(void)!write(fd, out.p, out.len);
 	/* until the client has them */
-	(void)read(fd, &byte, 1);
+	(void)!read(fd, &byte, 1);
 	close(fd);
 	return NULL;
 }
