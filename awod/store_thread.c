@@ -14,7 +14,7 @@
 #include "common/log.h"
 
 #define BACKUP_PAGES 2000 /* copied between two commits */
-#define SOON_US 200 /* a job that comes within it finds the thread awake */
+#define SOON_US 600 /* a job that comes within it finds the thread awake */
 
 struct backup_job {
 	struct job job;

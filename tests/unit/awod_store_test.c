@@ -411,7 +411,7 @@ test_shared_commit(void **state)
 static void
 test_one_after_the_other(void **state)
 {
-	enum { MANY = 500 };
+	enum { MANY = 300 };
 	struct place *p = *state;
 	unsigned seed = (unsigned)clock_mono_us();
 	int64_t counts[order_status_cancelled + 1];
@@ -422,7 +422,7 @@ test_one_after_the_other(void **state)
 
 		snprintf(id, sizeof(id), "wo-%08x", (unsigned)i);
 		insert(p, id, 1, order_status_pending);
-		usleep((useconds_t)rand_r(&seed) % 500);
+		usleep((useconds_t)rand_r(&seed) % 1200);
 	}
 	store_counts(p->s, counts);
 	assert_int_equal(counts[order_status_pending], MANY);
