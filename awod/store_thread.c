@@ -14,7 +14,8 @@
 #include "common/log.h"
 
 #define BACKUP_PAGES 2000 /* copied between two commits */
-#define SOON_US 600 /* a job that comes within it finds the thread awake */
+#define SOON_US 600 /* a job that comes within it is one of a sequence */
+#define SEQUENCE 4  /* such jobs: then the thread stays awake for the next one */
 
 struct backup_job {
 	struct job job;
@@ -238,7 +239,7 @@ do_jobs(struct store *s, struct job *first)
 
 /*
  * Who hands in one job after the other, and awaits each, would find the thread asleep each time, and its processor with it: to
- * wake both takes longer than the job. So a thread whose last job came soon watches for the next one, for as long.
+ * wake both takes longer than the job. So a thread whose last jobs came soon watches for the next one, for as long.
  */
 static void
 watch(struct store *s, int64_t until)
@@ -260,7 +261,8 @@ static void *
 store_thread(void *arg)
 {
 	struct store *s = arg;
-	bool may = may_watch(), soon = false;
+	bool may = may_watch();
+	unsigned soon = 0; /* jobs of a sequence so far */
 
 	pthread_setname_np(pthread_self(), "store");
 	for (;;) {
@@ -268,7 +270,7 @@ store_thread(void *arg)
 		struct job *jobs;
 		size_t n = 0;
 
-		if (may && soon && !s->backup)
+		if (may && soon >= SEQUENCE && !s->backup)
 			watch(s, idle_since + SOON_US);
 		pthread_mutex_lock(&s->lock);
 		while (!s->in && !s->stop && !s->backup) {
@@ -278,7 +280,7 @@ store_thread(void *arg)
 			pthread_mutex_lock(&s->lock);
 		}
 		s->waiting = false;
-		soon = clock_mono_us() - idle_since < SOON_US;
+		soon = clock_mono_us() - idle_since < SOON_US ? soon + 1 : 0;
 		jobs = s->in;
 		s->in = NULL;
 		atomic_store_explicit(&s->has_in, false, memory_order_relaxed);
