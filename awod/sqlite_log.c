@@ -6,7 +6,7 @@
 
 #include "awod/sqlite_log.h"
 
-#define ROOM (30 * (24 + 4096)) /* of one write: pages with their headers */
+#define ROOM 123600 /* of one write: thirty pages with their headers */
 
 struct log_file {
 	sqlite3_file base;
