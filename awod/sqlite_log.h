@@ -3,6 +3,8 @@
 #define AWOD_SQLITE_LOG_H
 
 #define SQLITE_LOG_VFS "awo-log"
+/* What a connection that uses it has to be told before it writes. */
+#define SQLITE_LOG_PRAGMAS "PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF"
 
 /*
  * Registers the VFS named above, which is the process's default one but for the log's writes: what a commit writes is gathered

@@ -70,9 +70,7 @@ open_conn(struct store *s, const char *uri, const char *vfs, struct conn *c, int
 	 * version after 3.40, loses commits when awod is killed after a transaction that left it in part was undone in part.
 	 */
 	snprintf(sql, sizeof(sql),
-	    "PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; PRAGMA cache_size = -%d; "
-	    "PRAGMA temp_store = MEMORY",
-	    cache_kib);
+	    SQLITE_LOG_PRAGMAS "; PRAGMA cache_size = -%d; PRAGMA temp_store = MEMORY", cache_kib);
 	return exec(c->db, sql, "cannot use the database", err);
 }
 

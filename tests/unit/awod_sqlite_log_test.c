@@ -96,7 +96,7 @@ open_at(const char *dir, const char *name, const char *vfs)
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
 	assert_int_equal(
 	    sqlite3_open_v2(path, &db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs), SQLITE_OK);
-	run(db, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_spill = OFF; PRAGMA cache_size = 10");
+	run(db, SQLITE_LOG_PRAGMAS "; PRAGMA journal_mode = WAL; PRAGMA cache_size = 10");
 	return db;
 }
 
